@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::broker;
 use crate::budget::Treasury;
 use crate::capability::model::report::ModelReport;
 use crate::capability::model::{ModelError, ModelSettings, Router, discover};
@@ -16,7 +17,7 @@ use crate::capability::{
     kv::{self, sqlite::Sqlite},
 };
 use crate::catalog::Installed;
-use crate::catalog::index::{Entry, Index};
+use crate::catalog::index::{self, Index};
 use crate::catalog::package::{Package, PackageError};
 use crate::catalog::tool::{self, Tool};
 use crate::catalog::{self, CatalogError, Generation, SkillRef};
@@ -25,9 +26,10 @@ use crate::engine::{Engine, EngineError, WorkerCommand, digest};
 use crate::error::Error;
 use crate::invocation::{self, Call, Finished};
 use crate::journal::Journal;
+use crate::journal::audit::{Audit, Entry};
 use crate::policy::manifest::Manifest;
 use crate::policy::store::GrantsStore;
-use crate::policy::{self, GrantError, Grants, Missing};
+use crate::policy::{self, Facts, Grants, Missing};
 use crate::schema;
 use crate::settings::{Settings, SkillSettings};
 use crate::state::State;
@@ -73,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) kv: Arc<dyn kv::Store>,
     pub(crate) sources: Arc<dyn Sources>,
     pub(crate) io: tokio::runtime::Handle,
+    /// Audit and rules, for every invocation.
+    pub(crate) sessions: Arc<broker::Shared>,
     index: Index,
     pub(crate) state: State,
     data_dir: PathBuf,
@@ -86,6 +90,9 @@ struct Starting {
     cache_dir: PathBuf,
     key_file: PathBuf,
 }
+
+/// How often the audit's head is signed while there is something new.
+const SEAL_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How long a second host waits for the first to leave the state directory.
 const STATE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -110,7 +117,16 @@ impl Host {
         };
         let models = Arc::new(router(&settings.models, &secrets)?);
         let treasury = Treasury::open(state.clone()).await?;
+        let io = tokio::runtime::Handle::current();
+        let audit = {
+            let state = state.clone();
+            let open = tokio::task::spawn_blocking(move || Audit::open(state, &state_dir));
+            open.await.map_err(|_| invocation::InvokeError::HostFault)??
+        };
+        let sessions = Arc::new(broker::Shared { audit, rules: settings.rules.clone(), io: io.clone() });
+        seal_from_time_to_time(&sessions);
         Ok(Self(Arc::new(Shared {
+            sessions,
             grants: GrantsStore::open(state.clone()).await?,
             journal: Journal::new(state.clone()),
             index: Index::new(state.clone()),
@@ -120,7 +136,7 @@ impl Host {
             engine,
             settings,
             sources: Arc::new(Machine::default()),
-            io: tokio::runtime::Handle::current(),
+            io,
             state,
             data_dir,
         })))
@@ -128,6 +144,7 @@ impl Host {
 
     /// Writes what is still on its way to the disk.
     pub async fn close(self) -> Result<(), Error> {
+        self.0.sessions.audit.seal().await?;
         self.0.state.flush().await?;
         Ok(())
     }
@@ -202,7 +219,8 @@ impl Host {
             manifest: generation.manifest,
             tools: generation.tools,
         };
-        self.0.index.put(Entry::from(&installed)).await?;
+        self.0.index.put(index::Entry::from(&installed)).await?;
+        self.0.sessions.audit.note(Entry::admin("add", &*name, &*installed.digest));
         if let Some(before) = before.filter(|before| before.digest != installed.digest) {
             self.0.remove_component(&before.digest).await;
         }
@@ -213,6 +231,7 @@ impl Host {
     pub async fn remove(&self, name: &str, purge: bool) -> Result<Installed, Error> {
         let installed = self.installed(name).await?;
         self.0.index.remove(name).await?;
+        self.0.sessions.audit.note(Entry::admin("remove", name, if purge { "with its data" } else { "" }));
         self.0.remove_component(&installed.digest).await;
         if purge {
             self.0.grants.revoke(name, None).await?;
@@ -235,17 +254,21 @@ impl Host {
     /// Adds to what an identity may do, and gives what it may do then. For a person's face only.
     pub async fn grant(&self, identity: &str, grants: Grants) -> Result<Grants, Error> {
         grants.check()?;
-        Ok(self.0.grants.merge(identity, grants).await?)
+        let words = grants.words().join(" ");
+        let held = self.0.grants.merge(identity, grants).await?;
+        self.0.sessions.audit.note(Entry::admin("grant", identity, words));
+        Ok(held)
     }
 
     /// Takes a capability, or everything, from an identity.
     pub async fn revoke(&self, identity: &str, capability: Option<&str>) -> Result<Grants, Error> {
         if let Some(name) = capability
-            && !crate::capability::GRANTABLE.contains(&name)
+            && !policy::GRANTABLE.contains(&name)
         {
-            return Err(GrantError::UnknownCapability(name.to_owned()).into());
+            return Err(policy::unknown(name).into());
         }
         self.0.grants.revoke(identity, capability).await?;
+        self.0.sessions.audit.note(Entry::admin("revoke", identity, capability.unwrap_or("everything")));
         Ok(self.grants(identity))
     }
 
@@ -258,7 +281,7 @@ impl Host {
             self.0.models.ready(model).await;
         }
         let stored = self.0.grants.of(skill.identity());
-        policy::missing(requests, &[&*stored, allow], |model| self.0.models.is_free(model))
+        policy::missing(requests, &[&*stored, allow], &Facts { is_free: &|model| self.0.models.is_free(model) })
     }
 
     /// The aliases that skills can name, in order of name.
@@ -281,6 +304,12 @@ impl Host {
     /// The newest runs, newest first.
     pub async fn runs(&self, limit: u32) -> Result<Vec<crate::journal::Record>, Error> {
         Ok(self.0.journal.recent(limit).await?)
+    }
+
+    /// What was asked, allowed, refused and done.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.0.sessions.audit
     }
 
     /// What this machine and this host are able to do.
@@ -420,6 +449,20 @@ impl Shared {
             tracing::warn!(%error, digest, "an old component could not be removed");
         }
     }
+}
+
+/// Signs the audit's head once in a while, as long as the host lives.
+fn seal_from_time_to_time(sessions: &Arc<broker::Shared>) {
+    let (weak, io) = (Arc::downgrade(sessions), sessions.io.clone());
+    io.spawn(async move {
+        loop {
+            tokio::time::sleep(SEAL_EVERY).await;
+            let Some(sessions) = weak.upgrade() else { break };
+            if let Err(error) = sessions.audit.seal().await {
+                tracing::error!(%error, "the audit's head could not be signed");
+            }
+        }
+    });
 }
 
 /// Providers from the configuration and from what the environment names.

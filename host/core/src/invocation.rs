@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::Session;
+use crate::broker::{Session, Setup};
 use crate::budget::{self, Amount};
 use crate::capability::Services;
 use crate::catalog::tool::{CallError, Callable};
@@ -20,7 +20,9 @@ use crate::error::{Error, Explain, Refusal};
 use crate::events::Event;
 use crate::events::Sink;
 use crate::host::Shared;
+use crate::journal::audit::{self, Entry};
 use crate::journal::{Ending, Run};
+use crate::person::Person;
 use crate::policy::{self, Grants};
 use crate::schema;
 
@@ -68,6 +70,8 @@ pub struct Call {
     /// Where progress, partial output and log lines go while it runs.
     pub events: Option<mpsc::Sender<Event>>,
     pub cancel: CancellationToken,
+    /// Who can be asked while it runs. None where nobody is there.
+    pub person: Option<Arc<dyn Person>>,
     /// BCP 47.
     pub locale: Option<String>,
     /// On top of the skill's limits and budget.
@@ -87,6 +91,7 @@ impl Call {
             allow: Grants::default(),
             events: None,
             cancel: CancellationToken::new(),
+            person: None,
             locale: None,
             limits: LimitSettings::default(),
             budget: budget::Limits::default(),
@@ -197,15 +202,18 @@ pub(crate) async fn run(host: &Shared, call: Call) -> Result<Finished, Error> {
         at: jiff::Timestamp::now(),
     });
 
-    let session = Session::new(
-        identity.to_owned(),
-        id.clone(),
+    let session = Session::new(Setup {
+        skill: identity.to_owned(),
+        invocation: id.clone(),
+        callers: vec![call.caller.as_str()],
         grants,
-        ledger.clone(),
+        ledger: ledger.clone(),
         deadline,
-        call.cancel.clone(),
-        host.io.clone(),
-    );
+        cancel: call.cancel.clone(),
+        taint: Arc::default(),
+        person: call.person.clone(),
+        shared: Arc::clone(&host.sessions),
+    });
     let sink = Arc::new(Sink::new(call.events.clone(), deadline));
     let services = Services {
         session: session.clone(),
@@ -238,6 +246,7 @@ pub(crate) async fn run(host: &Shared, call: Call) -> Result<Finished, Error> {
 
     ledger.close(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     let usage = ledger.spent();
+    host.sessions.audit.note(ran(&session, &callable.tool.name, &result));
     host.journal.finished(
         &id,
         Ending {
@@ -259,6 +268,25 @@ pub(crate) async fn run(host: &Shared, call: Call) -> Result<Finished, Error> {
         dropped_log_lines: sink.dropped().lines,
         streamed: sink.has_streamed(),
     })
+}
+
+/// The record of an invocation that has ended.
+fn ran<T>(session: &Session, tool: &str, result: &Result<T, Error>) -> Entry {
+    let mut detail = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    if session.unrecorded() > 0 {
+        detail = format!("{detail} acts that are not on record: {}", session.unrecorded()).trim_start().to_owned();
+    }
+    Entry {
+        event: audit::Event::Run,
+        invocation: session.invocation().into(),
+        act: 0,
+        skill: session.skill().into(),
+        caller: session.callers().into(),
+        capability: "",
+        subject: tool.to_owned(),
+        kind: result.as_ref().map_or_else(Error::kind, |_| "ok"),
+        detail,
+    }
 }
 
 fn check_input(callable: &Callable, input: &str, limits: &Limits) -> Result<(), CallError> {
@@ -376,15 +404,18 @@ pub(crate) async fn ask_tools(
 ) -> Result<Vec<crate::catalog::tool::Tool>, Error> {
     let limits = LimitSettings { wall_seconds: Some(10), cpu_seconds: Some(5), ..LimitSettings::default() }.resolve();
     let deadline = tokio::time::Instant::now() + limits.wall;
-    let session = Session::new(
-        String::new(),
-        "packaging".into(),
-        Grants::default(),
-        host.treasury.ledger("", "packaging", &budget::Budgets::default()),
+    let session = Session::new(Setup {
+        skill: String::new(),
+        invocation: "packaging".into(),
+        callers: vec![Caller::default().as_str()],
+        grants: Grants::default(),
+        ledger: host.treasury.ledger("", "packaging", &budget::Budgets::default()),
         deadline,
-        CancellationToken::new(),
-        host.io.clone(),
-    );
+        cancel: CancellationToken::new(),
+        taint: Arc::default(),
+        person: None,
+        shared: Arc::clone(&host.sessions),
+    });
     let services = Services {
         session,
         sink: Arc::new(Sink::new(None, deadline)),

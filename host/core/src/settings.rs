@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::budget::Budgets;
 use crate::capability::model::settings::ModelSettings;
 use crate::engine::{EngineSettings, LimitSettings};
+use crate::policy::rules::Rules;
 use crate::state::Durability;
 
 /// The configuration of a host.
@@ -25,6 +26,8 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// Providers, aliases and prices of models.
     pub models: ModelSettings,
+    /// What different callers may do, beyond grants.
+    pub rules: Rules,
     /// What is different for one skill, by its name.
     pub skills: BTreeMap<String, SkillSettings>,
 }

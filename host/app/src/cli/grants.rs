@@ -1,17 +1,16 @@
 //! Grants as a person writes and reads them: `model=default,fast kv`.
 
 use ringfence_core::Error;
-use ringfence_core::capability::{kv, model};
-use ringfence_core::policy::Grants;
+use ringfence_core::policy::{GRANTABLE, Grants};
 
 use crate::trouble::Trouble;
 
 /// Reads words like `model=default,fast` and `kv`. `max_tokens` belongs to `model`.
 pub(super) fn parse(words: &[String], max_tokens: Option<u32>) -> Result<Grants, Error> {
-    let mut grants = Grants::default();
     for word in words {
-        one(&mut grants, word)?;
+        known(word.split_once('=').map_or(word.as_str(), |(capability, _)| capability))?;
     }
+    let mut grants = Grants::parse(words.iter().map(String::as_str))?;
     match (&mut grants.model, max_tokens) {
         (Some(model), most) => model.max_tokens = most,
         (None, Some(_)) => {
@@ -26,32 +25,18 @@ pub(super) fn parse(words: &[String], max_tokens: Option<u32>) -> Result<Grants,
     Ok(grants)
 }
 
-fn one(grants: &mut Grants, word: &str) -> Result<(), Error> {
-    let (capability, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
-    let bad = |message: String, hint: &str| Err(Trouble::new("grant-invalid", message, hint));
-    match (capability, value) {
-        ("model", value) => {
-            let names = value.unwrap_or("default").split(',').map(str::trim).filter(|name| !name.is_empty());
-            let names: Vec<_> = names.map(str::to_owned).collect();
-            if names.is_empty() {
-                return bad("`model=` names no model".into(), "write for example `model=default,fast`");
-            }
-            grants.model.get_or_insert_with(model::Grant::default).models.extend(names);
-        }
-        ("kv", None) => {
-            grants.kv.get_or_insert_with(kv::Grant::default);
-        }
-        ("kv", Some(_)) => return bad(format!("`{word}`: kv takes no value"), "write `kv`"),
-        _ => {
-            let near = crate::config::nearest(capability, ["model", "kv"].map(str::to_owned).into_iter());
-            let near = near.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
-            return bad(
-                format!("there is no capability `{capability}`"),
-                &format!("{near}write for example `model=default kv`"),
-            );
-        }
+/// Refuses a capability that does not exist, with the one that was probably meant.
+fn known(capability: &str) -> Result<(), Error> {
+    if GRANTABLE.contains(&capability) {
+        return Ok(());
     }
-    Ok(())
+    let near = crate::config::nearest(capability, GRANTABLE.iter().map(|name| (*name).to_owned()));
+    let near = near.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+    Err(Trouble::new(
+        "grant-invalid",
+        format!("there is no capability `{}`", crate::ui::printable(capability)),
+        format!("{near}capabilities are: {}; write for example `model=default kv`", GRANTABLE.join(", ")),
+    ))
 }
 
 /// Refuses models that nobody has: most likely a typing error, and a grant that would never match.
@@ -76,22 +61,9 @@ pub(super) fn check_models(grants: &Grants, aliases: &[String], providers: &[Str
     Ok(())
 }
 
-/// What is granted, as it would be written. Empty where nothing is.
-pub(super) fn words(grants: &Grants) -> Vec<String> {
-    let mut words = Vec::new();
-    if let Some(model) = &grants.model {
-        words.push(format!("model={}", model.models.join(",")));
-        words.extend(model.max_tokens.map(|most| format!("--max-tokens {most}")));
-    }
-    if grants.kv.is_some() {
-        words.push("kv".into());
-    }
-    words
-}
-
 /// One line for a person.
 pub(super) fn sentence(skill: &str, grants: &Grants) -> String {
-    let words = words(grants);
+    let words = grants.words();
     match words.is_empty() {
         true => format!("{skill} has been granted nothing"),
         false => format!("{skill} may use: {}", words.join(" ")),
@@ -109,7 +81,7 @@ mod tests {
     #[test]
     fn what_is_written_is_what_is_read() {
         let grants = read(&["model=default,fast", "kv"], Some(500)).unwrap();
-        assert_eq!(words(&grants), ["model=default,fast", "--max-tokens 500", "kv"]);
+        assert_eq!(grants.words(), ["kv", "model=default,fast", "--max-tokens 500"]);
         assert_eq!(read(&["model"], None).unwrap().model.unwrap().models, ["default"]);
         assert_eq!(read(&[], None).unwrap(), Grants::default());
     }

@@ -78,6 +78,15 @@ impl Ledger {
     /// Sets tokens and money of `amount` aside in all accounts or in none, and returns when that is on disk. Calls and time
     /// in `amount` are not looked at. What cannot be written is refused: money is never spent unseen.
     pub async fn reserve(&self, amount: Amount) -> Result<Reservation, Refusal> {
+        self.reserve_with(amount, |_| Ok(())).await
+    }
+
+    /// As [`reserve`](Self::reserve), and `also` is written in the same transaction, where anything is written at all: see
+    /// [`Reservation::is_written`].
+    pub async fn reserve_with<F>(&self, amount: Amount, also: F) -> Result<Reservation, Refusal>
+    where
+        F: FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
+    {
         let amount = amount.spendable();
         if amount.is_zero() {
             return Ok(Reservation { amount, held: None });
@@ -103,7 +112,11 @@ impl Ledger {
             invocation: invocation.to_string(),
             amount,
         };
-        treasury.state().write(move |tx| store::reserve(tx, &row)).await.map_err(|error| {
+        let write = treasury.state().write(move |tx| {
+            store::reserve(tx, &row)?;
+            also(tx)
+        });
+        write.await.map_err(|error| {
             tracing::error!(%error, "a reservation could not be written");
             Refusal::Unavailable(format!("the budget cannot be recorded ({}), so nothing may be spent", error.kind()))
         })?;
@@ -153,6 +166,11 @@ pub struct Reservation {
 impl Reservation {
     pub fn amount(&self) -> Amount {
         self.amount
+    }
+
+    /// Whether anything had to be written. Nothing is where nothing was set aside.
+    pub fn is_written(&self) -> bool {
+        self.held.is_some()
     }
 
     /// Charges the tokens and money of `used` instead, be it less or more.

@@ -21,9 +21,6 @@ use crate::events::Sink;
 /// Names of the interfaces that a component may import.
 pub(crate) const NAMES: [&str; 5] = ["config", "kv", "log", "model", "progress"];
 
-/// Those that need a grant, in the words that an operator writes.
-pub const GRANTABLE: [&str; 2] = ["kv", "model"];
-
 /// What the capabilities of one invocation work with.
 pub(crate) struct Services {
     pub(crate) session: Session,

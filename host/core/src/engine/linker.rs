@@ -17,10 +17,10 @@ pub(crate) mod exports {
         inline: "package ringfence:host; world exports { export ringfence:skill/skill@0.1.0; }",
         world: "ringfence:host/exports",
         exports: { default: async },
+        with: { "ringfence:skill/types@0.1.0": crate::capability::words::types },
     });
-    pub(crate) use self::exports::ringfence::skill::skill::{
-        Caller, Content, Context, Failure, FailureKind, Outcome, Tool, ToolHints,
-    };
+    pub(crate) use self::exports::ringfence::skill::skill::{Caller, Context};
+    pub(crate) use crate::capability::words::types::{Content, Failure, FailureKind, Outcome, Tool, ToolHints};
 }
 
 /// A component with its imports resolved and its exports found: what is left per call is to instantiate it.

@@ -1,7 +1,8 @@
-//! What happened: one record per invocation, written when it starts and again when it ends.
+//! What happened: one record per invocation, written when it starts and again when it ends; and the audit of every act.
 //!
 //! Nobody waits for the journal: records are posted, in order, and are on disk about 20 ms later. It calls nobody.
 
+pub mod audit;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Requests;
 use crate::error::Explain;
 
 /// Largest manifest in bytes.
@@ -47,36 +48,6 @@ pub struct Manifest {
 pub struct Build {
     /// `rust`.
     pub lang: String,
-}
-
-/// `[permissions]`: one table per capability that needs a grant.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Requests {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<ModelRequest>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kv: Option<KvRequest>,
-}
-
-/// `[permissions.model]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub struct ModelRequest {
-    /// Aliases or `provider/model` names that it wants to use.
-    pub models: Vec<String>,
-    /// Whether it wants to pass options through to the provider.
-    pub provider_options: bool,
-    /// Why, in one sentence for the person who decides.
-    pub reason: String,
-}
-
-/// `[permissions.kv]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub struct KvRequest {
-    /// Why, in one sentence for the person who decides.
-    pub reason: String,
 }
 
 impl Manifest {

@@ -3,12 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params, types::Type};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use rusqlite::{Connection, Transaction, params, types::Type};
 
 use super::Grants;
-use crate::capability::{kv, model};
 use crate::state::{State, StateError};
 
 /// The operator's grants by identity. Cheap to clone.
@@ -62,9 +59,8 @@ impl GrantsStore {
         let sum = self
             .state
             .write(move |tx| {
-                let sum = merged(load(tx, &of)?, more);
-                put(tx, &of, "model", sum.model.as_ref())?;
-                put(tx, &of, "kv", sum.kv.as_ref())?;
+                let sum = load(tx, &of)?.merged(more);
+                put(tx, &of, &sum)?;
                 Ok(sum)
             })
             .await?;
@@ -91,71 +87,38 @@ impl GrantsStore {
 }
 
 fn load(db: &Connection, identity: &str) -> rusqlite::Result<Grants> {
-    Ok(Grants { model: get(db, identity, "model")?, kv: get(db, identity, "kv")? })
+    let mut grants = Grants::default();
+    let mut statement = db.prepare_cached("SELECT capability, json FROM grants WHERE identity = ?1")?;
+    let mut rows = statement.query([identity])?;
+    while let Some(row) = rows.next()? {
+        let (capability, json): (String, String) = (row.get(0)?, row.get(1)?);
+        grants
+            .put(&capability, &json)
+            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, error.into()))?;
+    }
+    Ok(grants)
 }
 
-fn get<G: DeserializeOwned>(db: &Connection, identity: &str, capability: &str) -> rusqlite::Result<Option<G>> {
-    let json: Option<String> = db
-        .prepare_cached("SELECT json FROM grants WHERE identity = ?1 AND capability = ?2")?
-        .query_row([identity, capability], |row| row.get(0))
-        .optional()?;
-    json.map(|json| serde_json::from_str(&json))
-        .transpose()
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))
-}
-
-fn put<G: Serialize>(
-    tx: &Transaction<'_>,
-    identity: &str,
-    capability: &str,
-    grant: Option<&G>,
-) -> rusqlite::Result<()> {
-    let Some(grant) = grant else { return Ok(()) };
-    let json = serde_json::to_string(grant).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    tx.execute(
-        "INSERT OR REPLACE INTO grants VALUES (?1, ?2, ?3, ?4)",
-        params![identity, capability, json, jiff::Timestamp::now().as_microsecond()],
-    )?;
+fn put(tx: &Transaction<'_>, identity: &str, grants: &Grants) -> rusqlite::Result<()> {
+    let parts = grants.parts().map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    for (capability, json) in parts {
+        tx.execute(
+            "INSERT OR REPLACE INTO grants VALUES (?1, ?2, ?3, ?4)",
+            params![identity, capability, json, jiff::Timestamp::now().as_microsecond()],
+        )?;
+    }
     Ok(())
-}
-
-/// The sum of two grants: it allows what one of them allows.
-fn merged(old: Grants, new: Grants) -> Grants {
-    Grants { model: either(old.model, new.model, models), kv: either(old.kv, new.kv, kvs) }
-}
-
-fn either<G>(old: Option<G>, new: Option<G>, both: impl FnOnce(G, G) -> G) -> Option<G> {
-    match (old, new) {
-        (Some(old), Some(new)) => Some(both(old, new)),
-        (old, new) => old.or(new),
-    }
-}
-
-fn models(mut old: model::Grant, new: model::Grant) -> model::Grant {
-    for name in new.models {
-        if !old.models.contains(&name) {
-            old.models.push(name);
-        }
-    }
-    // None is the operator's default for all skills, so a number that was said for this one stands against it.
-    old.max_tokens = old.max_tokens.max(new.max_tokens);
-    old.provider_options |= new.provider_options;
-    old
-}
-
-/// A quota is a single number: the newest one said holds.
-fn kvs(old: kv::Grant, new: kv::Grant) -> kv::Grant {
-    kv::Grant { max_bytes: new.max_bytes.or(old.max_bytes), max_keys: new.max_keys.or(old.max_keys) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capability::{kv, model};
     use crate::state::testing::temporary;
 
     fn model_grant(models: &[&str], max_tokens: Option<u32>) -> Grants {
         let models = models.iter().map(ToString::to_string).collect();
-        Grants { model: Some(model::Grant { models, max_tokens, ..Default::default() }), kv: None }
+        Grants { model: Some(model::Grant { models, max_tokens, ..Default::default() }), ..Grants::default() }
     }
 
     #[tokio::test]
@@ -165,7 +128,7 @@ mod tests {
         assert_eq!(store.load("a").await.unwrap(), Grants::default());
         store.merge("a", model_grant(&["fast"], Some(900))).await.unwrap();
         store.merge("a", model_grant(&["smart", "fast"], Some(500))).await.unwrap();
-        store.merge("a", Grants { kv: Some(kv::Grant::default()), model: None }).await.unwrap();
+        store.merge("a", Grants { kv: Some(kv::Grant::default()), ..Grants::default() }).await.unwrap();
         let all = store.load("a").await.unwrap();
         let model = all.model.clone().unwrap();
         assert_eq!((model.models, model.max_tokens), (vec!["fast".to_owned(), "smart".to_owned()], Some(900)));

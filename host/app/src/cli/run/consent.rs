@@ -2,8 +2,7 @@
 //! sits at the terminal, and refused with the exact command where nobody does.
 
 use inquire::Select;
-use ringfence_core::policy::manifest::Requests;
-use ringfence_core::policy::{Grants, Missing};
+use ringfence_core::policy::{Grants, Missing, Requests};
 use ringfence_core::{Error, Host, SkillRef};
 
 use super::Args;
@@ -33,7 +32,7 @@ pub(super) async fn settle(
     let words: Vec<String> = missing.iter().map(|request| request.grant.clone()).collect();
     let answer = tokio::task::spawn_blocking(|| Select::new("Allow it?", vec![ONCE, ALWAYS, NO]).prompt()).await;
     match answer {
-        Ok(Ok(ONCE)) => merged(allow, &words),
+        Ok(Ok(ONCE)) => Ok(allow.merged(grants::parse(&words, None)?)),
         Ok(Ok(ALWAYS)) => {
             host.grant(skill.identity(), grants::parse(&words, None)?).await?;
             Ok(allow)
@@ -41,13 +40,6 @@ pub(super) async fn settle(
         Ok(Ok(_)) => Err(refusal(skill, args.target.as_deref(), &missing)),
         _ => Err(Trouble::new("cancelled", "nobody answered, so nothing was run", "run it again when you like")),
     }
-}
-
-fn merged(allow: Grants, words: &[String]) -> Result<Grants, Error> {
-    let mut all = grants::words(&allow);
-    all.retain(|word| !word.starts_with("--"));
-    all.extend(words.iter().cloned());
-    grants::parse(&all, allow.model.and_then(|model| model.max_tokens))
 }
 
 fn refusal(skill: &SkillRef, target: Option<&str>, missing: &[Missing]) -> Error {
@@ -84,14 +76,7 @@ fn list(missing: &[Missing]) -> String {
 
 /// All that a manifest requests, granted or not.
 pub(in crate::cli) fn wishes(requests: &Requests) -> String {
-    let mut text = String::new();
-    if let Some(model) = &requests.model {
-        let options = if model.provider_options { ", with options of its own" } else { "" };
-        text += &line(&format!("send what you give it to models: {}{options}", model.models.join(", ")), &model.reason);
-    }
-    if let Some(kv) = &requests.kv {
-        text += &line("keep data of its own on this machine between calls", &kv.reason);
-    }
+    let text: String = requests.wishes().iter().map(|wish| line(&wish.words, &wish.reason)).collect();
     if text.is_empty() { "  nothing\n".into() } else { text }
 }
 
@@ -111,6 +96,7 @@ mod tests {
             grant: "model=default".into(),
             words: words.into(),
             reason: reason.into(),
+            risk: 0,
         };
         let text = list(&[one("send your text to models", "to summarise\n\x1b[2J"), one("keep state", "")]);
         assert_eq!(text, "  - send your text to models (it says: \"to summarise \u{fffd}[2J\")\n  - keep state\n");

@@ -87,6 +87,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Error> {
         allow,
         events: Some(sender),
         cancel: context.cancel.clone(),
+        person: None,
         locale: locale(),
         limits: LimitSettings { wall_seconds: args.timeout, ..Default::default() },
         budget: Limits { micro_dollars: args.max_cost, ..Default::default() },

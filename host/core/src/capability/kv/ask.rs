@@ -8,6 +8,7 @@ use crate::broker::{Ask, Verdict};
 use crate::budget::Amount;
 use crate::error::{Excess, Refusal};
 use crate::policy::Grants;
+use crate::policy::taint::Touch;
 
 /// Most bytes of a value.
 const MAX_VALUE: usize = 1 << 20;
@@ -85,7 +86,7 @@ fn allowed(grant: Option<&Grant>) -> Verdict {
 }
 
 macro_rules! asks {
-    ($($ask:ident: $verb:literal $noun:ident),*) => {$(
+    ($($ask:ident: $verb:literal $noun:ident $touch:expr),*) => {$(
         impl Ask for $ask {
             const CAPABILITY: &'static str = "kv";
             type Grant = Option<Grant>;
@@ -106,8 +107,22 @@ macro_rules! asks {
             fn estimate(&self) -> Amount {
                 Amount::default()
             }
+
+            /// It is the skill's own.
+            fn leaves(&self) -> bool {
+                false
+            }
+
+            fn touches(&self) -> Touch {
+                $touch
+            }
         }
     )*};
 }
 
-asks!(Get: "get" key, Set: "set" key, Delete: "delete" key, List: "list" prefix);
+asks!(
+    Get: "get" key Touch::PRIVATE,
+    Set: "set" key Touch::NOTHING,
+    Delete: "delete" key Touch::NOTHING,
+    List: "list" prefix Touch::PRIVATE
+);

@@ -79,8 +79,11 @@ impl View<'_> {
         + 'static,
     ) -> Result<R, Refusal> {
         let permit = self.session.permit(ask).await?;
+        let receipt = permit.receipt();
         let store = Arc::clone(self.store);
-        self.session.perform(async move { act(&*store, permit).await }).await
+        let done = self.session.perform(async move { act(&*store, permit).await }).await;
+        receipt.ended(&done);
+        done
     }
 }
 

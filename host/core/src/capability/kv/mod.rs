@@ -11,7 +11,7 @@ pub mod sqlite;
 mod tests;
 
 pub use ask::{Delete, Get, List, Set};
-pub use grant::{Grant, Quota};
+pub use grant::{Grant, Quota, Request};
 pub use host::{View, add_to_linker};
 pub use key::Key;
 pub use port::{Condition, Entry, Page, Store, Written};

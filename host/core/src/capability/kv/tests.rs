@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -143,14 +142,13 @@ async fn compare_and_set_loses_no_update() {
 #[tokio::test]
 async fn the_guest_sees_values_pages_and_refusals() {
     let (_dir, state, stores) = backends();
-    let treasury = Treasury::open(state).await.unwrap();
+    let treasury = Treasury::open(state.clone()).await.unwrap();
+    let shared = crate::broker::Shared::on(state, Default::default());
     let session = |grants| {
         let ledger = treasury.ledger("a", "1", &Budgets::default());
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-        let io = tokio::runtime::Handle::current();
-        Session::new("a".into(), "1".into(), grants, ledger, deadline, Default::default(), io)
+        Session::new(crate::broker::Setup::of(Arc::clone(&shared), grants, ledger))
     };
-    let granted = session(Grants { kv: Some(Grant { max_keys: Some(3), ..Grant::default() }), model: None });
+    let granted = session(Grants { kv: Some(Grant { max_keys: Some(3), ..Grant::default() }), ..Grants::default() });
     let refused = session(Grants::default());
     for store in &stores {
         host::probe(View { session: &granted, store }, View { session: &refused, store }).await;

@@ -7,6 +7,7 @@ use super::types::Request;
 use crate::broker::{Ask, Verdict};
 use crate::budget::Amount;
 use crate::policy::Grants;
+use crate::policy::taint::Touch;
 
 /// "Complete this with model X."
 #[derive(Clone, Debug, Default)]
@@ -61,6 +62,15 @@ impl Ask for Generate {
     fn estimate(&self) -> Amount {
         self.estimate
     }
+
+    fn leaves(&self) -> bool {
+        !self.facts.local_only
+    }
+
+    /// A model is where the operator sends what a skill works on; what it answers is the skill's own work.
+    fn touches(&self) -> Touch {
+        Touch::NOTHING
+    }
 }
 
 impl Ask for Embed {
@@ -81,6 +91,15 @@ impl Ask for Embed {
 
     fn estimate(&self) -> Amount {
         self.estimate
+    }
+
+    fn leaves(&self) -> bool {
+        !self.facts.local_only
+    }
+
+    /// A model is where the operator sends what a skill works on; what it answers is the skill's own work.
+    fn touches(&self) -> Touch {
+        Touch::NOTHING
     }
 }
 

@@ -135,11 +135,14 @@ impl ModelView<'_> {
 
     async fn start(&mut self, request: wit::Request) -> Result<Generation, Refusal> {
         let permit = self.permit_request(request).await?;
+        let receipt = permit.receipt();
         let (sender, events) = mpsc::channel(UNREAD);
         let router = Arc::clone(self.router);
         let session = self.session.clone();
         let result = self.session.perform(async move {
-            let response = router.generate(permit, Some(sender)).await?;
+            let answer = router.generate(permit, Some(sender)).await;
+            receipt.ended(&answer);
+            let response = answer?;
             session.note_answer(&response.model);
             Ok(response)
         });
@@ -148,8 +151,11 @@ impl ModelView<'_> {
 
     async fn whole(&mut self, request: wit::Request) -> Result<wit::Response, Refusal> {
         let permit = self.permit_request(request).await?;
+        let receipt = permit.receipt();
         let router = Arc::clone(self.router);
-        let response = self.session.perform_in_place(async move { router.generate(permit, None).await }).await?;
+        let answer = self.session.perform_in_place(async move { router.generate(permit, None).await }).await;
+        receipt.ended(&answer);
+        let response = answer?;
         self.session.note_answer(&response.model);
         Ok(encode_response(response))
     }
@@ -157,8 +163,11 @@ impl ModelView<'_> {
     async fn vectors(&mut self, model: String, inputs: Vec<String>) -> Result<wit::Embeddings, Refusal> {
         self.ready(&model).await?;
         let permit = self.session.permit(self.router.embed_ask(model, inputs, self.money_limited)?).await?;
+        let receipt = permit.receipt();
         let router = Arc::clone(self.router);
-        let embeddings = self.session.perform_in_place(async move { router.embed(permit).await }).await?;
+        let answer = self.session.perform_in_place(async move { router.embed(permit).await }).await;
+        receipt.ended(&answer);
+        let embeddings = answer?;
         self.session.note_answer(&embeddings.model);
         Ok(wit::Embeddings {
             vectors: embeddings.vectors,

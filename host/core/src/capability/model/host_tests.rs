@@ -16,17 +16,11 @@ const SETTINGS: &str = r#"
 /// A session without limits, and the directory of its ledger.
 async fn session(models: &[&str]) -> (tempfile::TempDir, Session) {
     let (dir, state) = crate::state::testing::temporary();
-    let ledger = Treasury::open(state).await.unwrap().ledger("demo", "1", &Budgets::default());
+    let ledger = Treasury::open(state.clone()).await.unwrap().ledger("demo", "1", &Budgets::default());
     let model = Some(Grant { models: models.iter().map(|&m| m.to_owned()).collect(), ..Grant::default() });
-    let session = Session::new(
-        "demo".into(),
-        "1".into(),
-        Grants { model, ..Grants::default() },
-        ledger,
-        tokio::time::Instant::now() + std::time::Duration::from_secs(60),
-        tokio_util::sync::CancellationToken::new(),
-        tokio::runtime::Handle::current(),
-    );
+    let shared = crate::broker::Shared::on(state, Default::default());
+    let setup = crate::broker::Setup::of(shared, Grants { model, ..Grants::default() }, ledger);
+    let session = Session::new(crate::broker::Setup { skill: "demo".into(), ..setup });
     (dir, session)
 }
 

@@ -22,7 +22,7 @@ pub mod settings;
 pub mod types;
 pub mod wire;
 
-pub use grant::Grant;
+pub use grant::{Grant, Request};
 pub use route::Candidate;
 pub use router::Router;
 pub use settings::{ModelError, ModelSettings};

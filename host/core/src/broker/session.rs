@@ -1,0 +1,357 @@
+//! One invocation as its capabilities see it.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::approval::{self, Refused};
+use super::{Ask, Permit, Receipt, Verdict};
+use crate::budget::Ledger;
+use crate::error::{Denial, Explain as _, Refusal};
+use crate::journal::audit::{self, Audit, Entry, Event};
+use crate::person::Person;
+use crate::policy::Grants;
+use crate::policy::rules::{Rule, Rules};
+use crate::policy::taint::{Taint, Touch};
+
+/// Records of acts that nobody else notices, and of refusals, of one invocation. A skill must not push the rest of the audit
+/// out by asking for nothing a million times; what is above is counted.
+const RECORDS: u64 = 1_000;
+
+/// What an invocation is made with.
+pub(crate) struct Setup {
+    /// The identity that grants, budgets and state belong to.
+    pub(crate) skill: String,
+    pub(crate) invocation: String,
+    /// The chain of callers, the outermost first, as in `Caller::as_str`.
+    pub(crate) callers: Vec<&'static str>,
+    pub(crate) grants: Grants,
+    pub(crate) ledger: Ledger,
+    pub(crate) deadline: Instant,
+    pub(crate) cancel: CancellationToken,
+    /// Shared with the invocations that this one calls.
+    pub(crate) taint: Arc<Taint>,
+    pub(crate) person: Option<Arc<dyn Person>>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all sessions of a host have in common.
+pub(crate) struct Shared {
+    pub(crate) audit: Audit,
+    pub(crate) rules: Rules,
+    pub(crate) io: tokio::runtime::Handle,
+}
+
+/// One invocation as its capabilities see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    skill: Arc<str>,
+    invocation: Arc<str>,
+    /// `model>skill`.
+    chain: Arc<str>,
+    callers: Vec<&'static str>,
+    grants: Grants,
+    ledger: Ledger,
+    deadline: Instant,
+    cancel: CancellationToken,
+    taint: Arc<Taint>,
+    person: Option<Arc<dyn Person>>,
+    shared: Arc<Shared>,
+    /// Acts so far, and records of those that count against `RECORDS`.
+    acts: AtomicU64,
+    records: AtomicU64,
+    /// The model that answered last.
+    answered_by: Mutex<Option<String>>,
+}
+
+impl Session {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let Setup { skill, invocation, callers, grants, ledger, deadline, cancel, taint, person, shared } = setup;
+        Self(Arc::new(Inner {
+            skill: skill.into(),
+            invocation: invocation.into(),
+            chain: callers.join(">").into(),
+            callers,
+            grants,
+            ledger,
+            deadline,
+            cancel,
+            taint,
+            person,
+            shared,
+            acts: AtomicU64::new(0),
+            records: AtomicU64::new(0),
+            answered_by: Mutex::default(),
+        }))
+    }
+
+    /// The identity that grants, budgets and state belong to.
+    pub fn skill(&self) -> &str {
+        &self.0.skill
+    }
+
+    pub fn invocation(&self) -> &str {
+        &self.0.invocation
+    }
+
+    /// The chain of callers, the outermost first: `user`, `model>skill`.
+    pub fn callers(&self) -> &str {
+        &self.0.chain
+    }
+
+    pub fn grants(&self) -> &Grants {
+        &self.0.grants
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
+    pub fn deadline(&self) -> Instant {
+        self.0.deadline
+    }
+
+    /// Who can be asked, where somebody is there.
+    pub fn person(&self) -> Option<&Arc<dyn Person>> {
+        self.0.person.as_ref()
+    }
+
+    /// Ends when the caller cancels the invocation.
+    pub fn cancelled(&self) -> impl Future<Output = ()> + '_ {
+        self.0.cancel.cancelled()
+    }
+
+    pub(crate) fn cancel_token(&self) -> &CancellationToken {
+        &self.0.cancel
+    }
+
+    pub(crate) fn taint(&self) -> &Arc<Taint> {
+        &self.0.taint
+    }
+
+    /// The callers as a list.
+    pub(crate) fn chain(&self) -> &[&'static str] {
+        &self.0.callers
+    }
+
+    /// Remembers which model answered, for the caller's record.
+    pub fn note_answer(&self, model: &str) {
+        *self.0.answered_by.lock().unwrap_or_else(PoisonError::into_inner) = Some(model.to_owned());
+    }
+
+    pub fn answered_by(&self) -> Option<String> {
+        self.0.answered_by.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Records of acts and refusals that were above the cap, and are only counted.
+    pub(crate) fn unrecorded(&self) -> u64 {
+        self.0.records.load(Ordering::Relaxed).saturating_sub(RECORDS)
+    }
+
+    /// Asks policy, reserves the budget, writes the intent down, and gives the right to act. Every refusal of a capability
+    /// comes from here.
+    pub async fn permit<A: Ask>(&self, ask: A) -> Result<Permit<A>, Refusal> {
+        self.0.ledger.count_host_call()?;
+        if self.0.cancel.is_cancelled() {
+            return Err(Refusal::Cancelled);
+        }
+        if Instant::now() >= self.0.deadline {
+            return Err(Refusal::TimedOut("the invocation's deadline has come".into()));
+        }
+        if let Err(denial) = self.decide(&ask).await {
+            tracing::info!(skill = %self.0.skill, subject = %denial.subject, reason = %denial.reason, "denied");
+            if self.may_record() {
+                let entry = self.entry(Event::Denied, A::CAPABILITY, denial.subject.clone());
+                self.0.shared.audit.note(Entry { kind: "denied", detail: denial.reason.clone(), ..entry });
+            }
+            return Err(Refusal::Denied(denial));
+        }
+        self.0.taint.touch(ask.touches());
+        let amount = ask.estimate();
+        let leaves = ask.leaves();
+        if !leaves && !self.may_record() {
+            let reservation = self.0.ledger.reserve(amount).await?;
+            return Ok(Permit { ask, reservation, deadline: self.0.deadline, receipt: Receipt::nowhere() });
+        }
+        let intent = self.entry(Event::Intent, A::CAPABILITY, ask.subject());
+        let audit = &self.0.shared.audit;
+        let (written, at) = (intent.clone(), jiff::Timestamp::now());
+        let reservation = self.0.ledger.reserve_with(amount, move |tx| audit::append(tx, at, &written)).await?;
+        if reservation.is_written() {
+            audit.counted();
+        } else if leaves {
+            // Nothing may leave that is not on record. Promise 6 of SECURITY.md.
+            audit.record(intent.clone()).await.map_err(|error| {
+                tracing::error!(%error, "the audit could not be written");
+                Refusal::Unavailable(format!(
+                    "the audit cannot be written ({}), so nothing may leave this machine; see the host's log",
+                    error.kind()
+                ))
+            })?;
+        } else {
+            audit.note(intent.clone());
+        }
+        let receipt = Receipt::new(audit.clone(), intent);
+        Ok(Permit { ask, reservation, deadline: self.0.deadline, receipt })
+    }
+
+    /// What grant, rules, taint and perhaps a person say.
+    async fn decide<A: Ask>(&self, ask: &A) -> Result<(), Denial> {
+        let grant = A::grant(&self.0.grants);
+        let denial = |reason: String, hint: String| Denial {
+            capability: A::CAPABILITY,
+            subject: ask.subject(),
+            reason,
+            hint: hint.replace("{skill}", &self.0.skill),
+        };
+        if let Verdict::No { reason, hint } = ask.allowed(grant) {
+            return Err(denial(reason, hint));
+        }
+        let (rules, callers) = (&self.0.shared.rules, self.0.callers.iter().copied());
+        let of_caller = rules.of(callers.clone(), A::CAPABILITY);
+        let touch = ask.touches();
+        let tainted = touch.has(Touch::OUT) && self.0.taint.completed_by(touch) && !ask.named(grant);
+        let of_taint = if tainted { rules.tainted(callers) } else { Rule::Allow };
+        let (rule, reason, setting) = if of_taint > of_caller {
+            let reason = "this invocation has read private data and content from strangers, and would now send \
+                          something to a destination that is granted only by a pattern";
+            (of_taint, reason.to_owned(), "rules.taint".to_owned())
+        } else {
+            let last = self.0.callers.last().copied().unwrap_or("user");
+            let reason = format!("the rules for calls by `{}` say so", self.0.chain);
+            (of_caller, reason, format!("rules.{last}.{}", A::CAPABILITY))
+        };
+        let hint = || match tainted && rule == of_taint {
+            true => format!("grant the destination itself and not a pattern, or set `{setting}` in the configuration"),
+            false => format!("set `{setting}` in the configuration"),
+        };
+        match rule {
+            Rule::Allow => Ok(()),
+            Rule::Deny => Err(denial(reason, hint())),
+            Rule::Ask => match approval::ask(self, ask, &reason).await {
+                Ok(()) => Ok(()),
+                Err(Refused::No) => Err(denial(format!("{reason}, and the person who was asked did not allow it"), hint())),
+                Err(Refused::Nobody) => {
+                    Err(denial(format!("{reason}: a person must allow it, and nobody is there"), hint()))
+                }
+            },
+        }
+    }
+
+    fn entry(&self, event: Event, capability: &'static str, subject: String) -> Entry {
+        Entry {
+            event,
+            invocation: Arc::clone(&self.0.invocation),
+            act: self.0.acts.fetch_add(1, Ordering::Relaxed) + 1,
+            skill: Arc::clone(&self.0.skill),
+            caller: Arc::clone(&self.0.chain),
+            capability,
+            subject,
+            kind: "",
+            detail: String::new(),
+        }
+    }
+
+    fn may_record(&self) -> bool {
+        self.0.records.fetch_add(1, Ordering::Relaxed) < RECORDS
+    }
+
+    /// Runs an act on the workers that do input and output, never on those that run guests: a spinning guest must not
+    /// starve a socket. Dropping the returned future aborts the act; a panic inside of it becomes a refusal.
+    pub fn perform<T: Send + 'static>(
+        &self,
+        act: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
+        let task = AbortOnDrop(self.0.shared.io.spawn(act));
+        let cancel = self.0.cancel.clone();
+        let deadline = self.0.deadline;
+        async move {
+            let mut task = task;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => Err(Refusal::Cancelled),
+                done = &mut task.0 => match done {
+                    Ok(result) => result,
+                    Err(error) => {
+                        tracing::error!(%error, "a host function failed");
+                        Err(Refusal::Unavailable("the host failed inside of this call; its log says more".into()))
+                    }
+                },
+                () = tokio::time::sleep_until(deadline) => {
+                    Err(Refusal::TimedOut("the invocation's deadline has come".into()))
+                }
+            }
+        }
+    }
+
+    /// As [`perform`](Self::perform), for an act that the guest waits for and that does nothing before it is polled.
+    ///
+    /// A light guest is polled by the workers that do input and output anyway. Then the act is polled with it, since handing
+    /// it to another worker costs more than most acts. Sockets, timers and tasks of the act still belong to those workers,
+    /// wherever the guest goes meanwhile. A panic ends the invocation.
+    pub async fn perform_in_place<T: Send + 'static>(
+        &self,
+        act: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let io = &self.0.shared.io;
+        if !tokio::runtime::Handle::try_current().is_ok_and(|here| here.id() == io.id()) {
+            return self.perform(act).await;
+        }
+        let mut act = std::pin::pin!(act);
+        let act = std::future::poll_fn(|cx| {
+            let _here = io.enter();
+            act.as_mut().poll(cx)
+        });
+        tokio::select! {
+            biased;
+            () = self.0.cancel.cancelled() => Err(Refusal::Cancelled),
+            done = act => done,
+            () = tokio::time::sleep_until(self.0.deadline) => {
+                Err(Refusal::TimedOut("the invocation's deadline has come".into()))
+            }
+        }
+    }
+}
+
+/// A task that ends when nobody waits for it any more.
+pub struct AbortOnDrop<T>(pub tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Shared {
+    /// For tests of capabilities: a host's common part on a state of its own.
+    #[cfg(test)]
+    pub(crate) fn on(state: crate::state::State, rules: Rules) -> Arc<Self> {
+        let dir = state.path().parent().map(std::path::Path::to_owned).unwrap_or_default();
+        let audit = Audit::open(state.clone(), &dir).unwrap();
+        Arc::new(Self { audit, rules, io: tokio::runtime::Handle::current() })
+    }
+}
+
+impl Setup {
+    /// For tests: an invocation of skill `a` by a person, with a minute to go.
+    #[cfg(test)]
+    pub(crate) fn of(shared: Arc<Shared>, grants: Grants, ledger: Ledger) -> Self {
+        Self {
+            skill: "a".into(),
+            invocation: "1".into(),
+            callers: vec!["user"],
+            grants,
+            ledger,
+            deadline: Instant::now() + std::time::Duration::from_secs(60),
+            cancel: CancellationToken::new(),
+            taint: Arc::default(),
+            person: None,
+            shared,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What skills asked for, what became of it, and what the operator changed: a chain of records that shows when one was
+//! edited, removed or put in another order.
+//!
+//! Each record carries the SHA-256 of the one before it and of itself. The newest one is signed from time to time (Ed25519,
+//! RFC 8032) by a key in the state directory, and the signed head is kept in the state and in a file beside it: a chain that
+//! does not reach its head was cut, and a state that is older than the file was put back. Against somebody who can read the
+//! key nothing here helps; keep an export elsewhere.
+
+mod chain;
+mod store;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use chain::append;
+use chain::{Key, Mark};
+pub use verify::{Fault, Verified};
+
+use crate::state::{State, StateError};
+
+/// Records that are kept. Older ones go, and a signed mark says up to where.
+pub const KEPT_RECORDS: u64 = 1_000_000;
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// An act was allowed and is about to begin.
+    Intent,
+    /// It ended.
+    Outcome,
+    /// An act was refused.
+    Denied,
+    /// An invocation ended.
+    Run,
+    /// The operator changed what may be done: a grant, a secret, an installed skill.
+    Admin,
+}
+
+impl Event {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Outcome => "outcome",
+            Self::Denied => "denied",
+            Self::Run => "run",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// What is recorded. Texts may come from a skill: they are made printable and cut, with the digest of the whole behind them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub event: Event,
+    /// Empty for what the operator did.
+    pub invocation: Arc<str>,
+    /// Counts the acts of one invocation; intent and outcome have the same number.
+    pub act: u64,
+    pub skill: Arc<str>,
+    /// The chain of callers, the outermost first: `user`, `model>skill`.
+    pub caller: Arc<str>,
+    pub capability: &'static str,
+    pub subject: String,
+    /// For an outcome or a run `ok`, the kind of the error, or `unknown` where the host did not learn what came of it.
+    pub kind: &'static str,
+    /// A few words more: a reason, usage. Never content.
+    pub detail: String,
+}
+
+impl Entry {
+    /// What the operator did, to which skill or secret.
+    pub fn admin(kind: &'static str, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            event: Event::Admin,
+            invocation: "".into(),
+            act: 0,
+            skill: "".into(),
+            caller: "user".into(),
+            capability: "",
+            subject: subject.into(),
+            kind,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// A record as it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Record {
+    pub seq: u64,
+    /// Microseconds since 1970-01-01 UTC, as they are hashed.
+    pub at_us: i64,
+    pub event: Event,
+    pub invocation: String,
+    pub act: u64,
+    pub skill: String,
+    pub caller: String,
+    pub capability: String,
+    pub subject: String,
+    pub kind: String,
+    pub detail: String,
+    /// SHA-256 in hexadecimal digits.
+    pub hash: String,
+}
+
+impl Record {
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.at_us).unwrap_or_default()
+    }
+}
+
+/// Which records to show. None and empty mean all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub invocation: Option<String>,
+    pub skill: Option<String>,
+    pub capability: Option<String>,
+    pub event: Option<Event>,
+    /// Only records with a greater number.
+    pub after: Option<u64>,
+    /// Only records since this time.
+    pub since: Option<Timestamp>,
+}
+
+/// How often a skill used one thing, and when last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Used {
+    pub capability: String,
+    pub subject: String,
+    pub times: u64,
+    pub refused: u64,
+    pub last_us: i64,
+}
+
+/// The audit of a host. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Audit(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    state: State,
+    key: Key,
+    /// The head beside the state.
+    file: PathBuf,
+    /// Records appended and not yet under a signed head; about right is enough.
+    unsealed: AtomicU64,
+}
+
+impl Audit {
+    /// The audit in `state`, with its key and its head's file in `dir`. Blocks: it reads files.
+    pub fn open(state: State, dir: &Path) -> Result<Self, StateError> {
+        let key = Key::open(&dir.join("audit.key"))?;
+        Ok(Self(Arc::new(Inner { state, key, file: dir.join("audit.head"), unsealed: AtomicU64::new(0) })))
+    }
+
+    /// Records without waiting. It is on disk before any write that is queued after it is acknowledged.
+    pub fn note(&self, entry: Entry) {
+        self.counted();
+        let at = Timestamp::now();
+        self.0.state.post(move |tx| append(tx, at, &entry));
+    }
+
+    /// Records and returns when that is on disk.
+    pub async fn record(&self, entry: Entry) -> Result<(), StateError> {
+        self.counted();
+        let at = Timestamp::now();
+        self.0.state.write(move |tx| append(tx, at, &entry)).await
+    }
+
+    /// Tells that a record was appended by [`append`] in a transaction of somebody else's.
+    pub(crate) fn counted(&self) {
+        self.0.unsealed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Signs the newest record where there is one that is not signed, and removes what is too old.
+    pub async fn seal(&self) -> Result<(), StateError> {
+        if self.0.unsealed.swap(0, Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        let inner = Arc::clone(&self.0);
+        let head = self
+            .0
+            .state
+            .write(move |tx| {
+                store::prune(tx, &inner.key, KEPT_RECORDS)?;
+                let Some((seq, hash)) = store::last(tx)? else { return Ok(None) };
+                let mark = Mark::sign(&inner.key, "head", seq, hash);
+                store::put_mark(tx, "head", &mark)?;
+                Ok(Some(mark))
+            })
+            .await?;
+        match head {
+            Some(mark) => mark.save(&self.0.file),
+            None => Ok(()),
+        }
+    }
+
+    /// The newest records that fit, oldest first.
+    pub async fn list(&self, filter: Filter, limit: u32) -> Result<Vec<Record>, StateError> {
+        self.0.state.read(move |db| store::newest(db, &filter, limit)).await
+    }
+
+    /// Records that fit from the oldest on, at most `limit`: for exports, page by page with `filter.after`.
+    pub async fn page(&self, filter: Filter, limit: u32) -> Result<Vec<Record>, StateError> {
+        self.0.state.read(move |db| store::oldest(db, &filter, limit)).await
+    }
+
+    /// What a skill has used and what it was refused.
+    pub async fn used(&self, skill: &str) -> Result<Vec<Used>, StateError> {
+        let skill = skill.to_owned();
+        self.0.state.read(move |db| store::used(db, &skill)).await
+    }
+
+    /// Reads the whole chain and says whether it holds.
+    pub async fn verify(&self) -> Result<Verified, StateError> {
+        self.0.state.flush().await?;
+        let inner = Arc::clone(&self.0);
+        self.0.state.read(move |db| verify::verify(db, &inner.key, &inner.file)).await
+    }
+
+    /// The public key of the signatures, in hexadecimal digits.
+    #[must_use]
+    pub fn public_key(&self) -> String {
+        self.0.key.public_hex()
+    }
+}

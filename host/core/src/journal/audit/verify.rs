@@ -1,0 +1,90 @@
+//! Whether the chain holds.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde::Serialize;
+
+use super::chain::{GENESIS, Hash, Key, Mark, hash, hex};
+use super::store;
+
+/// What reading the whole chain found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Verified {
+    pub records: u64,
+    /// The first and the last number, 0 where there is none.
+    pub first: u64,
+    pub last: u64,
+    /// The newest record that is signed.
+    pub signed: u64,
+    /// The first thing that is wrong. None: the chain holds.
+    pub fault: Option<Fault>,
+}
+
+/// What is wrong with a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case", tag = "what")]
+pub enum Fault {
+    #[error("record {seq} was changed, or one before it was")]
+    Changed { seq: u64 },
+    #[error("record {seq} is missing, doubled or out of order")]
+    Missing { seq: u64 },
+    #[error("the chain ends at {last}, and record {signed} was signed: its end was cut off")]
+    CutOff { last: u64, signed: u64 },
+    #[error("the state ends at {last}, and the file beside it knows record {signed}: an older state was put back")]
+    RolledBack { last: u64, signed: u64 },
+    #[error("the signature of the {mark} is wrong")]
+    Forged { mark: &'static str },
+    #[error("the chain has records, and no head was ever signed although the file beside it says so")]
+    HeadRemoved,
+}
+
+pub(super) fn verify(db: &Connection, key: &Key, file: &Path) -> rusqlite::Result<Verified> {
+    let (base, head) = (store::mark(db, "base")?, store::mark(db, "head")?);
+    let beside = Mark::load(file);
+    let mut found = Verified { records: 0, first: 0, last: 0, signed: head.as_ref().map_or(0, |head| head.seq), fault: None };
+    let forged = [("base", &base), ("head", &head), ("head", &beside)]
+        .into_iter()
+        .find(|(name, mark)| mark.as_ref().is_some_and(|mark| !mark.verifies(key, name)));
+    if let Some((mark, _)) = forged {
+        found.fault = Some(Fault::Forged { mark });
+        return Ok(found);
+    }
+    let (mut seq, mut before) = base.map_or((0, GENESIS), |base| (base.seq, base.hash));
+    let start = seq;
+    let expected = |at: u64| {
+        [&head, &beside].into_iter().flatten().find(|mark| mark.seq == at).map(|mark| mark.hash)
+    };
+    store::walk(db, |record, number| {
+        let fault = match record {
+            _ if number != seq + 1 => Some(Fault::Missing { seq: seq + 1 }),
+            Err(_) => Some(Fault::Changed { seq: number }),
+            Ok(record) => {
+                let real: Hash = hash(&before, &record);
+                let wrong = hex(&real) != record.hash || expected(number).is_some_and(|signed| signed != real);
+                before = real;
+                wrong.then_some(Fault::Changed { seq: number })
+            }
+        };
+        if fault.is_some() {
+            found.fault = fault;
+            return false;
+        }
+        seq = number;
+        found.records += 1;
+        true
+    })?;
+    (found.first, found.last) = if found.records == 0 { (0, 0) } else { (start + 1, seq) };
+    if found.fault.is_none() {
+        found.fault = match (&head, &beside) {
+            (_, Some(beside)) if head.as_ref().map_or(0, |head| head.seq) < beside.seq && seq < beside.seq => {
+                Some(Fault::RolledBack { last: seq, signed: beside.seq })
+            }
+            (Some(head), _) if seq < head.seq => Some(Fault::CutOff { last: seq, signed: head.seq }),
+            (None, Some(_)) => Some(Fault::HeadRemoved),
+            _ => None,
+        };
+    }
+    Ok(found)
+}

@@ -1,0 +1,43 @@
+//! The person behind a call, as a face offers them: somebody who can be asked.
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+/// Somebody who can be asked while a call runs. A face that has nobody offers none.
+///
+/// Questions of one person are asked one after the other. Dropping the future withdraws the question.
+pub trait Person: std::fmt::Debug + Send + Sync + 'static {
+    /// None means that nobody answered or that the question was waved away.
+    fn ask(&self, question: Question) -> BoxFuture<'_, Option<Value>>;
+}
+
+/// A question. Texts of skills are strangers' words: whoever shows them makes them safe and says whose they are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question {
+    /// May this happen, once? The answer is `true` or `false`.
+    Approve(Approval),
+    /// A question of the skill's own. The answer fits the schema.
+    Skill {
+        skill: String,
+        text: String,
+        /// JSON Schema.
+        schema: Value,
+        /// Whether the answer will be kept if the person agrees, and under which name.
+        remember: Option<String>,
+    },
+}
+
+/// What needs approval, with its exact arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    pub skill: String,
+    /// Who began it: `user`, `client`, `model`, `skill`.
+    pub caller: String,
+    pub capability: &'static str,
+    /// What is to be done: `http POST https://example.com/`.
+    pub subject: String,
+    /// Everything that would be sent, whole.
+    pub arguments: String,
+    /// Why it is asked.
+    pub reason: String,
+}
