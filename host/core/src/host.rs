@@ -74,7 +74,6 @@ pub(crate) struct Shared {
     pub(crate) models: Arc<Router>,
     pub(crate) kv: Arc<dyn kv::Store>,
     pub(crate) sources: Arc<dyn Sources>,
-    pub(crate) io: tokio::runtime::Handle,
     /// Audit and rules, for every invocation.
     pub(crate) sessions: Arc<broker::Shared>,
     index: Index,
@@ -123,7 +122,7 @@ impl Host {
             let open = tokio::task::spawn_blocking(move || Audit::open(state, &state_dir));
             open.await.map_err(|_| invocation::InvokeError::HostFault)??
         };
-        let sessions = Arc::new(broker::Shared { audit, rules: settings.rules.clone(), io: io.clone() });
+        let sessions = Arc::new(broker::Shared { audit, rules: settings.rules.clone(), io });
         seal_from_time_to_time(&sessions);
         Ok(Self(Arc::new(Shared {
             sessions,
@@ -136,7 +135,6 @@ impl Host {
             engine,
             settings,
             sources: Arc::new(Machine::default()),
-            io,
             state,
             data_dir,
         })))
