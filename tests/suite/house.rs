@@ -84,6 +84,7 @@ const DIRECTIONS: &[Rule] = &[
             "capability::model::schema",
             "broker::Permit",
             "schema",
+            "tls",
         ],
         why: "a wire sees plain types and a permit: no grant, no price, no bindings",
     },
@@ -149,8 +150,8 @@ const FOREIGN: &[(&str, &[&str], &str)] = &[
     ("process::Command", &["engine/compile.rs"], "the one child process is the one that compiles"),
     (
         "reqwest::Client",
-        &["capability/model/wire/http.rs", "bench.rs"],
-        "all HTTP goes through one client with our rules",
+        &["capability/http/client.rs", "capability/model/wire/http.rs", "bench.rs"],
+        "all HTTP of skills goes one way, and all HTTP of providers another",
     ),
     ("reqwest::get", &[], "all HTTP goes through one client with our rules"),
     ("TcpStream", &[], "all HTTP goes through one client with our rules"),
@@ -184,7 +185,7 @@ fn every_capability_is_in_the_interface_the_host_and_the_sdk() {
     let world = std::fs::read_to_string(root().join("wit/world.wit")).unwrap();
     let sdk = std::fs::read_to_string(root().join("sdk/rust/src/lib.rs")).unwrap();
     let names = capabilities();
-    assert_eq!(names.len(), 5, "{names:?}");
+    assert_eq!(names.len(), 9, "{names:?}");
     for name in &names {
         assert!(world.contains(&format!("import {name};")), "wit/world.wit does not import {name}");
         let host = ["", "/mod"].map(|end| core_folder().join(format!("capability/{name}{end}.rs")));

@@ -13,7 +13,7 @@ use crate::budget::Treasury;
 use crate::capability::model::report::ModelReport;
 use crate::capability::model::{ModelError, ModelSettings, Router, discover};
 use crate::capability::{
-    self,
+    self, http,
     kv::{self, sqlite::Sqlite},
 };
 use crate::catalog::Installed;
@@ -72,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) treasury: Treasury,
     pub(crate) journal: Journal,
     pub(crate) models: Arc<Router>,
+    pub(crate) http: Arc<http::Egress>,
     pub(crate) kv: Arc<dyn kv::Store>,
     pub(crate) sources: Arc<dyn Sources>,
     /// Audit and rules, for every invocation.
@@ -99,6 +100,19 @@ const STATE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 impl Host {
     /// Opens state, engine and providers. Must be called inside of a tokio runtime, which then does the input and output.
     pub async fn open(config: HostConfig) -> Result<Self, Error> {
+        Self::open_with(config, http::Egress::new).await
+    }
+
+    /// As [`open`](Self::open), over a network of a test's own.
+    #[cfg(debug_assertions)]
+    pub async fn open_on(config: HostConfig, network: http::TestNetwork) -> Result<Self, Error> {
+        Self::open_with(config, |settings, secrets| http::Egress::on(settings, secrets, network)).await
+    }
+
+    async fn open_with(
+        config: HostConfig,
+        egress: impl FnOnce(http::HttpSettings, Arc<dyn http::secrets::Secrets>) -> http::Egress,
+    ) -> Result<Self, Error> {
         let HostConfig { state_dir, data_dir, cache_dir, settings, secrets, worker } = config;
         let durability = settings.durability;
         let state = {
@@ -129,6 +143,7 @@ impl Host {
             grants: GrantsStore::open(state.clone()).await?,
             journal: Journal::new(state.clone()),
             index: Index::new(state.clone()),
+            http: Arc::new(egress(settings.http.clone(), Arc::new(http::secrets::NoSecrets))),
             kv: Arc::new(Sqlite::new(state.clone())),
             treasury,
             models,

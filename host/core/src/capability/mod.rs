@@ -3,6 +3,7 @@
 //! No capability knows another.
 
 pub mod config;
+pub mod http;
 pub mod kv;
 pub mod log;
 pub mod model;
@@ -19,13 +20,16 @@ use crate::engine::guest::Guest;
 use crate::events::Sink;
 
 /// Names of the interfaces that a component may import.
-pub(crate) const NAMES: [&str; 5] = ["config", "kv", "log", "model", "progress"];
+pub(crate) const NAMES: [&str; 6] = ["config", "http", "kv", "log", "model", "progress"];
 
 /// What the capabilities of one invocation work with.
 pub(crate) struct Services {
     pub(crate) session: Session,
     pub(crate) sink: Arc<Sink>,
     pub(crate) settings: Arc<Map<String, Value>>,
+    pub(crate) http: Arc<http::Egress>,
+    /// How many requests there still may be.
+    pub(crate) http_gate: Arc<http::Gate>,
     pub(crate) kv: Arc<dyn kv::Store>,
     pub(crate) models: Arc<model::Router>,
     /// Whether a budget of money holds: what has no price is refused then.
@@ -35,6 +39,12 @@ pub(crate) struct Services {
 /// Offers everything to guests. What a guest may do with it is asked at each act.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     config::add_to_linker(linker, |guest| config::View { settings: &guest.services.settings })?;
+    http::add_to_linker(linker, |guest| http::View {
+        session: &guest.services.session,
+        table: &mut guest.table,
+        egress: &guest.services.http,
+        gate: &guest.services.http_gate,
+    })?;
     kv::add_to_linker(linker, |guest| kv::View { session: &guest.services.session, store: &guest.services.kv })?;
     log::add_to_linker(linker, |guest| log::View { sink: &guest.services.sink })?;
     model::host::add_to_linker(linker, |guest| model::host::ModelView {
