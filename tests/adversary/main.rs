@@ -19,3 +19,4 @@ mod stack;
 #[allow(dead_code, reason = "shared with the suite, which needs more of it")]
 #[path = "../suite/support/mod.rs"]
 mod support;
+mod web;

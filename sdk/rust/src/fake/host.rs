@@ -32,6 +32,8 @@ pub(super) struct State {
     /// Writes of another invocation, each done just before a conditional write of its key.
     pub(super) races: Vec<(String, Vec<u8>)>,
     pub(super) requests: Vec<Request>,
+    pub(super) servers: Vec<super::web::Server>,
+    pub(super) sent: Vec<crate::bindings::ringfence::skill::http::Request>,
     pub(super) in_flight: usize,
     pub(super) most_in_flight: usize,
     pub(super) logs: Vec<Line>,
@@ -83,6 +85,10 @@ impl Host {
         let state = Rc::new(RefCell::new(State::default()));
         let previous = CURRENT.with(|current| current.replace(Some(Rc::clone(&state))));
         Self { state, previous }
+    }
+
+    pub(super) fn state(&self) -> &RefCell<State> {
+        &self.state
     }
 
     /// The next answer to a model call: a text or a [`Reply`].
