@@ -1,12 +1,7 @@
 //! Guests that want to reach what they must not, and servers that answer as badly as they can.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-use ringfence_core::capability::http::{Network, Resolve, TestNetwork, Unresolved};
 use ringfence_core::journal::audit::{Event, Filter};
 use ringfence_core::{Call, Error, Finished, SkillRef};
 use serde_json::{Value, json};
@@ -93,34 +88,6 @@ async fn t59_no_spelling_of_a_url_reaches_what_was_not_granted() {
     }
     assert_eq!((canary.connections(), granted.connections()), (0, 1));
     web.ground.survived_probe().await;
-}
-
-/// Every name leads to this machine.
-struct Rebound(AtomicUsize);
-
-impl Resolve for Rebound {
-    fn resolve(&self, name: &str) -> BoxFuture<'_, Result<Vec<IpAddr>, Unresolved>> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        let address = if name == "friend.test" { "127.0.0.1" } else { "127.0.0.2" };
-        Box::pin(std::future::ready(Ok(vec![address.parse().unwrap()])))
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn t60_a_granted_name_that_leads_to_this_machine_is_not_reached() {
-    let peer = Peer::polite();
-    let names = Arc::new(Rebound(AtomicUsize::new(0)));
-    let reachable = vec![Network::parse("127.0.0.1").unwrap()];
-    let host = TestHost::on(TestNetwork { resolver: names.clone(), reachable, tls: None }).await;
-    let urls = ["friend.test", "enemy.test"].map(|name| format!("http://{name}:{}/", peer.at.port()));
-    let rules = urls.each_ref().map(String::as_str);
-    let skill = host.web(&rules).await;
-    let get = |url: &str| host.host.invoke(web_call(&skill, "fetch", json!({ "url": url }), &rules.join(",")));
-    assert!(get(&urls[0]).await.is_ok());
-    let error = get(&urls[1]).await.unwrap_err();
-    assert!(error.to_string().contains("this machine") && error.hint().contains("ringfence grant"), "{error:?}");
-    assert_eq!((peer.connections(), names.0.load(Ordering::SeqCst)), (1, 2));
-    host.still_works().await;
 }
 
 #[test]

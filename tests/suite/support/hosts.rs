@@ -30,6 +30,7 @@ impl TestHost {
     }
 
     /// Over a network of the test's own.
+    #[cfg(debug_assertions)]
     pub(crate) async fn on(network: http::TestNetwork) -> Self {
         let home = Home::new();
         let host = open_on(&home, "", network).await.unwrap();
@@ -85,6 +86,7 @@ pub(crate) async fn open_with(home: &Home, settings: &str, secrets: &[(&str, &st
 }
 
 /// Over a network of the test's own, in which names lead where the test says.
+#[cfg(debug_assertions)]
 pub(crate) async fn open_on(home: &Home, settings: &str, network: http::TestNetwork) -> Result<Host, Error> {
     Host::open_on(config(home, settings, &[]), network).await
 }

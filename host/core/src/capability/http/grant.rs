@@ -102,9 +102,8 @@ impl Grantable for Grant {
             } else {
                 let network = Network::parse(item);
                 let no_rule = "it does not begin with https:// or http://, and is no network either";
-                grant.networks.push(network.map_err(|reason| {
-                    wrong(item, if item.contains(['.', '/', ':']) && item.contains('/') { &reason } else { no_rule })
-                })?);
+                let reason = |found: String| if item.contains('/') { found } else { no_rule.to_owned() };
+                grant.networks.push(network.map_err(|found| wrong(item, &reason(found)))?);
             }
         }
         if methods.is_empty() { Ok(grant.tidy()) } else { Err(wrong(value, "no server follows the methods")) }

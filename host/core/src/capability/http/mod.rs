@@ -33,7 +33,7 @@ pub use self::url::{Host, Origin, Target};
 pub use address::Network;
 pub use ask::Exchange;
 pub use egress::Egress;
-#[cfg(debug_assertions)]
+#[cfg(any(test, debug_assertions))]
 pub use egress::TestNetwork;
 pub use gate::Gate;
 pub use grant::{Grant, Request};
