@@ -65,7 +65,7 @@ pub type Progress = Arc<dyn Fn(Step) + Send + Sync>;
 
 /// The host. Cheap to clone; the last clone that goes closes it.
 #[derive(Clone)]
-pub struct Host(Arc<Shared>);
+pub struct Host(pub(crate) Arc<Shared>);
 
 /// What lives as long as the host.
 pub(crate) struct Shared {

@@ -278,6 +278,7 @@ mod tests {
                 reason: "r".into(),
             }),
             kv: kv.then(kv::Request::default),
+            ..Requests::default()
         }
     }
 

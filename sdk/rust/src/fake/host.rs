@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) races: Vec<(String, Vec<u8>)>,
     pub(super) secrets: std::collections::BTreeSet<String>,
     pub(super) requests: Vec<Request>,
+    pub(super) servers: Vec<super::web::Server>,
+    pub(super) sent: Vec<crate::bindings::ringfence::skill::http::Request>,
     pub(super) in_flight: usize,
     pub(super) most_in_flight: usize,
     pub(super) logs: Vec<Line>,
@@ -84,6 +86,10 @@ impl Host {
         let state = Rc::new(RefCell::new(State::default()));
         let previous = CURRENT.with(|current| current.replace(Some(Rc::clone(&state))));
         Self { state, previous }
+    }
+
+    pub(super) fn state(&self) -> &RefCell<State> {
+        &self.state
     }
 
     /// The next answer to a model call: a text or a [`Reply`].

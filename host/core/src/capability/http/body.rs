@@ -12,7 +12,7 @@ use super::decode::{self, Bodied};
 use super::gate::Slot;
 use super::secrets::Redact;
 use crate::broker::Receipt;
-use crate::error::{Excess, Refusal};
+use crate::error::{Excess, Explain as _, Refusal};
 
 /// Bytes that one read gives where the skill names no number, and at most.
 const USUAL: usize = 64 << 10;
@@ -56,7 +56,18 @@ impl Body {
             Some(encoding) => decode::decode(&encoding, counted),
             None => counted,
         };
-        Self { source: Some(source), ready: Bytes::new(), redact, limit, read: 0, broken: None, raw, status, receipt: None, slot: None }
+        Self {
+            source: Some(source),
+            ready: Bytes::new(),
+            redact,
+            limit,
+            read: 0,
+            broken: None,
+            raw,
+            status,
+            receipt: None,
+            slot: None,
+        }
     }
 
     /// A body of which nothing is left.

@@ -44,7 +44,12 @@ impl Clients {
     }
 
     /// The client that reaches `origin` at these addresses and nowhere else.
-    pub(super) fn get(&self, skill: &str, origin: &Origin, mut addresses: Vec<IpAddr>) -> Result<reqwest::Client, String> {
+    pub(super) fn get(
+        &self,
+        skill: &str,
+        origin: &Origin,
+        mut addresses: Vec<IpAddr>,
+    ) -> Result<reqwest::Client, String> {
         addresses.sort_unstable();
         let key = Key { skill: skill.into(), origin: origin.clone(), addresses };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -39,7 +39,7 @@ pub struct Egress {
 }
 
 /// A network of a test's own: peers on loopback that stand for servers with names. Builds that people run have no such thing.
-#[cfg(debug_assertions)]
+#[cfg(any(test, debug_assertions))]
 #[derive(Clone)]
 pub struct TestNetwork {
     pub resolver: Arc<dyn Resolve>,
@@ -56,7 +56,7 @@ impl Egress {
     }
 
     /// Over a test's own network.
-    #[cfg(debug_assertions)]
+    #[cfg(any(test, debug_assertions))]
     #[must_use]
     pub fn on(settings: HttpSettings, secrets: Arc<dyn Secrets>, network: TestNetwork) -> Self {
         let TestNetwork { resolver, reachable, tls } = network;

@@ -63,11 +63,7 @@ pub(super) async fn run(way: Way, first: Permit<Exchange>, mut order: Order) -> 
     let mut permit = first;
     loop {
         let mut answer = send(&egress, &session, permit, Out::Whole(order.body.clone())).await?;
-        let next = if order.follow {
-            redirect::next(&order, answer.status, answer.header("location"))?
-        } else {
-            None
-        };
+        let next = if order.follow { redirect::next(&order, answer.status, answer.header("location"))? } else { None };
         let Some(next) = next else {
             answer.body.slot = Some(slot);
             return Ok(answer);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Network;
 use super::rule::{Rule, is_method};
-use super::url::{shown, Target};
+use super::url::{Target, shown};
 use crate::policy::{Facts, GrantError, Grantable, Missing, Wish};
 
 /// What an operator writes to let a skill reach servers.
@@ -58,7 +58,9 @@ impl Grantable for Grant {
     }
 
     fn missing(request: &Request, have: Option<&Self>, _: &Facts<'_>) -> Option<Missing> {
-        let covered = |wanted: &&Rule| have.is_some_and(|have| have.allow.iter().any(|rule| rule.and(wanted).as_ref() == Some(*wanted)));
+        let covered = |wanted: &&Rule| {
+            have.is_some_and(|have| have.allow.iter().any(|rule| rule.and(wanted).as_ref() == Some(*wanted)))
+        };
         let missing: Vec<Rule> = request.allow.iter().filter(|wanted| !covered(wanted)).cloned().collect();
         (!missing.is_empty()).then(|| Missing {
             capability: Self::CAPABILITY,
@@ -100,9 +102,8 @@ impl Grantable for Grant {
             } else {
                 let network = Network::parse(item);
                 let no_rule = "it does not begin with https:// or http://, and is no network either";
-                grant.networks.push(network.map_err(|reason| {
-                    wrong(item, if item.contains(['.', '/', ':']) && item.contains('/') { &reason } else { no_rule })
-                })?);
+                let reason = |found: String| if item.contains('/') { found } else { no_rule.to_owned() };
+                grant.networks.push(network.map_err(|found| wrong(item, &reason(found)))?);
             }
         }
         if methods.is_empty() { Ok(grant.tidy()) } else { Err(wrong(value, "no server follows the methods")) }
@@ -184,14 +185,20 @@ mod tests {
     #[test]
     fn what_counts_is_requested_and_granted() {
         let wanted = request(&["GET https://a.test/v1", "https://*.b.test"]);
-        let both = Grant::effective(&wanted, &[&grant("https://a.test,https://c.test"), &grant("https://x.b.test,10.0.0.0/8")]);
+        let both = Grant::effective(
+            &wanted,
+            &[&grant("https://a.test,https://c.test"), &grant("https://x.b.test,10.0.0.0/8")],
+        );
         assert_eq!(both, Some(grant("GET https://a.test/v1,https://x.b.test,10.0.0.0/8")));
         let missing = Grant::missing(&wanted, both.as_ref(), &NOBODY).unwrap();
         assert_eq!(missing.grant, "http=https://*.b.test");
         assert!(missing.words.contains("any request to https://*.b.test"), "{}", missing.words);
         let all = Grant::effective(&wanted, &[&grant(missing.grant.trim_start_matches("http=")), &both.unwrap()]);
         assert_eq!(Grant::missing(&wanted, all.as_ref(), &NOBODY), None);
-        assert_eq!(Grant::missing(&wanted, None, &NOBODY).unwrap().grant, "http=GET https://a.test/v1,https://*.b.test");
+        assert_eq!(
+            Grant::missing(&wanted, None, &NOBODY).unwrap().grant,
+            "http=GET https://a.test/v1,https://*.b.test"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Headers from strangers, in both directions.
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::url::shown;
 use crate::error::{Denial, Excess, Refusal};
@@ -127,12 +127,31 @@ mod tests {
     #[test]
     fn t65_headers_of_the_host_are_refused() {
         for name in [
-            "Host", "hOsT", "Content-Length", "Transfer-Encoding", "Connection", "Proxy-Authorization", "Proxy-Connection",
-            "Cookie", "X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "Via", "TE", "Trailer", "Upgrade", "Expect",
-            "Keep-Alive", "Accept-Encoding", "Sec-Fetch-Site",
+            "Host",
+            "hOsT",
+            "Content-Length",
+            "Transfer-Encoding",
+            "Connection",
+            "Proxy-Authorization",
+            "Proxy-Connection",
+            "Cookie",
+            "X-Forwarded-For",
+            "X-Forwarded-Host",
+            "Forwarded",
+            "Via",
+            "TE",
+            "Trailer",
+            "Upgrade",
+            "Expect",
+            "Keep-Alive",
+            "Accept-Encoding",
+            "Sec-Fetch-Site",
         ] {
             let refusal = one(name, "1").unwrap_err();
-            assert!(matches!(&refusal, Refusal::Denied(denial) if denial.subject.contains(&name.to_lowercase())), "{name}");
+            assert!(
+                matches!(&refusal, Refusal::Denied(denial) if denial.subject.contains(&name.to_lowercase())),
+                "{name}"
+            );
         }
         for name in ["Accept", "Authorization", "X-Api-Key", "Content-Type", "User-Agent", "Range", "If-None-Match"] {
             assert!(one(name, "1").is_ok(), "{name}");
@@ -168,7 +187,9 @@ mod tests {
         assert!(matches!(read(many(1, 1 << 20)), Err(Refusal::TooLarge(_))));
         assert!(matches!(read(many(2, 33 << 10)), Err(Refusal::TooLarge(_))));
         let large: HeaderMap = (0..3)
-            .map(|n| (HeaderName::try_from(format!("x-{n}")).unwrap(), HeaderValue::try_from("v".repeat(30 << 10)).unwrap()))
+            .map(|n| {
+                (HeaderName::try_from(format!("x-{n}")).unwrap(), HeaderValue::try_from("v".repeat(30 << 10)).unwrap())
+            })
             .collect();
         assert!(matches!(written(&large), Err(Refusal::TooLarge(_))));
     }

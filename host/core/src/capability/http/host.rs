@@ -29,8 +29,8 @@ mod bindings {
         imports: { default: async | trappable },
         with: {
             "ringfence:skill/types@0.1.0": crate::capability::words::types,
-            "ringfence:skill/http.body": crate::capability::http::body::Body,
             "ringfence:skill/http.pending": super::Pending,
+            "ringfence:skill/http.response": super::Response,
             "ringfence:skill/http.upload": super::Upload,
         },
     });
@@ -57,6 +57,12 @@ pub fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>, get: fn(&mut T) 
 
 type Waiting = BoxFuture<'static, Result<Answer, Refusal>>;
 
+/// A response whose head is there. Dropping it closes the connection.
+pub struct Response {
+    head: wit::Head,
+    body: Body,
+}
+
 /// A request under way. Dropping it cancels it.
 pub struct Pending(Option<Waiting>);
 
@@ -75,7 +81,7 @@ struct Allowed {
 }
 
 impl View<'_> {
-    async fn allow(&self, request: wit::Request, is_upload: bool) -> Result<Allowed, Refusal> {
+    async fn allow(&mut self, request: wit::Request, is_upload: bool) -> Result<Allowed, Refusal> {
         self.egress.count(self.gate, self.session.skill())?;
         let settings = self.egress.settings();
         if request.body.len() > settings.request_bytes() {
@@ -95,12 +101,8 @@ impl View<'_> {
         };
         let slot = self.gate.slot()?;
         let permit = self.session.permit(order.ask(self.session, is_upload)).await?;
-        let way = Way {
-            session: self.session.clone(),
-            egress: Arc::clone(self.egress),
-            gate: Arc::clone(self.gate),
-            slot,
-        };
+        let way =
+            Way { session: self.session.clone(), egress: Arc::clone(self.egress), gate: Arc::clone(self.gate), slot };
         Ok(Allowed { permit, order, way })
     }
 
@@ -163,38 +165,38 @@ impl View<'_> {
         Ok(self.session.perform_in_place(work).await)
     }
 
-    async fn read(&mut self, body: &Resource<Body>, max: u32) -> wasmtime::Result<Result<Vec<u8>, Refusal>> {
-        let place = self.table.get_mut(body)?;
+    async fn read(&mut self, response: &Resource<Response>, max: u32) -> wasmtime::Result<Result<Vec<u8>, Refusal>> {
+        let response = self.table.get_mut(response)?;
         // It goes to where sockets are waited for, and comes back. Where the invocation ends meanwhile, it does not.
-        let mut own = std::mem::replace(place, Body::over());
+        let mut body = std::mem::replace(&mut response.body, Body::over());
         let work = async move {
-            let piece = own.read(max).await;
-            Ok((own, piece))
+            let piece = body.read(max).await;
+            Ok((body, piece))
         };
-        match self.session.perform_in_place(work).await {
-            Ok((own, piece)) => {
-                *self.table.get_mut(body)? = own;
-                Ok(piece.map(Into::into))
+        Ok(match self.session.perform_in_place(work).await {
+            Ok((body, piece)) => {
+                response.body = body;
+                piece.map(Into::into)
             }
-            Err(refusal) => Ok(Err(refusal)),
-        }
+            Err(refusal) => Err(refusal),
+        })
     }
 
-    fn encode(&mut self, answer: Result<Answer, Refusal>) -> Reply<wit::Response> {
+    fn encode(&mut self, answer: Result<Answer, Refusal>) -> Reply<Resource<Response>> {
         let answer = match answer {
             Ok(answer) => answer,
             Err(refusal) => return Ok(Err(refusal.into())),
         };
         let Answer { status, target, headers, body } = answer;
-        let body = self.table.push(body)?;
-        Ok(Ok(wit::Response { status, url: target.url().to_string(), headers, body }))
+        let head = wit::Head { status, url: target.url().to_string(), headers };
+        Ok(Ok(self.table.push(Response { head, body })?))
     }
 }
 
 type Reply<T> = wasmtime::Result<Result<T, words::types::Refusal>>;
 
 impl wit::Host for View<'_> {
-    async fn send(&mut self, request: wit::Request) -> Reply<wit::Response> {
+    async fn send(&mut self, request: wit::Request) -> Reply<Resource<Response>> {
         let answer = self.whole(request).await;
         self.encode(answer)
     }
@@ -214,19 +216,23 @@ impl wit::Host for View<'_> {
     }
 }
 
-impl wit::HostBody for View<'_> {
-    async fn read(&mut self, body: Resource<Body>, max: u32) -> Reply<Vec<u8>> {
-        Ok(View::read(self, &body, max).await?.map_err(Into::into))
+impl wit::HostResponse for View<'_> {
+    async fn head(&mut self, response: Resource<Response>) -> wasmtime::Result<wit::Head> {
+        Ok(self.table.get(&response)?.head.clone())
     }
 
-    async fn drop(&mut self, body: Resource<Body>) -> wasmtime::Result<()> {
-        self.table.delete(body)?;
+    async fn read(&mut self, response: Resource<Response>, max: u32) -> Reply<Vec<u8>> {
+        Ok(View::read(self, &response, max).await?.map_err(Into::into))
+    }
+
+    async fn drop(&mut self, response: Resource<Response>) -> wasmtime::Result<()> {
+        self.table.delete(response)?;
         Ok(())
     }
 }
 
 impl wit::HostPending for View<'_> {
-    async fn wait(&mut self, pending: Resource<Pending>) -> Reply<wit::Response> {
+    async fn wait(&mut self, pending: Resource<Pending>) -> Reply<Resource<Response>> {
         let answer = match self.table.get_mut(&pending)?.0.take() {
             Some(waiting) => waiting.await,
             None => Err(Refusal::Invalid("`wait` was called before: it gives its answer once".into())),
@@ -245,7 +251,7 @@ impl wit::HostUpload for View<'_> {
         Ok(View::write(self, &upload, chunk).await?.map_err(Into::into))
     }
 
-    async fn finish(&mut self, upload: Resource<Upload>) -> Reply<wit::Response> {
+    async fn finish(&mut self, upload: Resource<Upload>) -> Reply<Resource<Response>> {
         let answer = self.finished(&upload).await?;
         self.encode(answer)
     }

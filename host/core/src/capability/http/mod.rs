@@ -19,14 +19,21 @@ mod rule;
 pub mod secrets;
 mod settings;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 mod upload;
 mod url;
+#[cfg(test)]
+mod wire_tests;
 
+pub use self::url::{Host, Origin, Target};
 pub use address::Network;
 pub use ask::Exchange;
 pub use egress::Egress;
-#[cfg(debug_assertions)]
+#[cfg(any(test, debug_assertions))]
 pub use egress::TestNetwork;
 pub use gate::Gate;
 pub use grant::{Grant, Request};
@@ -35,4 +42,3 @@ pub use port::{Answer, Out, Wire};
 pub use resolve::{Resolve, Unresolved};
 pub use rule::Rule;
 pub use settings::HttpSettings;
-pub use self::url::{Host, Origin, Target};

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use super::Exchange;
 use super::body::Body;
 use super::url::Target;
-use super::Exchange;
 use crate::broker::{Permit, Session};
 use crate::error::Refusal;
 

@@ -29,7 +29,10 @@ pub(super) fn next(order: &Order, status: u16, location: Option<&str>) -> Result
         }))
     };
     if order.hops >= MOST {
-        return denied(format!("it would be redirect number {} of one request, and {MOST} is the most", order.hops + 1));
+        return denied(format!(
+            "it would be redirect number {} of one request, and {MOST} is the most",
+            order.hops + 1
+        ));
     }
     let target: Target = match order.target.join(location) {
         Ok(target) => target,

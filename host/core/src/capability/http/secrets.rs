@@ -49,12 +49,7 @@ pub trait Redact: Send {
 pub struct NoSecrets;
 
 impl Secrets for NoSecrets {
-    fn fill<'a>(
-        &'a self,
-        _: &'a Session,
-        _: &'a Origin,
-        _: &'a mut HeaderMap,
-    ) -> BoxFuture<'a, Result<(), Refusal>> {
+    fn fill<'a>(&'a self, _: &'a Session, _: &'a Origin, _: &'a mut HeaderMap) -> BoxFuture<'a, Result<(), Refusal>> {
         Box::pin(std::future::ready(Err(Refusal::Denied(Denial {
             capability: "secrets",
             subject: "secret".into(),

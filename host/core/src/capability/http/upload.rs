@@ -44,7 +44,11 @@ impl Writer {
         self.writes = self.writes.saturating_add(1);
         if self.writes > MOST_WRITES {
             let (limit, actual) = (MOST_WRITES.into(), Some(self.writes.into()));
-            return Err(Refusal::TooLarge(Excess { what: "the number of pieces of an http request's body", limit, actual }));
+            return Err(Refusal::TooLarge(Excess {
+                what: "the number of pieces of an http request's body",
+                limit,
+                actual,
+            }));
         }
         if bytes > self.left {
             let actual = (self.limit - self.left).saturating_add(bytes) as u64;
