@@ -13,7 +13,7 @@ use crate::budget::Treasury;
 use crate::capability::model::report::ModelReport;
 use crate::capability::model::{ModelError, ModelSettings, Router, discover};
 use crate::capability::{
-    self,
+    self, files,
     kv::{self, sqlite::Sqlite},
 };
 use crate::catalog::Installed;
@@ -42,6 +42,10 @@ pub struct HostConfig {
     pub data_dir: PathBuf,
     /// What can be made again: compiled artefacts.
     pub cache_dir: PathBuf,
+    /// What else is ours, and so never within a folder that is granted: the configuration.
+    pub ours: Vec<PathBuf>,
+    /// The user's home, whose hidden folders are not granted by accident.
+    pub home: Option<PathBuf>,
     pub settings: Settings,
     /// Environment variables that providers are found by, with their values; keys among them.
     pub secrets: BTreeMap<String, SecretString>,
@@ -73,6 +77,7 @@ pub(crate) struct Shared {
     pub(crate) journal: Journal,
     pub(crate) models: Arc<Router>,
     pub(crate) kv: Arc<dyn kv::Store>,
+    pub(crate) disk: Arc<files::Disk>,
     pub(crate) sources: Arc<dyn Sources>,
     /// Audit and rules, for every invocation.
     pub(crate) sessions: Arc<broker::Shared>,
@@ -99,7 +104,9 @@ const STATE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 impl Host {
     /// Opens state, engine and providers. Must be called inside of a tokio runtime, which then does the input and output.
     pub async fn open(config: HostConfig) -> Result<Self, Error> {
-        let HostConfig { state_dir, data_dir, cache_dir, settings, secrets, worker } = config;
+        let HostConfig { state_dir, data_dir, cache_dir, ours, home, settings, secrets, worker } = config;
+        let ours = [&state_dir, &data_dir, &cache_dir].into_iter().chain(&ours).map(PathBuf::as_path);
+        let places = files::Places::new(home.as_deref(), ours);
         let durability = settings.durability;
         let state = {
             let state_dir = state_dir.clone();
@@ -122,6 +129,7 @@ impl Host {
             let open = tokio::task::spawn_blocking(move || Audit::open(state, &state_dir));
             open.await.map_err(|_| invocation::InvokeError::HostFault)??
         };
+        let disk = files::Disk::new(io.clone(), places);
         let sessions = Arc::new(broker::Shared { audit, rules: settings.rules.clone(), io });
         seal_from_time_to_time(&sessions);
         Ok(Self(Arc::new(Shared {
@@ -130,6 +138,7 @@ impl Host {
             journal: Journal::new(state.clone()),
             index: Index::new(state.clone()),
             kv: Arc::new(Sqlite::new(state.clone())),
+            disk,
             treasury,
             models,
             engine,
@@ -178,7 +187,8 @@ impl Host {
     }
 
     /// Runs one call to its outcome.
-    pub async fn invoke(&self, call: Call) -> Result<Finished, Error> {
+    pub async fn invoke(&self, mut call: Call) -> Result<Finished, Error> {
+        call.allow = self.settled(call.allow).await?;
         invocation::run(&self.0, call).await
     }
 
@@ -251,11 +261,20 @@ impl Host {
 
     /// Adds to what an identity may do, and gives what it may do then. For a person's face only.
     pub async fn grant(&self, identity: &str, grants: Grants) -> Result<Grants, Error> {
-        grants.check()?;
+        let grants = self.settled(grants).await?;
         let words = grants.words().join(" ");
         let held = self.0.grants.merge(identity, grants).await?;
         self.0.sessions.audit.note(Entry::admin("grant", identity, words));
         Ok(held)
+    }
+
+    /// The grants as they can be kept: what could never match is refused, and so is a folder that nobody may grant.
+    async fn settled(&self, mut grants: Grants) -> Result<Grants, Error> {
+        grants.check()?;
+        if let Some(files) = grants.files.take() {
+            grants.files = Some(self.0.disk.settle(files).await?);
+        }
+        Ok(grants)
     }
 
     /// Takes a capability, or everything, from an identity.

@@ -66,6 +66,8 @@ pub(crate) async fn open_with(home: &Home, settings: &str, secrets: &[(&str, &st
         state_dir: home.state(),
         data_dir: home.path("data"),
         cache_dir: super::guests::cache(),
+        ours: vec![],
+        home: Some(home.path("")),
         settings,
         secrets,
         worker: WorkerCommand { program: env!("CARGO_BIN_EXE_ringfence").into(), args: vec!["compile-worker".into()] },

@@ -3,6 +3,7 @@
 //! No capability knows another.
 
 pub mod config;
+pub mod files;
 pub mod kv;
 pub mod log;
 pub mod model;
@@ -18,7 +19,7 @@ use crate::broker::Session;
 use crate::engine::guest::Guest;
 use crate::events::Sink;
 
-/// Names of the interfaces that a component may import.
+/// Names of the interfaces that a component may import. `files` has none of ours: it is WASI's.
 pub(crate) const NAMES: [&str; 5] = ["config", "kv", "log", "model", "progress"];
 
 /// What the capabilities of one invocation work with.
@@ -26,6 +27,7 @@ pub(crate) struct Services {
     pub(crate) session: Session,
     pub(crate) sink: Arc<Sink>,
     pub(crate) settings: Arc<Map<String, Value>>,
+    pub(crate) folders: files::Folders,
     pub(crate) kv: Arc<dyn kv::Store>,
     pub(crate) models: Arc<model::Router>,
     /// Whether a budget of money holds: what has no price is refused then.
@@ -35,6 +37,11 @@ pub(crate) struct Services {
 /// Offers everything to guests. What a guest may do with it is asked at each act.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     config::add_to_linker(linker, |guest| config::View { settings: &guest.services.settings })?;
+    files::add_to_linker(linker, |guest| files::View {
+        session: &guest.services.session,
+        table: &mut guest.table,
+        folders: &guest.services.folders,
+    })?;
     kv::add_to_linker(linker, |guest| kv::View { session: &guest.services.session, store: &guest.services.kv })?;
     log::add_to_linker(linker, |guest| log::View { sink: &guest.services.sink })?;
     model::host::add_to_linker(linker, |guest| model::host::ModelView {
