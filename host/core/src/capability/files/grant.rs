@@ -58,8 +58,8 @@ pub struct Wanted {
     pub reason: String,
 }
 
-/// What stands in a hint where only the operator knows the folder. No grant: see [`Grant::parse`].
-const SOME_FOLDER: &str = "FOLDER";
+/// What stands in a hint where only the operator knows the folder. It is refused where it is read: nobody grants it by accident.
+pub const SOME_FOLDER: &str = "FOLDER";
 
 /// Most bytes of a folder's name.
 const NAME_BYTES: usize = 64;

@@ -21,7 +21,7 @@ mod tests;
 
 pub use ask::{Act, Verb};
 pub use disk::{Disk, FolderError, Folders};
-pub use grant::{Folder, Grant, Mode, Request, Wanted};
+pub use grant::{Folder, Grant, Mode, Request, SOME_FOLDER, Wanted};
 pub use host::{Descriptor, View, add_to_linker};
 pub use listing::Listing;
 pub use place::Places;
