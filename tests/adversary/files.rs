@@ -124,7 +124,15 @@ async fn without_a_grant_there_are_no_folders() {
 async fn t51_a_guest_names_nothing_outside() {
     let disk = Disk::new().await;
     let absolute = disk.path("secret.txt").display().to_string();
-    for path in ["/docs/../secret.txt", "/docs/a/../../secret.txt", &*absolute, "../secret.txt", "/docs/..", "/etc/passwd", "/out/.."] {
+    for path in [
+        "/docs/../secret.txt",
+        "/docs/a/../../secret.txt",
+        &*absolute,
+        "../secret.txt",
+        "/docs/..",
+        "/etc/passwd",
+        "/out/..",
+    ] {
         disk.refuses("fs_read", json!({ "path": path })).await;
         disk.refuses("fs_list", json!({ "path": path })).await;
         disk.refuses("fs_write", json!({ "path": path, "text": "x" })).await;

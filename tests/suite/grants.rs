@@ -75,7 +75,12 @@ fn a_folder_is_granted_by_its_path_and_taken_back() {
     home.run(&keys).fails("grant-invalid", 2, ".ssh", "--i-know");
     home.run(&[&keys[..], &["--i-know"]].concat()).worked();
     let ours = format!("files=docs:{}", home.state().display());
-    home.run(&["grant", &skill, &ours, "--i-know"]).fails("grant-invalid", 2, "belongs to Ringfence", "folder of yours");
+    home.run(&["grant", &skill, &ours, "--i-know"]).fails(
+        "grant-invalid",
+        2,
+        "belongs to Ringfence",
+        "folder of yours",
+    );
 }
 
 #[test]

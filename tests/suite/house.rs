@@ -197,7 +197,10 @@ fn what_is_of_wasi_has_no_interface_of_ours() {
     let list = std::fs::read_to_string(core_folder().join("capability/mod.rs")).unwrap();
     for name in OF_WASI {
         assert!(!root().join(format!("wit/{name}.wit")).exists(), "wit/{name}.wit");
-        assert!(core_folder().join(format!("capability/{name}/wasi.wit")).is_file(), "the host has no words for {name}");
+        assert!(
+            core_folder().join(format!("capability/{name}/wasi.wit")).is_file(),
+            "the host has no words for {name}"
+        );
         assert!(list.contains(&format!("pub mod {name};")) && list.contains(&format!("{name}::add_to_linker")));
         assert!(!list.contains(&format!("\"{name}\"")), "a component cannot import ringfence:skill/{name}");
     }

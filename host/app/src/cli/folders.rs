@@ -21,7 +21,11 @@ pub(super) async fn chosen(words: Vec<String>) -> Result<Vec<String>, Error> {
             let question = format!("Which folder is `{}`?", crate::ui::printable(name));
             let answer = tokio::task::spawn_blocking(move || Text::new(&question).prompt()).await;
             let Ok(Ok(path)) = answer else {
-                return Err(Trouble::new("cancelled", "nobody answered, so nothing was run", "run it again when you like"));
+                return Err(Trouble::new(
+                    "cancelled",
+                    "nobody answered, so nothing was run",
+                    "run it again when you like",
+                ));
             };
             whole.push(format!("files={name}:{}{mode}", path.trim()));
         }

@@ -52,7 +52,7 @@ pub(super) struct Opened {
 }
 
 struct Own {
-    file: Arc<File>,
+    file: File,
     id: (u64, u64),
     tally: Option<Tally>,
     _slot: Slot,
@@ -161,9 +161,9 @@ impl Drop for Opened {
             count.closed(own.id, own.file.metadata().map_or(0, |found| found.len()));
         };
         match self.root.quota.try_lock() {
-            Some(mut count) => close(&mut count),
+            Some(mut count) => close(&mut *count),
             // Somebody writes. This may be a thread that runs guests: it does not wait for a disk.
-            None => self.disk.close_elsewhere(move || close(&mut root.quota.lock())),
+            None => self.disk.close_elsewhere(move || close(&mut *root.quota.lock())),
         }
     }
 }
@@ -208,6 +208,9 @@ pub(super) fn open(
     slot: Slot,
     receipt: Option<Receipt>,
 ) -> Result<Opened, ErrorCode> {
+    if want.changes() && root.mode == Mode::Read {
+        return Err(ErrorCode::NotPermitted);
+    }
     let folder_only = want.folder_only || route.folder_only;
     let access = match (want.read, want.changes()) {
         (true, true) => OFlags::RDWR,
@@ -257,7 +260,7 @@ pub(super) fn open(
         is_folder: found.is_dir(),
         read: want.read || !want.changes(),
         write: want.changes(),
-        own: Some(Own { file: Arc::new(file), id, tally, _slot: slot }),
+        own: Some(Own { file, id, tally, _slot: slot }),
         disk: Arc::clone(disk),
     })
 }
@@ -333,7 +336,7 @@ pub(super) fn rename(root: &Root, from: &Route, to: &Route) -> Result<(), ErrorC
         // Folder by folder, moving would lead deeper than any path may be. A program copies then.
         return Err(ErrorCode::CrossDevice);
     }
-    let replaced = match look(root, &Route { folder_only: false, ..to.clone() }, false) {
+    let replaced = match look(root, &to.any_kind(), false) {
         Ok(replaced) => Some(replaced).filter(|other| (other.dev(), other.ino()) != (found.dev(), found.ino())),
         Err(ErrorCode::NoEntry) => None,
         Err(code) => return Err(code),

@@ -83,7 +83,9 @@ impl Explain for FolderError {
     fn hint(&self) -> String {
         match self {
             Self::Unavailable { name, .. } | Self::Refused { name, .. } => {
-                format!("grant another folder with `files={name}:FOLDER`, or take the grant back with `ringfence revoke`")
+                format!(
+                    "grant another folder with `files={name}:FOLDER`, or take the grant back with `ringfence revoke`"
+                )
             }
         }
     }
@@ -144,7 +146,7 @@ impl Disk {
     /// The grant with whole paths, if every folder of it may be granted.
     pub async fn settle(self: &Arc<Self>, grant: Grant) -> Result<Grant, GrantError> {
         let disk = Arc::clone(self);
-        let settle = move || {
+        let settle = move || -> Result<Grant, GrantError> {
             let folders = grant.folders.into_iter().map(|(name, folder)| Ok((name, disk.settled(folder)?)));
             Ok(Grant { folders: folders.collect::<Result<_, GrantError>>()? })
         };
@@ -154,7 +156,8 @@ impl Disk {
 
     fn settled(&self, folder: Folder) -> Result<Folder, GrantError> {
         let shown = || folder.path.escape_debug();
-        let bad = |why: String| GrantError::new(format!("`{}` cannot be granted: {why}", shown()), "name a folder of yours");
+        let bad =
+            |why: String| GrantError::new(format!("`{}` cannot be granted: {why}", shown()), "name a folder of yours");
         let path = Path::new(&folder.path).canonicalize().map_err(|error| bad(error.kind().to_string()))?;
         if !path.is_dir() {
             return Err(bad("it is no folder".into()));
@@ -178,7 +181,9 @@ impl Disk {
             None => Vec::new(),
             Some(grant) => {
                 let (disk, grant) = (Arc::clone(self), grant.clone());
-                let open = move || grant.folders.iter().map(|(name, folder)| disk.root(name, folder)).collect();
+                let open = move || -> Result<Vec<_>, FolderError> {
+                    grant.folders.iter().map(|(name, folder)| disk.root(name, folder)).collect()
+                };
                 self.io.spawn_blocking(open).await.unwrap_or_else(|_| {
                     let (name, path) = (String::new(), String::new());
                     Err(FolderError::Unavailable { name, path, reason: "the host failed".into() })
@@ -196,7 +201,8 @@ impl Disk {
 
     fn root(&self, name: &str, folder: &Folder) -> Result<Arc<Root>, FolderError> {
         let path = Path::new(&folder.path);
-        let unavailable = |reason: String| FolderError::Unavailable { name: name.into(), path: folder.path.clone(), reason };
+        let unavailable =
+            |reason: String| FolderError::Unavailable { name: name.into(), path: folder.path.clone(), reason };
         // What is ours and what is sensitive may have moved since it was granted.
         match self.places.standing(path) {
             Standing::Sensitive(why) if !folder.i_know => {

@@ -282,7 +282,8 @@ mod tests {
     fn what_is_written_is_what_is_read() {
         let all = grant("docs:/a,b:c,out:/x:y:write:max-bytes=10:max-files=2,keys:/k:i-know,read:/read");
         assert_eq!(all.folders["docs"].path, "/a,b:c", "commas and colons belong to paths");
-        let out = Folder { path: "/x:y".into(), mode: Mode::Write, max_bytes: Some(10), max_files: Some(2), i_know: false };
+        let out =
+            Folder { path: "/x:y".into(), mode: Mode::Write, max_bytes: Some(10), max_files: Some(2), i_know: false };
         assert_eq!(all.folders["out"], out);
         assert!(all.folders["keys"].i_know);
         for word in all.words() {
@@ -290,7 +291,9 @@ mod tests {
             let (name, folder) = read.folders.first_key_value().unwrap();
             assert_eq!(&all.folders[name], folder, "{word}");
         }
-        for wrong in ["", "docs", "docs:", "Docs:/a", "../a:/b", ":/a", "a:FOLDER", "a:FOLDER:write", "a:/x:max-files=-1"] {
+        for wrong in
+            ["", "docs", "docs:", "Docs:/a", "../a:/b", ":/a", "a:FOLDER", "a:FOLDER:write", "a:/x:max-files=-1"]
+        {
             assert!(Grant::parse(Some(wrong)).is_err(), "{wrong}");
         }
         assert!(Grant::parse(None).is_err());

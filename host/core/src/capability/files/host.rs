@@ -77,7 +77,10 @@ impl View<'_> {
     }
 
     /// Does what needs no permission of its own: it looks at names and sizes, or goes on with what is open.
-    async fn work<T: Send + 'static>(&mut self, work: impl FnOnce() -> Result<T, ErrorCode> + Send + 'static) -> Done<T> {
+    async fn work<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> Result<T, ErrorCode> + Send + 'static,
+    ) -> Done<T> {
         Ok(self.folders.disk.start(work).done().await?)
     }
 
@@ -183,7 +186,9 @@ impl wit::HostDescriptor for View<'_> {
         let opened = self
             .work(move || acted(permit, || act::open(&disk, &root, route, want, slot, later)))
             .await
-            .inspect_err(|fault| receipt.close(if let Fault::Code(code) = fault { code.name() } else { "failed" }, String::new()))?;
+            .inspect_err(|fault| {
+                receipt.close(if let Fault::Code(code) = fault { code.name() } else { "failed" }, String::new())
+            })?;
         if !want.changes() {
             receipt.close("ok", String::new());
         }
@@ -337,7 +342,9 @@ impl wit::HostDescriptor for View<'_> {
     async fn stat(&mut self, fd: Fd) -> Done<wit::DescriptorStat> {
         let opened = self.opened(&fd)?;
         self.has_looked();
-        self.work(move || opened.file().metadata().map_err(|error| super::code::of_io(&error))).await.map(|found| stat(&found))
+        self.work(move || opened.file().metadata().map_err(|error| super::code::of_io(&error)))
+            .await
+            .map(|found| stat(&found))
     }
 
     async fn stat_at(&mut self, fd: Fd, flags: wit::PathFlags, path: String) -> Done<wit::DescriptorStat> {
@@ -372,7 +379,9 @@ impl wit::HostDescriptor for View<'_> {
 
     async fn metadata_hash(&mut self, fd: Fd) -> Done<wit::MetadataHashValue> {
         let opened = self.opened(&fd)?;
-        self.work(move || opened.file().metadata().map_err(|error| super::code::of_io(&error))).await.map(|found| hash(&found))
+        self.work(move || opened.file().metadata().map_err(|error| super::code::of_io(&error)))
+            .await
+            .map(|found| hash(&found))
     }
 
     async fn metadata_hash_at(&mut self, fd: Fd, flags: wit::PathFlags, path: String) -> Done<wit::MetadataHashValue> {

@@ -37,7 +37,9 @@ impl Places {
     pub(super) fn standing(&self, path: &Path) -> Standing {
         let overlaps = |other: &Path| path.starts_with(other) || other.starts_with(path);
         if self.ours.iter().any(|ours| overlaps(ours)) {
-            return Standing::Never("it holds, or is inside of, what belongs to Ringfence itself: grants, keys and records");
+            return Standing::Never(
+                "it holds, or is inside of, what belongs to Ringfence itself: grants, keys and records",
+            );
         }
         if KERNEL.iter().any(|kernel| overlaps(Path::new(kernel))) {
             return Standing::Never("it is where the kernel shows itself, the host's own keys included");
@@ -53,9 +55,9 @@ impl Places {
         match path.strip_prefix(home).ok().and_then(|below| below.iter().next()) {
             // `.ssh`, `.gnupg`, `.aws`, `.config`, `.kube`, `.docker`, browsers' profiles: what is hidden in a home folder is
             // what programs keep there, and a list of them would never be whole.
-            Some(first) if hidden(first) => {
-                Standing::Sensitive("it is in a hidden folder of the home folder, where programs keep keys and passwords")
-            }
+            Some(first) if hidden(first) => Standing::Sensitive(
+                "it is in a hidden folder of the home folder, where programs keep keys and passwords",
+            ),
             _ => Standing::Free,
         }
     }
@@ -119,7 +121,9 @@ mod tests {
         ] {
             assert!(matches!(places.standing(Path::new(path)), Standing::Sensitive(_)), "{path}");
         }
-        for path in ["/home/u/notes", "/home/u/notes/.git", "/home/u2", "/srv/data", "/srv/ringfence2", "/tmp/x", "/processes"] {
+        for path in
+            ["/home/u/notes", "/home/u/notes/.git", "/home/u2", "/srv/data", "/srv/ringfence2", "/tmp/x", "/processes"]
+        {
             assert_eq!(places.standing(Path::new(path)), Standing::Free, "{path}");
         }
         let elsewhere = Places { home: Some("/home/u".into()), ours: vec!["/srv/ringfence".into()] };

@@ -198,7 +198,8 @@ mod tests {
         let (dir, file) = folder(&[("a", 60), ("b", 40)]);
         let mut count = Count::default();
         count.settle(&file, MOST).unwrap();
-        let (a, b) = (std::fs::metadata(dir.path().join("a")).unwrap(), std::fs::metadata(dir.path().join("b")).unwrap());
+        let (a, b) =
+            (std::fs::metadata(dir.path().join("a")).unwrap(), std::fs::metadata(dir.path().join("b")).unwrap());
         count.opened((a.dev(), a.ino()));
         count.opened((a.dev(), a.ino()));
         count.removed(&a);

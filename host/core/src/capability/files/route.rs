@@ -45,6 +45,11 @@ impl Route {
         Ok(Self { parts, folder_only })
     }
 
+    /// The same, whether it is a folder or not.
+    pub(super) fn any_kind(&self) -> Self {
+        Self { folder_only: false, ..self.clone() }
+    }
+
     /// From the granted folder on: `a/b`. Empty for the folder itself.
     pub(super) fn text(&self) -> String {
         self.parts.join("/")
@@ -111,9 +116,14 @@ mod tests {
 
     #[test]
     fn what_means_nothing_is_left_out() {
-        for (path, text, folder_only) in
-            [("a/b", "a/b", false), ("./a//b", "a/b", false), ("a/", "a", true), ("a/.", "a", true), (".", "", true), ("./", "", true)]
-        {
+        for (path, text, folder_only) in [
+            ("a/b", "a/b", false),
+            ("./a//b", "a/b", false),
+            ("a/", "a", true),
+            ("a/.", "a", true),
+            (".", "", true),
+            ("./", "", true),
+        ] {
             let route = Route::below(&Route::default(), path).unwrap();
             assert_eq!((route.text().as_str(), route.folder_only), (text, folder_only), "{path}");
         }
