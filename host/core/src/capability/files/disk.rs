@@ -251,3 +251,66 @@ impl Folders {
         Ok(Slot { _own: own, _of_all: of_all })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::policy::Grantable as _;
+
+    #[tokio::test]
+    async fn t58_a_grant_is_looked_at_when_it_is_given_and_when_it_is_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().canonicalize().unwrap();
+        for name in ["notes", ".ssh", "state/sub"] {
+            std::fs::create_dir_all(home.join(name)).unwrap();
+        }
+        std::fs::write(home.join("file"), "").unwrap();
+        symlink(".ssh", home.join("innocent")).unwrap();
+        symlink("state", home.join("also")).unwrap();
+        let state = home.join("state");
+        let disk = Disk::new(tokio::runtime::Handle::current(), Places::new(Some(&home), [&*state]));
+        let grant =
+            |path: &str, more: &str| Grant::parse(Some(&format!("f:{}{more}", home.join(path).display()))).unwrap();
+        for (path, more, granted) in [
+            ("notes", "", true),
+            ("notes/../notes/.", "", true),
+            ("none", "", false),
+            ("file", "", false),
+            (".ssh", "", false),
+            (".ssh", ":i-know", true),
+            ("innocent", "", false),
+            ("innocent", ":i-know", true),
+            ("", ":i-know", false),
+            ("state", ":i-know", false),
+            ("state/sub", ":i-know", false),
+            ("also", ":i-know", false),
+            ("/proc/self", ":i-know", false),
+            ("/", ":i-know", false),
+            ("/etc", "", false),
+            ("/etc", ":i-know", true),
+        ] {
+            let settled = disk.settle(grant(path, more)).await;
+            assert_eq!(settled.is_ok(), granted, "{path}{more}: {settled:?}");
+            if let Ok(settled) = settled {
+                assert_eq!(
+                    Path::new(&settled.folders["f"].path),
+                    home.join(path).canonicalize().unwrap(),
+                    "whole paths are kept"
+                );
+                assert!(disk.open(Some(&settled)).await.is_ok(), "{path}");
+            }
+        }
+        // What was put into the state by other means opens nothing.
+        for path in [".ssh", "state", "also", "innocent", "none"] {
+            assert!(disk.open(Some(&grant(path, ""))).await.is_err(), "{path}");
+        }
+        assert!(disk.open(Some(&grant("notes", ""))).await.is_ok());
+        // A granted folder that became a link is another one.
+        std::fs::rename(home.join("notes"), home.join("notes2")).unwrap();
+        symlink(".ssh", home.join("notes")).unwrap();
+        let error = disk.open(Some(&grant("notes", ""))).await.err().unwrap();
+        assert!(matches!(error, FolderError::Unavailable { .. }), "{error}");
+    }
+}
