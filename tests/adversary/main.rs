@@ -12,6 +12,7 @@
 )]
 
 mod cpu;
+mod files;
 mod ground;
 mod load;
 mod memory;

@@ -53,6 +53,7 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("unavailable", 4, 503),
     ("no-model", 4, 503),
     ("busy", 4, 503),
+    ("folder-unavailable", 4, 503),
     ("toolchain-missing", 4, 500),
     // Limits.
     ("compile-limit", 5, 422),

@@ -15,7 +15,7 @@ use crate::capability::model::{ModelError, ModelSettings, Router, discover};
 use crate::capability::filling::Filling;
 use crate::capability::secrets::Kept;
 use crate::capability::{
-    self, http,
+    self, files, http,
     kv::{self, sqlite::Sqlite},
     secrets,
 };
@@ -45,6 +45,10 @@ pub struct HostConfig {
     pub data_dir: PathBuf,
     /// What can be made again: compiled artefacts.
     pub cache_dir: PathBuf,
+    /// What else is ours, and so never within a folder that is granted: the configuration.
+    pub ours: Vec<PathBuf>,
+    /// The user's home, whose hidden folders are not granted by accident.
+    pub home: Option<PathBuf>,
     pub settings: Settings,
     /// Environment variables that providers are found by, with their values; keys among them.
     pub secrets: BTreeMap<String, SecretString>,
@@ -78,6 +82,7 @@ pub(crate) struct Shared {
     pub(crate) http: Arc<http::Egress>,
     pub(crate) vault: Arc<secrets::Vault>,
     pub(crate) kv: Arc<dyn kv::Store>,
+    pub(crate) disk: Arc<files::Disk>,
     pub(crate) sources: Arc<dyn Sources>,
     /// Audit and rules, for every invocation.
     pub(crate) sessions: Arc<broker::Shared>,
@@ -117,7 +122,9 @@ impl Host {
         config: HostConfig,
         egress: impl FnOnce(http::HttpSettings, Arc<dyn http::secrets::Secrets>) -> http::Egress,
     ) -> Result<Self, Error> {
-        let HostConfig { state_dir, data_dir, cache_dir, settings, secrets: environment, worker } = config;
+        let HostConfig { state_dir, data_dir, cache_dir, ours, home, settings, secrets: environment, worker } = config;
+        let ours = [&state_dir, &data_dir, &cache_dir].into_iter().chain(&ours).map(PathBuf::as_path);
+        let places = files::Places::new(home.as_deref(), ours);
         let durability = settings.durability;
         let state = {
             let state_dir = state_dir.clone();
@@ -141,6 +148,7 @@ impl Host {
             let open = tokio::task::spawn_blocking(move || Audit::open(state, &state_dir));
             open.await.map_err(|_| invocation::InvokeError::HostFault)??
         };
+        let disk = files::Disk::new(io.clone(), places);
         let sessions = Arc::new(broker::Shared { audit, rules: settings.rules.clone(), io });
         seal_from_time_to_time(&sessions);
         Ok(Self(Arc::new(Shared {
@@ -151,6 +159,7 @@ impl Host {
             http: Arc::new(egress(settings.http.clone(), Arc::new(Filling(Arc::clone(&vault))))),
             vault,
             kv: Arc::new(Sqlite::new(state.clone())),
+            disk,
             treasury,
             models,
             engine,
@@ -199,7 +208,8 @@ impl Host {
     }
 
     /// Runs one call to its outcome.
-    pub async fn invoke(&self, call: Call) -> Result<Finished, Error> {
+    pub async fn invoke(&self, mut call: Call) -> Result<Finished, Error> {
+        call.allow = self.settled(call.allow).await?;
         invocation::run(&self.0, call).await
     }
 
@@ -272,11 +282,20 @@ impl Host {
 
     /// Adds to what an identity may do, and gives what it may do then. For a person's face only.
     pub async fn grant(&self, identity: &str, grants: Grants) -> Result<Grants, Error> {
-        grants.check()?;
+        let grants = self.settled(grants).await?;
         let words = grants.words().join(" ");
         let held = self.0.grants.merge(identity, grants).await?;
         self.0.sessions.audit.note(Entry::admin("grant", identity, words));
         Ok(held)
+    }
+
+    /// The grants as they can be kept: what could never match is refused, and so is a folder that nobody may grant.
+    async fn settled(&self, mut grants: Grants) -> Result<Grants, Error> {
+        grants.check()?;
+        if let Some(files) = grants.files.take() {
+            grants.files = Some(self.0.disk.settle(files).await?);
+        }
+        Ok(grants)
     }
 
     /// Takes a capability, or everything, from an identity.

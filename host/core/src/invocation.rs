@@ -183,6 +183,7 @@ pub(crate) async fn run(host: &Shared, call: Call) -> Result<Finished, Error> {
     let id = uuid::Uuid::now_v7().to_string();
     let identity = call.skill.identity();
     let grants = policy::effective(&generation.manifest.permissions, &[&*host.grants.of(identity), &call.allow]);
+    let folders = host.disk.open(grants.files.as_ref()).await?;
     let mut budgets = settings.budget.over(host.settings.budget);
     budgets.invocation = call.budget.over(budgets.invocation);
     let ledger = host.treasury.ledger(identity, &id, &budgets);
@@ -219,6 +220,7 @@ pub(crate) async fn run(host: &Shared, call: Call) -> Result<Finished, Error> {
         session: session.clone(),
         sink: Arc::clone(&sink),
         settings: Arc::clone(&generation.settings),
+        folders,
         http: Arc::clone(&host.http),
         http_gate: Arc::new(host.http.gate()),
         secrets: Arc::clone(&host.vault),
@@ -423,6 +425,7 @@ pub(crate) async fn ask_tools(
         session,
         sink: Arc::new(Sink::new(None, deadline)),
         settings: Arc::default(),
+        folders: host.disk.nothing(),
         http: Arc::clone(&host.http),
         http_gate: Arc::new(host.http.gate()),
         secrets: Arc::clone(&host.vault),

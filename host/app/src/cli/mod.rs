@@ -5,6 +5,7 @@ mod build;
 mod completions;
 mod config;
 mod doctor;
+mod folders;
 mod grant;
 mod grants;
 mod interrupt;

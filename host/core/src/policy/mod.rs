@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::capability::{http, kv, model, secrets};
+use crate::capability::{files, http, kv, model, secrets};
 use crate::error::Explain;
 
 /// What a capability says of its own requests and grants. Implemented by its grant; pure.
@@ -242,7 +242,7 @@ macro_rules! capabilities {
     };
 }
 
-capabilities!(http, kv, model, secrets);
+capabilities!(files, http, kv, model, secrets);
 
 impl Grants {
     /// Reads words as `ringfence grant` takes them: `model=default,fast` and `kv`.
@@ -272,6 +272,7 @@ mod tests {
 
     fn requests(models: &[&str], kv: bool) -> Requests {
         Requests {
+            files: None,
             model: (!models.is_empty()).then(|| model::Request {
                 models: models.iter().map(ToString::to_string).collect(),
                 provider_options: true,

@@ -6,7 +6,7 @@ use ringfence_core::policy::{Grants, Missing, Requests};
 use ringfence_core::{Error, Host, SkillRef};
 
 use super::Args;
-use crate::cli::{Context, grants};
+use crate::cli::{Context, folders, grants};
 use crate::trouble::Trouble;
 
 const ONCE: &str = "yes, for this run";
@@ -32,9 +32,9 @@ pub(super) async fn settle(
     let words: Vec<String> = missing.iter().map(|request| request.grant.clone()).collect();
     let answer = tokio::task::spawn_blocking(|| Select::new("Allow it?", vec![ONCE, ALWAYS, NO]).prompt()).await;
     match answer {
-        Ok(Ok(ONCE)) => Ok(allow.merged(grants::parse(&words, None)?)),
+        Ok(Ok(ONCE)) => Ok(allow.merged(grants::parse(&folders::chosen(words).await?, None)?)),
         Ok(Ok(ALWAYS)) => {
-            host.grant(skill.identity(), grants::parse(&words, None)?).await?;
+            host.grant(skill.identity(), grants::parse(&folders::chosen(words).await?, None)?).await?;
             Ok(allow)
         }
         Ok(Ok(_)) => Err(refusal(skill, args.target.as_deref(), &missing)),
