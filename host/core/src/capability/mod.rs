@@ -7,6 +7,8 @@ pub mod kv;
 pub mod log;
 pub mod model;
 pub mod progress;
+pub mod tools;
+pub mod user;
 pub mod words;
 
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use crate::engine::guest::Guest;
 use crate::events::Sink;
 
 /// Names of the interfaces that a component may import.
-pub(crate) const NAMES: [&str; 5] = ["config", "kv", "log", "model", "progress"];
+pub(crate) const NAMES: [&str; 7] = ["config", "kv", "log", "model", "progress", "tools", "user"];
 
 /// What the capabilities of one invocation work with.
 pub(crate) struct Services {
@@ -30,6 +32,9 @@ pub(crate) struct Services {
     pub(crate) models: Arc<model::Router>,
     /// Whether a budget of money holds: what has no price is refused then.
     pub(crate) money_limited: bool,
+    pub(crate) toolbox: Arc<dyn tools::Toolbox>,
+    pub(crate) answers: user::Answers,
+    pub(crate) asked: user::Asked,
 }
 
 /// Offers everything to guests. What a guest may do with it is asked at each act.
@@ -44,5 +49,15 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         money_limited: guest.services.money_limited,
     })?;
     progress::add_to_linker(linker, |guest| progress::View { sink: &guest.services.sink })?;
+    tools::add_to_linker(linker, |guest| tools::View {
+        session: &guest.services.session,
+        table: &mut guest.table,
+        toolbox: &guest.services.toolbox,
+    })?;
+    user::add_to_linker(linker, |guest| user::View {
+        session: &guest.services.session,
+        answers: &guest.services.answers,
+        asked: &guest.services.asked,
+    })?;
     Ok(())
 }
