@@ -319,6 +319,14 @@ impl Host {
         Ok(self.0.journal.recent(limit).await?)
     }
 
+    /// Invocations that hold a slot now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        let engine = self.0.engine.engine.get();
+        let free = engine.map(|engine| engine.slots.available_permits());
+        free.map_or(0, |free| (self.0.settings.engine.concurrent as usize).saturating_sub(free))
+    }
+
     /// What was asked, allowed, refused and done.
     #[must_use]
     pub fn audit(&self) -> &Audit {

@@ -268,7 +268,9 @@ impl Session {
             Rule::Deny => Err(denial(reason, hint())),
             Rule::Ask => match approval::ask(self, ask, &reason).await {
                 Ok(()) => Ok(()),
-                Err(Refused::No) => Err(denial(format!("{reason}, and the person who was asked did not allow it"), hint())),
+                Err(Refused::No) => {
+                    Err(denial(format!("{reason}, and the person who was asked did not allow it"), hint()))
+                }
                 Err(Refused::Nobody) => {
                     Err(denial(format!("{reason}: a person must allow it, and nobody is there"), hint()))
                 }
