@@ -322,9 +322,7 @@ impl Host {
     /// Invocations that hold a slot now.
     #[must_use]
     pub fn running(&self) -> usize {
-        let engine = self.0.engine.engine.get();
-        let free = engine.map(|engine| engine.slots.available_permits());
-        free.map_or(0, |free| (self.0.settings.engine.concurrent as usize).saturating_sub(free))
+        self.0.engine.engine.get().map_or(0, |engine| engine.slots.taken())
     }
 
     /// What was asked, allowed, refused and done.

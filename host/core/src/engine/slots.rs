@@ -12,6 +12,7 @@ use crate::capability::tools::DEEPEST;
 pub(crate) const KEPT_BACK: u32 = DEEPEST as u32;
 
 pub(crate) struct Slots {
+    concurrent: usize,
     all: Semaphore,
     /// One for each depth, from the first on.
     kept: [Semaphore; DEEPEST],
@@ -19,7 +20,14 @@ pub(crate) struct Slots {
 
 impl Slots {
     pub(crate) fn new(concurrent: u32) -> Self {
-        Self { all: Semaphore::new(concurrent as usize), kept: std::array::from_fn(|_| Semaphore::new(1)) }
+        let concurrent = concurrent as usize;
+        Self { concurrent, all: Semaphore::new(concurrent), kept: std::array::from_fn(|_| Semaphore::new(1)) }
+    }
+
+    /// Slots that are taken now.
+    pub(crate) fn taken(&self) -> usize {
+        let free = self.all.available_permits() + self.kept.iter().map(Semaphore::available_permits).sum::<usize>();
+        (self.concurrent + DEEPEST).saturating_sub(free)
     }
 
     /// A slot that is free now. `depth` is 0 for an invocation that no skill called.
@@ -54,6 +62,7 @@ mod tests {
         assert!(slots.try_take(0).is_none(), "one is all there is");
         let inner: Vec<_> = (1..=DEEPEST).map(|depth| slots.try_take(depth).unwrap()).collect();
         assert!((0..=DEEPEST + 1).all(|depth| slots.try_take(depth).is_none()));
+        assert_eq!(slots.taken(), DEEPEST + 1);
         drop(outer);
         let taken = slots.take(3).await.unwrap();
         drop(inner);
