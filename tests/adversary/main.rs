@@ -15,6 +15,7 @@ mod cpu;
 mod ground;
 mod load;
 mod memory;
+mod others;
 mod stack;
 #[allow(dead_code, reason = "shared with the suite, which needs more of it")]
 #[path = "../suite/support/mod.rs"]

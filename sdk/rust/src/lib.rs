@@ -22,7 +22,7 @@
 //!
 //! The doc comment becomes the tool's description, the arguments become its input schema, what it returns becomes its
 //! outcome: see [`macro@tool`]. The modules have the names of the interfaces in `wit/`: [`model`], [`kv`], [`config`],
-//! [`log`], [`progress`]; [`text`] splits long texts for models. Every call of an interface can be refused, and a refusal is a value: `?` hands it to the caller.
+//! [`log`], [`progress`], [`tools`], [`user`]; [`text`] splits long texts for models. Every call of an interface can be refused, and a refusal is a value: `?` hands it to the caller.
 //!
 //! A component imports only the interfaces that it uses, and reaches none that its operator has not granted.
 //!
@@ -50,6 +50,8 @@ mod refusal;
 mod schema;
 mod skill;
 pub mod text;
+pub mod tools;
+pub mod user;
 
 pub use bindings::exports::ringfence::skill::skill::{Caller, Context};
 pub use bindings::ringfence::skill::types::{
@@ -88,7 +90,7 @@ pub use ringfence_skill_macros::tool;
 
 /// What nearly every skill uses.
 pub mod prelude {
-    pub use crate::{Context, Failure, Outcome, Refusal, config, kv, log, model, progress, text, tool};
+    pub use crate::{Context, Failure, Outcome, Refusal, config, kv, log, model, progress, text, tool, tools, user};
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
 }

@@ -11,7 +11,8 @@ use super::{Context, grants};
 pub(crate) struct Args {
     /// An installed skill, or the path of a folder or .wasm file
     skill: String,
-    /// What to grant: `model=default,fast` for models by alias or `provider/model`, `kv` for state of its own
+    /// What to grant: `model=default,fast` for models by alias or `provider/model`, `kv` for state of its own,
+    /// `tools=SKILL/TOOL` for tools of other skills, `user` for questions to you
     #[arg(required = true, value_name = "GRANT")]
     grants: Vec<String>,
     /// Most tokens of one answer

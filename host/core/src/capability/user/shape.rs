@@ -101,7 +101,7 @@ fn field(name: &str, schema: &Value, required: bool) -> Result<Field, Refusal> {
         return Err(invalid(format!("the schema of `{}` is not an object", schema::shorten(name, 60))));
     };
     let numbers = [OF_ALL, OF_NUMBERS];
-    let kind = match map.get("type").and_then(Value::as_str) {
+    let kind = match word(map) {
         Some("boolean") => only(map, &[OF_ALL], "a boolean").map(|()| Kind::Boolean)?,
         Some("number") => only(map, &numbers, "a number").map(|()| Kind::Number)?,
         Some("integer") => only(map, &numbers, "an integer").map(|()| Kind::Integer)?,
@@ -128,6 +128,18 @@ fn field(name: &str, schema: &Value, required: bool) -> Result<Field, Refusal> {
         required,
         schema: schema.clone(),
     })
+}
+
+/// The type as one word. What may be null as well is what an optional field of a typed language looks like.
+fn word(map: &Map<String, Value>) -> Option<&str> {
+    match map.get("type")? {
+        Value::String(word) => Some(word),
+        Value::Array(words) => match words.as_slice() {
+            [Value::String(word), Value::String(null)] if null == "null" => Some(word),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn choices(list: &Value) -> Result<Vec<String>, Refusal> {
