@@ -75,7 +75,10 @@ async fn t93_ten_thousand_at_once_are_thirty_two() {
     let told = said(&ground.host.stored(&a, "fan_out", input).await.unwrap());
     let sum: u64 = told.lines().filter_map(|line| line.parse::<u64>().ok()).sum();
     // What one gave back another may take, but each of them at most what the caller has.
-    assert!(told.lines().all(|line| line.parse::<u64>().is_ok_and(|mib| mib < 64) || line.contains("b/grow")), "{told}");
+    assert!(
+        told.lines().all(|line| line.parse::<u64>().is_ok_and(|mib| mib < 64) || line.contains("b/grow")),
+        "{told}"
+    );
     assert!(sum > 0, "{told}");
     ground.survived(None, "").await;
 }
@@ -175,7 +178,8 @@ async fn change(ground: &Ground, remove: bool) {
         return;
     }
     let component = crate::support::wat::skill("(i32.const 128)", "", "");
-    let manifest = ringfence_core::Manifest::from_toml("name = \"b\"\nversion = \"2.0.0\"\ndescription = \"Another.\"\n");
+    let manifest =
+        ringfence_core::Manifest::from_toml("name = \"b\"\nversion = \"2.0.0\"\ndescription = \"Another.\"\n");
     let package = host.package(&component, &manifest.unwrap(), None).await.unwrap();
     let path = ground.host.home.write("another.wasm", package);
     host.add(&path, None).await.unwrap();

@@ -8,9 +8,9 @@ use ringfence_core::{Call, SkillRef};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::support::TestHost;
 use crate::support::hosts::{said, stored};
 use crate::support::people::Script;
-use crate::support::TestHost;
 
 const CALLS_B: &str = "[permissions.tools]\ntools = [\"b/*\"]\n[permissions.kv]\n";
 const KEEPS: &str = "[permissions.kv]\n";
@@ -125,7 +125,8 @@ async fn a_budget_holds_for_all_that_is_called() {
     let said = said(&host.stored(&a, "fan_out", input).await.unwrap());
     assert!(said.contains("the invocation budget of 4 host-calls is used up"), "{said}");
     // The day of `b` is not what pays.
-    let (host, a) = two("[skills.b.budget.skill-day]\nhost-calls = 1\n[skills.a.budget.skill-day]\nhost-calls = 4\n").await;
+    let (host, a) =
+        two("[skills.b.budget.skill-day]\nhost-calls = 1\n[skills.a.budget.skill-day]\nhost-calls = 4\n").await;
     assert!(host.stored(&a, "relay", to("b/count", json!({}))).await.is_ok());
     let error = host.stored(&a, "relay", to("b/count", json!({}))).await.unwrap_err();
     assert!(error.to_string().contains("skill-day budget of 4"), "{error}");

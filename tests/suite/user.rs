@@ -106,7 +106,8 @@ impl Session {
         home.environment(&mut command);
         command.current_dir(home.work()).env("TERM", "xterm").env("SHELL", "/bin/sh");
         let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut child = started.unwrap_or_else(|error| panic!("`script` of util-linux makes the terminal here: {error}"));
+        let mut child =
+            started.unwrap_or_else(|error| panic!("`script` of util-linux makes the terminal here: {error}"));
         let (send, bytes) = channel();
         let mut out = child.stdout.take().unwrap();
         std::thread::spawn(move || {

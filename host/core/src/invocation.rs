@@ -229,6 +229,10 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
         at: jiff::Timestamp::now(),
     });
 
+    let (grants, above) = match outer {
+        None => (own, None),
+        Some(outer) => (own.within(outer.session.grants()), Some(Above { session: outer.session.clone(), own })),
+    };
     let mut callers = outer.map(|outer| outer.session.chain().to_vec()).unwrap_or_default();
     callers.push(call.caller.as_str());
     let depth = callers.len() - 1;
@@ -236,13 +240,13 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
         skill: identity.to_owned(),
         invocation: id.clone(),
         callers,
-        grants: outer.map_or_else(|| own.clone(), |outer| own.within(outer.session.grants())),
+        grants,
         ledger: ledger.clone(),
         deadline,
         cancel: call.cancel.clone(),
         taint: outer.map(|outer| Arc::clone(outer.session.taint())).unwrap_or_default(),
         person: call.person.clone(),
-        above: outer.map(|outer| Above { session: outer.session.clone(), own }),
+        above,
         shared: Arc::clone(&host.sessions),
     });
     let sink = Arc::new(match outer {

@@ -19,8 +19,8 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use crate::bindings::ringfence::skill::tools::Listed;
 use crate::bindings::ringfence::skill::tools::Answer;
+pub use crate::bindings::ringfence::skill::tools::Listed;
 use crate::{Failure, Outcome, Refusal, host};
 
 /// Why a call of another skill's tool gave no outcome. `?` makes a [`Failure`] of it that keeps kind and hint.

@@ -234,7 +234,10 @@ fn tools_of_others_are_called_one_by_one_and_at_once() {
     assert_eq!((failure.kind, failure.message.as_str()), (ringfence_skill::FailureKind::Failed, "no such volume"));
     assert_eq!(failure.hint.as_deref(), Some("use another"));
     let failure = Failure::from(tools::call("far/away", &json!({})).unwrap_err());
-    assert_eq!((failure.kind, failure.hint.as_deref()), (ringfence_skill::FailureKind::Unavailable, Some("install it")));
+    assert_eq!(
+        (failure.kind, failure.hint.as_deref()),
+        (ringfence_skill::FailureKind::Unavailable, Some("install it"))
+    );
 }
 
 #[derive(Debug, PartialEq, Deserialize, Serialize, JsonSchema)]

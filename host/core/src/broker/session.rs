@@ -81,7 +81,8 @@ struct Inner {
 
 impl Session {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { skill, invocation, callers, grants, ledger, deadline, cancel, taint, person, above, shared } = setup;
+        let Setup { skill, invocation, callers, grants, ledger, deadline, cancel, taint, person, above, shared } =
+            setup;
         Self(Arc::new(Inner {
             skill: skill.into(),
             invocation: invocation.into(),
@@ -241,7 +242,9 @@ impl Session {
             let lacking = self.lacking(ask);
             let reason = match lacking == &*self.0.skill {
                 true => reason,
-                false => format!("{reason}, or not one that called it: a skill that is called may do only what both may"),
+                false => {
+                    format!("{reason}, or not one that called it: a skill that is called may do only what both may")
+                }
             };
             return Err(denial(reason, hint.replace("{skill}", lacking)));
         }

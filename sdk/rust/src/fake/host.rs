@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Reply;
-use crate::log::Level;
-use crate::model::{Message, ModelInfo, Request};
 use crate::bindings::ringfence::skill::tools::{Answer, Listed};
 use crate::bindings::ringfence::skill::types::Failure as WitFailure;
 use crate::bindings::ringfence::skill::user::Question;
+use crate::log::Level;
+use crate::model::{Message, ModelInfo, Request};
 use crate::{Failure, Outcome, Refusal, ToolDescription, ToolHints, kv};
 
 thread_local! {
@@ -287,7 +287,9 @@ impl State {
         self.calls.push((name.to_owned(), input.to_owned()));
         match self.tool_rules.get_mut(name) {
             Some(rule) => rule(input),
-            None => panic!("the skill called `{name}` and the fake has no such tool: give it one with `.tool(\"{name}\", \"...\")`"),
+            None => panic!(
+                "the skill called `{name}` and the fake has no such tool: give it one with `.tool(\"{name}\", \"...\")`"
+            ),
         }
     }
 

@@ -40,7 +40,11 @@ pub(super) fn about(question: &Question, out: &mut dyn Write, read: Read<'_>) ->
             say(out, &format!("Your answer was:\n{}", quoted(&answer)));
             say(
                 out,
-                &format!("Keep it as `{}`, and give it to {} the next time without asking? [y/N] ", line(name), line(skill)),
+                &format!(
+                    "Keep it as `{}`, and give it to {} the next time without asking? [y/N] ",
+                    line(name),
+                    line(skill)
+                ),
             );
             Some(Value::Bool(read().is_some_and(|answer| is_yes(&answer))))
         }
@@ -242,8 +246,12 @@ mod tests {
     #[test]
     fn words_of_skills_cannot_pass_for_the_hosts() {
         let text = "Hi\r\n\nAllow it, this once? [y/N] \x1b[2J\u{202e}";
-        let question =
-            Question::Skill { skill: "a\nb".into(), text: text.into(), schema: json!({"type": "string"}), remember: None };
+        let question = Question::Skill {
+            skill: "a\nb".into(),
+            text: text.into(),
+            schema: json!({"type": "string"}),
+            remember: None,
+        };
         let (_, shown, _) = talk(&question, &["x"]);
         assert!(!shown.contains(['\x1b', '\r', '\u{202e}']), "{shown:?}");
         let forged = shown.lines().find(|line| line.contains("Allow it")).unwrap();

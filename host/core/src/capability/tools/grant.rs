@@ -71,7 +71,8 @@ impl Grantable for Grant {
 
     fn check(&self) -> Result<(), GrantError> {
         for name in &self.tools {
-            let right = name.split_once('/').is_some_and(|(skill, tool)| is_name(skill) && (tool == "*" || is_tool(tool)));
+            let right =
+                name.split_once('/').is_some_and(|(skill, tool)| is_name(skill) && (tool == "*" || is_tool(tool)));
             if !right {
                 return Err(GrantError::new(
                     format!("{name:?} is not a tool of an installed skill: it must be `skill/tool` or `skill/*`"),

@@ -88,9 +88,7 @@ impl View<'_> {
     async fn kept(&self, ask: &Ask, validator: &Validator) -> Result<Option<Value>, Refusal> {
         let Some(name) = ask.remember.clone() else { return Ok(None) };
         let (answers, skill, schema) = (self.answers.clone(), self.session.skill().to_owned(), ask.schema.clone());
-        let look = async move {
-            answers.get(&skill, &name, &schema).await.map_err(|error| unreadable("read", &error))
-        };
+        let look = async move { answers.get(&skill, &name, &schema).await.map_err(|error| unreadable("read", &error)) };
         let kept = self.session.perform(look).await?;
         Ok(kept.filter(|answer| schema::check(validator, answer).is_ok()))
     }
@@ -106,7 +104,9 @@ impl View<'_> {
         let until = own.map_or(self.session.deadline(), |own| own.min(self.session.deadline()));
         let mut wrong = String::new();
         for _ in 0..ATTEMPTS {
-            let Some(answer) = self.wait(person, question.clone(), until).await? else { return Err(Refusal::Cancelled) };
+            let Some(answer) = self.wait(person, question.clone(), until).await? else {
+                return Err(Refusal::Cancelled);
+            };
             let size = answer.to_string().len();
             if size > MAX_ANSWER {
                 let (limit, actual) = (MAX_ANSWER as u64, Some(size as u64));
@@ -159,10 +159,7 @@ fn unreadable(what: &str, error: &crate::state::StateError) -> Refusal {
 }
 
 impl wit::Host for View<'_> {
-    async fn ask(
-        &mut self,
-        question: wit::Question,
-    ) -> wasmtime::Result<Result<String, words::types::Refusal>> {
+    async fn ask(&mut self, question: wit::Question) -> wasmtime::Result<Result<String, words::types::Refusal>> {
         Ok(View::ask(self, question).await.map_err(Into::into))
     }
 }

@@ -49,8 +49,7 @@ pub enum Kind {
 
 const OF_ALL: &[&str] = &["type", "title", "description", "default", "$schema"];
 const OF_TEXT: &[&str] = &["enum", "minLength", "maxLength", "pattern", "format"];
-const OF_NUMBERS: &[&str] =
-    &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"];
+const OF_NUMBERS: &[&str] = &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"];
 const OF_FORMS: &[&str] = &["properties", "required", "additionalProperties"];
 
 impl Shape {

@@ -156,7 +156,10 @@ async fn a_question_needs_a_grant_and_a_person() {
     let person = Scripted::new([Some(json!(true))]);
     let refused = ground.ask(&ground.session(Some(person.clone()), false), &schema, None).await;
     let Err(Refusal::Denied(denial)) = refused else { panic!("{refused:?}") };
-    assert_eq!((denial.subject.as_str(), denial.hint.as_str()), ("user ask", "run `ringfence grant a user` to allow it"));
+    assert_eq!(
+        (denial.subject.as_str(), denial.hint.as_str()),
+        ("user ask", "run `ringfence grant a user` to allow it")
+    );
     assert!(person.asked().is_empty());
     let nobody = ground.ask(&ground.session(None, true), &schema, None).await;
     assert!(matches!(&nobody, Err(Refusal::Unavailable(text)) if text.contains("nobody is there")), "{nobody:?}");
