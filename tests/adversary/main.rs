@@ -15,8 +15,10 @@ mod cpu;
 mod ground;
 mod load;
 mod memory;
+mod names;
 mod others;
 mod stack;
 #[allow(dead_code, reason = "shared with the suite, which needs more of it")]
 #[path = "../suite/support/mod.rs"]
 mod support;
+mod web;

@@ -55,7 +55,7 @@ pub(crate) fn runtime() -> Runtime {
 pub(crate) struct Ground {
     pub(crate) host: Host,
     pub(crate) skill: SkillRef,
-    _state: TempDir,
+    state: TempDir,
 }
 
 impl Ground {
@@ -76,7 +76,21 @@ impl Ground {
         let skill = host.load_file(component(), None, None).await.unwrap();
         let grants: Grants = serde_json::from_str(r#"{"model": {"models": ["default"]}}"#).unwrap();
         host.grant(skill.identity(), grants).await.unwrap();
-        Self { host, skill, _state: state }
+        Self { host, skill, state }
+    }
+
+    /// Makes the skill one that may send requests to the server at this URL.
+    pub(crate) async fn reach(&mut self, url: &str) {
+        use ringfence_core::capability::http;
+        let mut manifest = self.skill.manifest();
+        let allow = vec![http::Rule::parse(url).unwrap()];
+        manifest.permissions.http = Some(http::Request { allow: allow.clone(), reason: String::new() });
+        let packaged = self.host.package(&std::fs::read(component()).unwrap(), &manifest, None).await.unwrap();
+        let path = self.state.path().join("reaching.wasm");
+        std::fs::write(&path, packaged).unwrap();
+        self.skill = self.host.load_file(&path, None, None).await.unwrap();
+        let grants = Grants { http: Some(http::Grant { allow, networks: Vec::new() }), ..Grants::default() };
+        self.host.grant(self.skill.identity(), grants).await.unwrap();
     }
 
     pub(crate) fn call(&self, tool: &str, input: &str) -> Call {

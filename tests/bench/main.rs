@@ -1,6 +1,7 @@
 //! The figures: what the host adds to the engine and to the network, each measured beside its floor in the same run.
 //!
-//! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `model`, `start`, `waiting`, `spin`; all of them
+//! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `permit`, `http`, `model`, `start`, `waiting`,
+//! `spin`; all of them
 //! without a name. Absolute times mean little on a machine that does other things too: look at the ratios, and at the time of
 //! the processor beside the time on the wall. Nothing here is a test.
 
@@ -16,6 +17,7 @@
 mod clock;
 mod floor;
 mod guest;
+mod http;
 mod invoke;
 mod model;
 mod server;
@@ -28,8 +30,10 @@ use table::Table;
 
 /// Figures in the order in which they are measured, cheap ones first.
 type Figure = (&'static str, fn(&mut Table));
-const FIGURES: [Figure; 5] = [
+const FIGURES: [Figure; 7] = [
     ("invoke", invoke::measure),
+    ("permit", http::permit),
+    ("http", http::measure),
     ("model", model::measure),
     ("start", start::measure),
     ("spin", spin::measure),

@@ -21,6 +21,8 @@ pub(crate) const VERB: &str = "serve";
 
 /// Pieces of text of a streamed answer.
 pub(crate) const TOKENS: usize = 2_000;
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 10 << 10;
 /// How long a slow stream waits before each piece.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -87,6 +89,7 @@ pub(crate) fn serve() {
         let router = Router::new()
             .route("/chat/completions", post(answer))
             .route("/mode/{mode}", post(set))
+            .route("/page", get(async || vec![b'x'; PAGE]))
             .route("/held", get(async |State(desk): State<Arc<Desk>>| desk.held.load(Ordering::SeqCst).to_string()))
             .with_state(desk);
         // A long line of callers: ten thousand come at once.

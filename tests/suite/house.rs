@@ -94,6 +94,7 @@ const DIRECTIONS: &[Rule] = &[
             "capability::model::schema",
             "broker::Permit",
             "schema",
+            "tls",
         ],
         why: "a wire sees plain types and a permit: no grant, no price, no bindings",
     },
@@ -159,8 +160,8 @@ const FOREIGN: &[(&str, &[&str], &str)] = &[
     ("process::Command", &["engine/compile.rs"], "the one child process is the one that compiles"),
     (
         "reqwest::Client",
-        &["capability/model/wire/http.rs", "bench.rs"],
-        "all HTTP goes through one client with our rules",
+        &["capability/http/client.rs", "capability/model/wire/http.rs", "bench.rs"],
+        "all HTTP of skills goes one way, and all HTTP of providers another",
     ),
     ("reqwest::get", &[], "all HTTP goes through one client with our rules"),
     ("TcpStream", &[], "all HTTP goes through one client with our rules"),

@@ -10,12 +10,14 @@ use serde_json::Value;
 
 use crate::broker;
 use crate::budget::Treasury;
+use crate::capability::filling::Filling;
 use crate::capability::model::report::ModelReport;
 use crate::capability::model::{ModelError, ModelSettings, Router, discover};
+use crate::capability::secrets::Kept;
 use crate::capability::{
-    self,
+    self, http,
     kv::{self, sqlite::Sqlite},
-    user,
+    secrets, user,
 };
 use crate::catalog::Installed;
 use crate::catalog::index::{self, Index};
@@ -64,7 +66,7 @@ pub type Progress = Arc<dyn Fn(Step) + Send + Sync>;
 
 /// The host. Cheap to clone; the last clone that goes closes it.
 #[derive(Clone)]
-pub struct Host(Arc<Shared>);
+pub struct Host(pub(crate) Arc<Shared>);
 
 /// What lives as long as the host.
 pub(crate) struct Shared {
@@ -74,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) treasury: Treasury,
     pub(crate) journal: Journal,
     pub(crate) models: Arc<Router>,
+    pub(crate) http: Arc<http::Egress>,
+    pub(crate) vault: Arc<secrets::Vault>,
     pub(crate) kv: Arc<dyn kv::Store>,
     /// Answers that a person let the host keep.
     pub(crate) answers: user::Answers,
@@ -105,7 +109,20 @@ const STATE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 impl Host {
     /// Opens state, engine and providers. Must be called inside of a tokio runtime, which then does the input and output.
     pub async fn open(config: HostConfig) -> Result<Self, Error> {
-        let HostConfig { state_dir, data_dir, cache_dir, settings, secrets, worker } = config;
+        Self::open_with(config, http::Egress::new).await
+    }
+
+    /// As [`open`](Self::open), over a network of a test's own.
+    #[cfg(debug_assertions)]
+    pub async fn open_on(config: HostConfig, network: http::TestNetwork) -> Result<Self, Error> {
+        Self::open_with(config, |settings, secrets| http::Egress::on(settings, secrets, network)).await
+    }
+
+    async fn open_with(
+        config: HostConfig,
+        egress: impl FnOnce(http::HttpSettings, Arc<dyn http::secrets::Secrets>) -> http::Egress,
+    ) -> Result<Self, Error> {
+        let HostConfig { state_dir, data_dir, cache_dir, settings, secrets: environment, worker } = config;
         let durability = settings.durability;
         let state = {
             let state_dir = state_dir.clone();
@@ -120,7 +137,8 @@ impl Host {
             cache_dir,
             key_file: state_dir.join("artefact.key"),
         };
-        let models = Arc::new(router(&settings.models, &secrets)?);
+        let models = Arc::new(router(&settings.models, &environment)?);
+        let vault = Arc::new(secrets::Vault::open(state.clone(), &state_dir).await?);
         let treasury = Treasury::open(state.clone()).await?;
         let io = tokio::runtime::Handle::current();
         let audit = {
@@ -136,6 +154,8 @@ impl Host {
             journal: Journal::new(state.clone()),
             index: Index::new(state.clone()),
             loaded: LoadedSkills::default(),
+            http: Arc::new(egress(settings.http.clone(), Arc::new(Filling(Arc::clone(&vault))))),
+            vault,
             kv: Arc::new(Sqlite::new(state.clone())),
             answers: user::Answers::new(state.clone()),
             treasury,
@@ -323,6 +343,31 @@ impl Host {
     #[must_use]
     pub fn running(&self) -> usize {
         self.0.engine.engine.get().map_or(0, |engine| engine.slots.taken())
+    }
+
+    /// Keeps a secret for skills, in the place of an older one of that name. `hosts` are the servers that it may be sent to.
+    /// For a person's face only.
+    pub async fn set_secret(&self, name: &str, value: &SecretString, hosts: &[String]) -> Result<Kept, Error> {
+        let name = secrets::Name::parse(name)?;
+        let bindings = hosts.iter().map(|host| secrets::Binding::parse(host)).collect::<Result<Vec<_>, _>>()?;
+        let shown: Vec<String> = bindings.iter().map(ToString::to_string).collect();
+        self.0.vault.set(&name, value, bindings).await?;
+        self.0.sessions.audit.note(Entry::admin("secret-set", name.as_str(), shown.join(" ")));
+        Ok(self.secrets().into_iter().find(|kept| kept.name == name).ok_or(secrets::SecretError::Missing(name))?)
+    }
+
+    /// Forgets a secret. Requests that begin later go without it.
+    pub async fn remove_secret(&self, name: &str) -> Result<(), Error> {
+        let name = secrets::Name::parse(name)?;
+        self.0.vault.remove(&name).await?;
+        self.0.sessions.audit.note(Entry::admin("secret-remove", name.as_str(), ""));
+        Ok(())
+    }
+
+    /// The secrets that are kept, without their values.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Kept> {
+        self.0.vault.list()
     }
 
     /// What was asked, allowed, refused and done.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Above, Session, Setup};
 use crate::budget::{self, Amount};
-use crate::capability::{Services, user};
+use crate::capability::{Services, http, user};
 use crate::catalog::tool::{CallError, Callable};
 use crate::catalog::{Generation, SkillRef};
 use crate::engine::linker::exports;
@@ -189,6 +189,8 @@ struct Outer {
     memory: Share,
     cpu: Share,
     asked: user::Asked,
+    /// How many requests there still may be.
+    http_gate: Arc<http::Gate>,
     /// Whether a budget of money holds.
     money_limited: bool,
     family: Arc<Family>,
@@ -262,6 +264,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
         asked: outer.map(|outer| outer.asked.clone()).unwrap_or_default(),
         money_limited: budgets.limits_money() || outer.is_some_and(|outer| outer.money_limited),
         family: outer.map_or_else(|| Arc::new(Family::of(&id)), |outer| Arc::clone(&outer.family)),
+        http_gate: outer.map_or_else(|| Arc::new(host.http.gate()), |outer| Arc::clone(&outer.http_gate)),
     };
     let services = services(host, &here, Arc::clone(&generation.settings), call.locale.clone());
     let mut timings = Timings::default();
@@ -324,6 +327,9 @@ fn services(
         session: here.session.clone(),
         sink: Arc::clone(&here.sink),
         settings,
+        http: Arc::clone(&host.http),
+        http_gate: Arc::clone(&here.http_gate),
+        secrets: Arc::clone(&host.vault),
         kv: Arc::clone(&host.kv),
         models: Arc::clone(&host.models),
         money_limited: here.money_limited,
@@ -498,6 +504,7 @@ pub(crate) async fn ask_tools(
         memory: Share::new(limits.memory_bytes as u64),
         cpu: Share::new(nanos(limits.cpu)),
         asked: user::Asked::default(),
+        http_gate: Arc::new(host.http.gate()),
         money_limited: false,
         family: Arc::new(Family::of("packaging")),
     };

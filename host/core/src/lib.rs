@@ -24,6 +24,7 @@ pub mod policy;
 pub mod schema;
 mod settings;
 pub mod state;
+mod tls;
 
 pub use catalog::SkillRef;
 pub use catalog::tool::{Hints, Tool};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::Budgets;
+use crate::capability::http::HttpSettings;
 use crate::capability::model::settings::ModelSettings;
 use crate::engine::{EngineSettings, LimitSettings};
 use crate::policy::rules::Rules;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// The sandbox.
     pub engine: EngineSettings,
+    /// Requests of skills to servers.
+    pub http: HttpSettings,
     /// Providers, aliases and prices of models.
     pub models: ModelSettings,
     /// What different callers may do, beyond grants.

@@ -1,7 +1,7 @@
 //! The imports behind one door: the host's in a component, the fake's everywhere else.
 
 use crate::Refusal;
-use crate::bindings::ringfence::skill::{kv, model, tools, user};
+use crate::bindings::ringfence::skill::{http, kv, model, tools, user};
 use crate::log::Level;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -14,6 +14,14 @@ const _: fn(Level, &str, &[(String, String)]) = log;
 const _: fn(u64, Option<u64>, Option<&str>) = report;
 const _: fn(&str) = emit;
 const _: fn(&str) -> Option<String> = config_get;
+const _: fn(&http::Request) -> Result<HttpResponse, Refusal> = http_send;
+const _: fn(&http::Request) -> Result<HttpPending, Refusal> = http_start;
+const _: fn(&http::Request) -> Result<HttpUpload, Refusal> = http_begin;
+const _: fn(&HttpPending) -> Result<HttpResponse, Refusal> = http_wait;
+const _: fn(&HttpResponse) -> http::Head = http_head;
+const _: fn(&HttpResponse, u32) -> Result<Vec<u8>, Refusal> = http_read;
+const _: fn(&HttpUpload, &[u8]) -> Result<(), Refusal> = http_write;
+const _: fn(&HttpUpload) -> Result<HttpResponse, Refusal> = http_finish;
 const _: fn(&str) -> Result<Option<kv::Entry>, Refusal> = kv_get;
 const _: fn(&str, &[u8], kv::Condition) -> Result<kv::Written, Refusal> = kv_set;
 const _: fn(&str, kv::Condition) -> Result<kv::Written, Refusal> = kv_delete;
@@ -23,6 +31,7 @@ const _: fn(&model::Request) -> Result<Generation, Refusal> = open;
 const _: fn(&Generation) -> Result<Vec<model::Event>, Refusal> = next;
 const _: fn(&str, &[String]) -> Result<model::Embeddings, Refusal> = embed;
 const _: fn() -> Vec<model::ModelInfo> = models;
+const _: fn(&str) -> bool = secrets_exists;
 const _: fn() -> Vec<tools::Listed> = tools_list;
 const _: fn(&str, &str) -> Result<tools::Answer, Refusal> = tools_call;
 const _: fn(&str, &str) -> Result<PendingCall, Refusal> = tools_start;
@@ -33,8 +42,9 @@ const _: fn(&user::Question) -> Result<String, Refusal> = user_ask;
 mod component {
     use crate::bindings::ringfence::skill as wit;
 
-    use super::{Level, Refusal, kv, model, tools, user};
+    use super::{Level, Refusal, http, kv, model, tools, user};
 
+    pub(crate) use http::{Pending as HttpPending, Response as HttpResponse, Upload as HttpUpload};
     pub(crate) use model::Generation;
     pub(crate) use tools::Pending as PendingCall;
 
@@ -52,6 +62,38 @@ mod component {
 
     pub(crate) fn config_get(key: &str) -> Option<String> {
         wit::config::get(key)
+    }
+
+    pub(crate) fn http_send(request: &http::Request) -> Result<HttpResponse, Refusal> {
+        Ok(http::send(request)?)
+    }
+
+    pub(crate) fn http_start(request: &http::Request) -> Result<HttpPending, Refusal> {
+        Ok(http::start(request)?)
+    }
+
+    pub(crate) fn http_begin(request: &http::Request) -> Result<HttpUpload, Refusal> {
+        Ok(http::begin(request)?)
+    }
+
+    pub(crate) fn http_wait(pending: &HttpPending) -> Result<HttpResponse, Refusal> {
+        Ok(pending.wait()?)
+    }
+
+    pub(crate) fn http_head(response: &HttpResponse) -> http::Head {
+        response.head()
+    }
+
+    pub(crate) fn http_read(response: &HttpResponse, max: u32) -> Result<Vec<u8>, Refusal> {
+        Ok(response.read(max)?)
+    }
+
+    pub(crate) fn http_write(upload: &HttpUpload, chunk: &[u8]) -> Result<(), Refusal> {
+        Ok(upload.write(chunk)?)
+    }
+
+    pub(crate) fn http_finish(upload: &HttpUpload) -> Result<HttpResponse, Refusal> {
+        Ok(upload.finish()?)
     }
 
     pub(crate) fn kv_get(key: &str) -> Result<Option<kv::Entry>, Refusal> {
@@ -89,6 +131,11 @@ mod component {
     pub(crate) fn models() -> Vec<model::ModelInfo> {
         model::models()
     }
+
+    pub(crate) fn secrets_exists(name: &str) -> bool {
+        wit::secrets::exists(name)
+    }
+
     pub(crate) fn tools_list() -> Vec<tools::Listed> {
         tools::list()
     }

@@ -21,8 +21,8 @@
 //! ```
 //!
 //! The doc comment becomes the tool's description, the arguments become its input schema, what it returns becomes its
-//! outcome: see [`macro@tool`]. The modules have the names of the interfaces in `wit/`: [`model`], [`kv`], [`config`],
-//! [`log`], [`progress`], [`tools`], [`user`]; [`text`] splits long texts for models. Every call of an interface can be refused, and a refusal is a value: `?` hands it to the caller.
+//! outcome: see [`macro@tool`]. The modules have the names of the interfaces in `wit/`: [`model`], [`http`], [`kv`], [`config`],
+//! [`log`], [`progress`], [`secrets`], [`tools`], [`user`]; [`text`] splits long texts for models. Every call of an interface can be refused, and a refusal is a value: `?` hands it to the caller.
 //!
 //! A component imports only the interfaces that it uses, and reaches none that its operator has not granted.
 //!
@@ -40,6 +40,7 @@ mod failure;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
 mod host;
+pub mod http;
 pub mod kv;
 pub mod log;
 pub mod model;
@@ -48,6 +49,7 @@ mod panics;
 pub mod progress;
 mod refusal;
 mod schema;
+pub mod secrets;
 mod skill;
 pub mod text;
 pub mod tools;
@@ -90,7 +92,9 @@ pub use ringfence_skill_macros::tool;
 
 /// What nearly every skill uses.
 pub mod prelude {
-    pub use crate::{Context, Failure, Outcome, Refusal, config, kv, log, model, progress, text, tool, tools, user};
+    pub use crate::{
+        Context, Failure, Outcome, Refusal, config, http, kv, log, model, progress, secrets, text, tool, tools, user,
+    };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
 }

@@ -211,6 +211,47 @@ fn an_answer_that_was_not_scripted_fails_the_test() {
 }
 
 #[test]
+fn a_request_is_built_sent_and_read() {
+    use ringfence_skill::fake::Page;
+    let host = Host::new()
+        .serve("https://a.test/x", "hello")
+        .serve("https://a.test/json", Page::json(json!({ "name": "Ada" })))
+        .serve("https://a.test/gone", Page::status(404))
+        .serve("https://a.test/busy", Page::status(503).header("Retry-After", "1"))
+        .serve("https://a.test/refused", Page::refuse(Refusal::Cancelled));
+    assert_eq!(http::get("https://a.test/x?q=1").unwrap().text().unwrap(), "hello");
+    let ask = http::request("POST", "https://a.test/json").header("x-a", "{{secret:A}}").json(&json!({ "a": 1 }));
+    assert_eq!(ask.follow(false).send().unwrap().json::<Person>().unwrap(), Person { name: "Ada".into() });
+    let sent = &host.sent()[1];
+    assert_eq!((sent.method.as_str(), sent.body.as_slice(), sent.follow), ("POST", &b"{\"a\":1}"[..], false));
+    assert_eq!(sent.headers[1], ("content-type".to_owned(), "application/json".to_owned()));
+    let gone = http::get("https://a.test/gone").unwrap();
+    assert!(!gone.is_success() && matches!(gone.error_for_status(), Err(Refusal::Invalid(_))));
+    let busy = http::get("https://a.test/busy").unwrap();
+    assert_eq!(busy.header("RETRY-after"), Some("1"));
+    assert!(busy.error_for_status().unwrap_err().is_temporary());
+    assert_eq!(http::get("https://a.test/refused").unwrap_err(), Refusal::Cancelled);
+    assert!(matches!(http::get("https://b.test/"), Err(Refusal::Denied(_))));
+}
+
+#[test]
+fn bodies_are_read_and_written_in_pieces() {
+    use std::io::Read as _;
+    let host = Host::new().serve_with(|request| Some(String::from_utf8_lossy(&request.body).to_uppercase().into()));
+    let mut upload = http::request("PUT", "https://a.test/").begin().unwrap();
+    upload.write(b"one ").unwrap();
+    upload.write(b"two").unwrap();
+    let mut response = upload.finish().unwrap();
+    assert_eq!(ringfence_skill::http::Response::read(&mut response, 4).unwrap(), b"ONE ");
+    let mut rest = String::new();
+    response.read_to_string(&mut rest).unwrap();
+    assert_eq!((rest.as_str(), host.sent().len()), ("TWO", 1));
+    let requests = ["a", "b", "c"].map(|body| http::request("POST", "https://a.test/").body(body));
+    let texts: Vec<_> = http::parallel(requests, 2).map(|answer| answer.unwrap().text().unwrap()).collect();
+    assert_eq!(texts, ["A", "B", "C"]);
+}
+
+#[test]
 fn tools_of_others_are_called_one_by_one_and_at_once() {
     let host = Host::new()
         .tool("shout/loud", "HEY")

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use ringfence_core::capability::http;
 use ringfence_core::engine::{LimitSettings, WorkerCommand};
 use ringfence_core::policy::Grants;
 use ringfence_core::{Call, Error, Finished, Host, HostConfig, Settings, SkillRef};
@@ -26,6 +27,18 @@ impl TestHost {
     pub(crate) async fn with(settings: &str) -> Self {
         let home = Home::new();
         let host = open(&home, settings).await.unwrap();
+        Self::of(home, host).await
+    }
+
+    /// Over a network of the test's own.
+    #[cfg(debug_assertions)]
+    pub(crate) async fn on(network: http::TestNetwork) -> Self {
+        let home = Home::new();
+        let host = open_on(&home, "", network).await.unwrap();
+        Self::of(home, host).await
+    }
+
+    async fn of(home: Home, host: Host) -> Self {
         let probe = tokio::task::spawn_blocking(super::probe).await.unwrap();
         let probe = host.load_file(probe, None, None).await.unwrap();
         Self { host, probe, home }
@@ -38,6 +51,18 @@ impl TestHost {
     /// Calls with limits of the test's own.
     pub(crate) async fn limited(&self, tool: &str, input: Value, limits: LimitSettings) -> Result<Finished, Error> {
         self.host.invoke(Call { limits, ..call(&self.probe, tool, input) }).await
+    }
+
+    /// The probe as another skill, which requests what `rules` say of servers.
+    pub(crate) async fn web(&self, rules: &[&str]) -> SkillRef {
+        let mut manifest = self.probe.manifest();
+        let allow = rules.iter().map(|rule| http::Rule::parse(rule).unwrap()).collect();
+        manifest.permissions.http = Some(http::Request { allow, reason: "To try requests.".into() });
+        manifest.build = None;
+        let bytes = std::fs::read(tokio::task::spawn_blocking(super::probe).await.unwrap()).unwrap();
+        let packaged = self.host.package(&bytes, &manifest, None).await.unwrap();
+        let path = self.home.write(&format!("work/web-{}.wasm", uuid()), packaged);
+        self.host.load_file(&path, None, None).await.unwrap()
     }
 
     /// The probe under another name, requesting `permissions` (TOML), as a file of this home.
@@ -80,20 +105,29 @@ pub(crate) async fn open(home: &Home, settings: &str) -> Result<Host, Error> {
 
 /// `secrets` are variables as the environment would have them.
 pub(crate) async fn open_with(home: &Home, settings: &str, secrets: &[(&str, &str)]) -> Result<Host, Error> {
+    Host::open(config(home, settings, secrets)).await
+}
+
+/// Over a network of the test's own, in which names lead where the test says.
+#[cfg(debug_assertions)]
+pub(crate) async fn open_on(home: &Home, settings: &str, network: http::TestNetwork) -> Result<Host, Error> {
+    Host::open_on(config(home, settings, &[]), network).await
+}
+
+fn config(home: &Home, settings: &str, secrets: &[(&str, &str)]) -> HostConfig {
     let mut settings: Settings = toml::from_str(settings).unwrap();
     // No pool for ten thousand: tests run beside each other.
     settings.engine.concurrent = settings.engine.concurrent.min(64);
     let secrets: BTreeMap<_, _> =
         secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned().into())).collect();
-    Host::open(HostConfig {
+    HostConfig {
         state_dir: home.state(),
         data_dir: home.path("data"),
         cache_dir: super::guests::cache(),
         settings,
         secrets,
         worker: WorkerCommand { program: env!("CARGO_BIN_EXE_ringfence").into(), args: vec!["compile-worker".into()] },
-    })
-    .await
+    }
 }
 
 /// A call with everything that the probe requests allowed.
@@ -112,6 +146,20 @@ pub(crate) fn said(finished: &Finished) -> String {
         _ => None,
     });
     texts.collect()
+}
+
+/// A call of a tool with these grants of `http` beside everything else.
+pub(crate) fn web_call(skill: &SkillRef, tool: &str, input: Value, grant: &str) -> Call {
+    use ringfence_core::policy::Grantable as _;
+    let mut call = call(skill, tool, input);
+    call.allow.http = Some(http::Grant::parse(Some(grant)).unwrap());
+    call
+}
+
+/// A number that no other file of this process has.
+pub(crate) fn uuid() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
 /// A call with what is stored for the skill, and nothing allowed on top.

@@ -364,33 +364,3 @@ impl<T> Drop for AbortOnDrop<T> {
         self.0.abort();
     }
 }
-
-impl Shared {
-    /// For tests of capabilities: a host's common part on a state of its own.
-    #[cfg(test)]
-    pub(crate) fn on(state: crate::state::State, rules: Rules) -> Arc<Self> {
-        let dir = state.path().parent().map(std::path::Path::to_owned).unwrap_or_default();
-        let audit = Audit::open(state.clone(), &dir).unwrap();
-        Arc::new(Self { audit, rules, io: tokio::runtime::Handle::current() })
-    }
-}
-
-impl Setup {
-    /// For tests: an invocation of skill `a` by a person, with a minute to go.
-    #[cfg(test)]
-    pub(crate) fn of(shared: Arc<Shared>, grants: Grants, ledger: Ledger) -> Self {
-        Self {
-            skill: "a".into(),
-            invocation: "1".into(),
-            callers: vec!["user"],
-            grants,
-            ledger,
-            deadline: Instant::now() + std::time::Duration::from_secs(60),
-            cancel: CancellationToken::new(),
-            taint: Arc::default(),
-            person: None,
-            above: None,
-            shared,
-        }
-    }
-}

@@ -3,10 +3,13 @@
 //! No capability knows another.
 
 pub mod config;
+pub(crate) mod filling;
+pub mod http;
 pub mod kv;
 pub mod log;
 pub mod model;
 pub mod progress;
+pub mod secrets;
 pub mod tools;
 pub mod user;
 pub mod words;
@@ -21,15 +24,19 @@ use crate::engine::guest::Guest;
 use crate::events::Sink;
 
 /// Names of the interfaces that a component may import.
-pub(crate) const NAMES: [&str; 7] = ["config", "kv", "log", "model", "progress", "tools", "user"];
+pub(crate) const NAMES: [&str; 9] = ["config", "http", "kv", "log", "model", "progress", "secrets", "tools", "user"];
 
 /// What the capabilities of one invocation work with.
 pub(crate) struct Services {
     pub(crate) session: Session,
     pub(crate) sink: Arc<Sink>,
     pub(crate) settings: Arc<Map<String, Value>>,
+    pub(crate) http: Arc<http::Egress>,
+    /// How many requests there still may be.
+    pub(crate) http_gate: Arc<http::Gate>,
     pub(crate) kv: Arc<dyn kv::Store>,
     pub(crate) models: Arc<model::Router>,
+    pub(crate) secrets: Arc<secrets::Vault>,
     /// Whether a budget of money holds: what has no price is refused then.
     pub(crate) money_limited: bool,
     pub(crate) toolbox: Arc<dyn tools::Toolbox>,
@@ -40,6 +47,12 @@ pub(crate) struct Services {
 /// Offers everything to guests. What a guest may do with it is asked at each act.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     config::add_to_linker(linker, |guest| config::View { settings: &guest.services.settings })?;
+    http::add_to_linker(linker, |guest| http::View {
+        session: &guest.services.session,
+        table: &mut guest.table,
+        egress: &guest.services.http,
+        gate: &guest.services.http_gate,
+    })?;
     kv::add_to_linker(linker, |guest| kv::View { session: &guest.services.session, store: &guest.services.kv })?;
     log::add_to_linker(linker, |guest| log::View { sink: &guest.services.sink })?;
     model::host::add_to_linker(linker, |guest| model::host::ModelView {
@@ -49,6 +62,10 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         money_limited: guest.services.money_limited,
     })?;
     progress::add_to_linker(linker, |guest| progress::View { sink: &guest.services.sink })?;
+    secrets::add_to_linker(linker, |guest| secrets::View {
+        session: &guest.services.session,
+        vault: &guest.services.secrets,
+    })?;
     tools::add_to_linker(linker, |guest| tools::View {
         session: &guest.services.session,
         table: &mut guest.table,

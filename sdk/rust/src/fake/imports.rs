@@ -4,6 +4,10 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use super::host::{Line, Report, State, try_with, with};
+pub(crate) use super::web::{
+    HttpPending, HttpResponse, HttpUpload, http_begin, http_finish, http_head, http_read, http_send, http_start,
+    http_wait, http_write,
+};
 use crate::bindings::ringfence::skill::kv::{Condition, Entry, Page, Written};
 use crate::bindings::ringfence::skill::model::{Embeddings, Event, ModelInfo, Request, Response, Usage};
 use crate::bindings::ringfence::skill::tools::{Answer, Listed};
@@ -28,6 +32,10 @@ pub(crate) fn emit(text: &str) {
 
 pub(crate) fn config_get(key: &str) -> Option<String> {
     with("config::get", |state| state.config.get(key).cloned())
+}
+
+pub(crate) fn secrets_exists(name: &str) -> bool {
+    with("secrets::exists", |state| state.secrets.contains(name))
 }
 
 pub(crate) fn kv_get(key: &str) -> Result<Option<Entry>, Refusal> {

@@ -19,9 +19,11 @@
 mod host;
 pub(crate) mod imports;
 mod reply;
+mod web;
 
 pub use host::{Host, Line, Report};
 pub use reply::Reply;
+pub use web::Page;
 
 use serde::Serialize;
 

@@ -45,6 +45,21 @@ fn ask(
     Ok(bytes.to_string())
 }
 
+/// Gets a URL so many times, one after the other, and says how many bytes came.
+#[tool(read_only)]
+fn fetch(
+    /// From where.
+    url: &str,
+    /// How often.
+    times: u32,
+) -> Result<String, Failure> {
+    let mut bytes = 0;
+    for _ in 0..times {
+        bytes += http::get(url)?.bytes()?.len();
+    }
+    Ok(bytes.to_string())
+}
+
 /// Reads one streamed answer, and says how many pieces of text came.
 #[tool(read_only)]
 fn stream() -> Result<String, Failure> {
@@ -57,4 +72,4 @@ fn stream() -> Result<String, Failure> {
     Ok(pieces.to_string())
 }
 
-ringfence_skill::export!(echo, now, spin, ask, stream);
+ringfence_skill::export!(echo, now, spin, ask, fetch, stream);

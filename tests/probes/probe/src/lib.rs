@@ -4,6 +4,7 @@ mod hostile;
 mod models;
 mod others;
 mod state;
+mod web;
 mod world;
 
 use ringfence_skill::prelude::*;
@@ -74,6 +75,10 @@ ringfence_skill::export!(
     state::put,
     state::read,
     state::count,
+    web::fetch,
+    web::fetch_all,
+    web::fetch_some,
+    web::upload,
     world::sleep,
     world::time,
     world::random,

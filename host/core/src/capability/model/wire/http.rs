@@ -249,7 +249,7 @@ impl std::fmt::Debug for Endpoint {
 /// environment.
 pub(crate) fn client(timeouts: &Timeouts) -> Result<reqwest::Client, String> {
     reqwest::Client::builder()
-        .tls_backend_preconfigured(tls()?)
+        .tls_backend_preconfigured(crate::tls::config()?)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .no_proxy()
@@ -257,30 +257,6 @@ pub(crate) fn client(timeouts: &Timeouts) -> Result<reqwest::Client, String> {
         .connect_timeout(timeouts.connect)
         .build()
         .map_err(|error| error.to_string())
-}
-
-/// TLS with *ring* and the system's certificates, read once for all endpoints. A system without any still reaches plain HTTP on
-/// this machine, and gets a certificate error elsewhere.
-fn tls() -> Result<rustls::ClientConfig, String> {
-    use rustls_platform_verifier::BuilderVerifierExt;
-    static CONFIG: OnceLock<rustls::ClientConfig> = OnceLock::new();
-    if let Some(config) = CONFIG.get() {
-        return Ok(config.clone());
-    }
-    let builder = || {
-        rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())
-    };
-    let mut config = match builder()?.with_platform_verifier() {
-        Ok(verified) => verified.with_no_client_auth(),
-        Err(error) => {
-            tracing::warn!(%error, "no system certificates: no HTTPS server can be trusted");
-            builder()?.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
-        }
-    };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(CONFIG.get_or_init(|| config).clone())
 }
 
 /// A body that was read up to a limit.

@@ -1,0 +1,209 @@
+//! The ask of `http`: one request to one server. The only policy code of the capability, beside what a rule covers.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+
+use super::address::Network;
+use super::rule::Miss;
+use super::url::Target;
+use super::{Grant, secrets};
+use crate::broker::{Ask, Verdict};
+use crate::budget::Amount;
+use crate::policy::Grants;
+use crate::policy::taint::Touch;
+
+/// Bytes of a body that a person who is asked sees.
+const SHOWN_BODY: usize = 2_000;
+
+/// "Send this request." Each hop of a redirect is one of its own.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    pub skill: String,
+    pub method: Method,
+    pub target: Target,
+    /// As the skill wrote them: placeholders of secrets are not filled in.
+    pub headers: HeaderMap,
+    /// Empty where the body comes piece by piece.
+    pub body: Bytes,
+    /// Whether the body comes piece by piece.
+    pub upload: bool,
+    /// Networks that are not public and that the operator made reachable.
+    pub networks: Vec<Network>,
+    /// Until the response's head is there.
+    pub patience: Duration,
+    /// Which server sent it here.
+    pub redirected_by: Option<String>,
+}
+
+impl Exchange {
+    fn place(&self) -> String {
+        format!("http {} {}", self.method, self.target.place())
+    }
+
+    /// The rule that the operator would write to allow it.
+    fn wanted(&self) -> String {
+        format!("ringfence grant {{skill}} http={}", self.target.origin())
+    }
+}
+
+impl Ask for Exchange {
+    const CAPABILITY: &'static str = "http";
+    type Grant = Option<Grant>;
+
+    fn grant(grants: &Grants) -> &Self::Grant {
+        &grants.http
+    }
+
+    fn subject(&self) -> String {
+        match &self.redirected_by {
+            Some(from) => format!("{} (redirected by {from})", self.place()),
+            None => self.place(),
+        }
+    }
+
+    fn allowed(&self, grant: &Self::Grant) -> Verdict {
+        let rules = grant.as_ref().map_or(&[][..], |grant| &grant.allow);
+        let misses = rules.iter().map(|rule| rule.miss(self.method.as_str(), &self.target).map(|miss| (miss, rule)));
+        let mut nearest = None;
+        for miss in misses {
+            match miss {
+                None => return Verdict::Yes,
+                Some(miss) => nearest = nearest.max(Some(miss)),
+            }
+        }
+        let origin = self.target.origin();
+        let reason = match nearest {
+            None => "the operator has granted it no server that its manifest requests".to_owned(),
+            Some((Miss::Host, _)) => format!("`{}` is no server that it was granted", origin.host),
+            Some((Miss::Scheme, rule)) => format!("`{}` is granted, and {} is not", rule.place(), origin.scheme()),
+            Some((Miss::Port, rule)) => format!("`{}` is granted, and port {} is not", rule.place(), origin.port),
+            Some((Miss::Path, rule)) => format!("only what is below `{}` is granted", rule.place()),
+            Some((Miss::Ambiguous, rule)) => {
+                format!("only `{}` is granted, and servers may read this path in more than one way", rule.place())
+            }
+            Some((Miss::Method, rule)) => format!("only {} is granted there", rule.methods().join(" and ")),
+        };
+        let hint = match nearest {
+            Some((Miss::Ambiguous, _)) => "the skill has to write the path without encoded slashes and dots".to_owned(),
+            _ => format!("run `{}` to allow it, where the manifest requests it", self.wanted()),
+        };
+        Verdict::No { reason, hint }
+    }
+
+    /// It costs no tokens and no money.
+    fn estimate(&self) -> Amount {
+        Amount::default()
+    }
+
+    fn leaves(&self) -> bool {
+        true
+    }
+
+    /// What a secret unlocks is private.
+    fn touches(&self) -> Touch {
+        let web = Touch::OUT.and(Touch::UNTRUSTED);
+        if secrets::is_wanted(&self.headers) { web.and(Touch::PRIVATE) } else { web }
+    }
+
+    fn named(&self, grant: &Self::Grant) -> bool {
+        grant.as_ref().is_some_and(|grant| grant.names(self.method.as_str(), &self.target))
+    }
+
+    fn arguments(&self) -> String {
+        let mut text = format!("{} {}\n", self.method, self.target.url());
+        for (name, value) in &self.headers {
+            let _ = writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+        }
+        if self.upload {
+            text.push_str("\na body that is not known yet\n");
+        } else if !self.body.is_empty() {
+            let start = &self.body[..self.body.len().min(SHOWN_BODY)];
+            let _ = write!(text, "\n{}", String::from_utf8_lossy(start));
+            if self.body.len() > SHOWN_BODY {
+                let _ = write!(text, "…");
+            }
+            let _ = writeln!(text, "\n({} bytes)", self.body.len());
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Grantable as _;
+
+    fn ask(method: &str, url: &str) -> Exchange {
+        Exchange {
+            skill: "a".into(),
+            method: method.parse().unwrap(),
+            target: Target::parse(url).unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            upload: false,
+            networks: Vec::new(),
+            patience: Duration::from_secs(1),
+            redirected_by: None,
+        }
+    }
+
+    fn verdict(grant: &str, method: &str, url: &str) -> Result<(), (String, String)> {
+        match ask(method, url).allowed(&Some(Grant::parse(Some(grant)).unwrap())) {
+            Verdict::Yes => Ok(()),
+            Verdict::No { reason, hint } => Err((reason, hint)),
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_nearest_rule_and_the_command() {
+        let grant = "GET https://a.test/v1,https://*.b.test";
+        assert_eq!(verdict(grant, "GET", "https://a.test/v1/x"), Ok(()));
+        for (method, url, word) in [
+            ("GET", "https://evil.test/", "`evil.test`"),
+            ("GET", "http://a.test/v1", "http is not"),
+            ("GET", "https://a.test:8443/v1", "port 8443"),
+            ("GET", "https://a.test/v2", "below `https://a.test/v1`"),
+            ("GET", "https://a.test/v1/..%2fx", "more than one way"),
+            ("POST", "https://a.test/v1", "only GET"),
+            ("GET", "https://a.c.b.test/", "`a.c.b.test`"),
+        ] {
+            let (reason, hint) = verdict(grant, method, url).unwrap_err();
+            assert!(reason.contains(word), "{url}: {reason}");
+            assert!(hint.contains("ringfence grant {skill} http=http") || hint.contains("encoded"), "{hint}");
+        }
+        assert!(matches!(ask("GET", "https://a.test/").allowed(&None), Verdict::No { .. }));
+        assert!(matches!(ask("GET", "https://a.test/").allowed(&Some(Grant::default())), Verdict::No { .. }));
+    }
+
+    #[test]
+    fn a_record_has_no_query_and_a_question_has_everything() {
+        let mut ask = ask("POST", "https://a.test/x?token=abc");
+        assert_eq!(ask.subject(), "http POST https://a.test/x");
+        ask.headers.insert("authorization", "Bearer {{secret:KEY}}".parse().unwrap());
+        ask.body = "y".repeat(5_000).into();
+        let arguments = ask.arguments();
+        assert!(arguments.starts_with("POST https://a.test/x?token=abc\nauthorization: Bearer {{secret:KEY}}\n\nyyy"));
+        assert!(arguments.contains("(5000 bytes)") && arguments.len() < 2_300, "{arguments}");
+        assert!(ask.touches().has(Touch::PRIVATE));
+        ask.headers.clear();
+        assert_eq!(ask.touches(), Touch::OUT.and(Touch::UNTRUSTED));
+    }
+
+    #[test]
+    fn only_a_rule_with_its_host_names_a_destination() {
+        let named = |grant: &str| {
+            let grant = Some(Grant::parse(Some(grant)).unwrap());
+            let ask = ask("GET", "https://x.b.test/");
+            assert_eq!(ask.allowed(&grant), Verdict::Yes);
+            ask.named(&grant)
+        };
+        assert!(named("https://x.b.test"));
+        assert!(!named("https://*.b.test"));
+        assert!(!named("POST https://x.b.test,https://*.b.test"));
+        assert!(named("https://*.b.test,https://x.b.test"));
+    }
+}

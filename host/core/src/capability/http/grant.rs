@@ -1,0 +1,224 @@
+//! What a manifest requests of the network, and what an operator grants.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::address::Network;
+use super::rule::{Rule, is_method};
+use super::url::{Target, shown};
+use crate::policy::{Facts, GrantError, Grantable, Missing, Wish};
+
+/// What an operator writes to let a skill reach servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Grant {
+    /// Which requests to which servers. Empty allows none.
+    pub allow: Vec<Rule>,
+    /// Networks that are not public, whose addresses a granted name may have all the same: `192.168.1.0/24`.
+    pub networks: Vec<Network>,
+}
+
+/// `[permissions.http]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Request {
+    /// Which requests to which servers: `GET https://api.example.com`.
+    pub allow: Vec<Rule>,
+    /// Why, in one sentence for the person who decides.
+    pub reason: String,
+}
+
+/// What reaches other machines; above a model, since the other side is whoever the author chose.
+const RISK: u8 = 70;
+
+impl Grantable for Grant {
+    const CAPABILITY: &'static str = "http";
+    type Request = Request;
+
+    /// The networks need no request: they are about where the operator's own names lie, which an author cannot know.
+    fn effective(request: &Request, granted: &[&Self]) -> Option<Self> {
+        let mut own = Self::default();
+        for grant in granted {
+            own.allow.extend(both(&grant.allow, &request.allow));
+            own.networks.extend(&grant.networks);
+        }
+        let own = own.tidy();
+        (!own.allow.is_empty()).then_some(own)
+    }
+
+    fn within(&self, other: &Self) -> Self {
+        let networks = self.networks.iter().flat_map(|one| other.networks.iter().filter_map(|two| one.and(two)));
+        Self { allow: both(&self.allow, &other.allow), networks: networks.collect() }.tidy()
+    }
+
+    fn merged(mut self, more: Self) -> Self {
+        self.allow.extend(more.allow);
+        self.networks.extend(more.networks);
+        self.tidy()
+    }
+
+    fn missing(request: &Request, have: Option<&Self>, _: &Facts<'_>) -> Option<Missing> {
+        let covered = |wanted: &&Rule| {
+            have.is_some_and(|have| have.allow.iter().any(|rule| rule.and(wanted).as_ref() == Some(*wanted)))
+        };
+        let missing: Vec<Rule> = request.allow.iter().filter(|wanted| !covered(wanted)).cloned().collect();
+        (!missing.is_empty()).then(|| Missing {
+            capability: Self::CAPABILITY,
+            grant: word(&missing, &[]),
+            words: in_words(&missing),
+            reason: request.reason.clone(),
+            risk: RISK,
+        })
+    }
+
+    fn wish(request: &Request) -> Wish {
+        Wish {
+            capability: Self::CAPABILITY,
+            words: in_words(&request.allow),
+            reason: request.reason.clone(),
+            risk: RISK,
+        }
+    }
+
+    /// A rule that could match nothing cannot be made.
+    fn check(&self) -> Result<(), GrantError> {
+        match self.allow.is_empty() && self.networks.is_empty() {
+            true => Err(wrong("http", "it names no server")),
+            false => Ok(()),
+        }
+    }
+
+    /// Rules and networks, separated by commas. A comma also separates the methods of one rule.
+    fn parse(value: Option<&str>) -> Result<Self, GrantError> {
+        let Some(value) = value else { return Err(wrong("http", "it names no server")) };
+        let (mut grant, mut methods) = (Self::default(), Vec::new());
+        for item in value.split(',') {
+            if is_method(item.trim()) {
+                methods.push(item.trim());
+            } else if item.contains("://") {
+                let text = [methods.join(","), item.trim().to_owned()].join(if methods.is_empty() { "" } else { "," });
+                methods.clear();
+                grant.allow.push(Rule::parse(&text).map_err(|reason| wrong(&text, &reason))?);
+            } else {
+                let network = Network::parse(item);
+                let no_rule = "it does not begin with https:// or http://, and is no network either";
+                let reason = |found: String| if item.contains('/') { found } else { no_rule.to_owned() };
+                grant.networks.push(network.map_err(|found| wrong(item, &reason(found)))?);
+            }
+        }
+        if methods.is_empty() { Ok(grant.tidy()) } else { Err(wrong(value, "no server follows the methods")) }
+    }
+
+    fn words(&self) -> Vec<String> {
+        vec![word(&self.allow, &self.networks)]
+    }
+}
+
+impl Grant {
+    fn tidy(mut self) -> Self {
+        self.allow.sort_unstable();
+        self.allow.dedup();
+        self.networks.sort_unstable();
+        self.networks.dedup();
+        self
+    }
+
+    /// Whether a rule that names its host covers the request.
+    pub(super) fn names(&self, method: &str, target: &Target) -> bool {
+        self.allow.iter().any(|rule| rule.names_its_host() && rule.miss(method, target).is_none())
+    }
+}
+
+fn both(one: &[Rule], two: &[Rule]) -> Vec<Rule> {
+    one.iter().flat_map(|rule| two.iter().filter_map(|other| rule.and(other))).collect()
+}
+
+fn word(rules: &[Rule], networks: &[Network]) -> String {
+    let items = rules.iter().map(Rule::to_string).chain(networks.iter().map(Network::to_string));
+    format!("http={}", items.collect::<Vec<_>>().join(","))
+}
+
+/// `send requests to https://a.test, GET requests to https://*.b.test`.
+fn in_words(rules: &[Rule]) -> String {
+    let one = |rule: &Rule| match rule.methods() {
+        [] => format!("any request to {}", rule.place()),
+        methods => format!("{} requests to {}", methods.join(" and "), rule.place()),
+    };
+    let rules: Vec<_> = rules.iter().map(one).collect();
+    format!("reach servers, send them what it likes and read what they answer: {}", rules.join(", "))
+}
+
+fn wrong(text: &str, reason: &str) -> GrantError {
+    GrantError::new(
+        format!("`{}` cannot be granted: {reason}", shown(text).escape_debug()),
+        "write for example `http=https://api.example.com`, `http=\"GET https://*.example.com/v1\"`, or \
+         `http=http://nas.lan,192.168.1.0/24` for a name in a network of your own",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(text: &str) -> Grant {
+        Grant::parse(Some(text)).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn request(rules: &[&str]) -> Request {
+        Request { allow: rules.iter().map(|rule| Rule::parse(rule).unwrap()).collect(), reason: "r".into() }
+    }
+
+    const NOBODY: Facts<'_> = Facts { is_free: &|_| false };
+
+    #[test]
+    fn t69_an_empty_list_allows_nothing() {
+        assert_eq!(Grant::effective(&request(&[]), &[&grant("https://a.test")]), None);
+        assert_eq!(Grant::effective(&request(&["https://a.test"]), &[]), None);
+        assert_eq!(Grant::effective(&request(&["https://a.test"]), &[&Grant::default()]), None);
+        for text in [None, Some(""), Some("*"), Some("self"), Some("a.test"), Some("GET"), Some("https://*.com")] {
+            let error = Grant::parse(text).unwrap_err();
+            assert!(error.to_string().contains("cannot be granted"), "{error}");
+        }
+        assert!(Grant::default().check().is_err());
+    }
+
+    #[test]
+    fn what_counts_is_requested_and_granted() {
+        let wanted = request(&["GET https://a.test/v1", "https://*.b.test"]);
+        let both = Grant::effective(
+            &wanted,
+            &[&grant("https://a.test,https://c.test"), &grant("https://x.b.test,10.0.0.0/8")],
+        );
+        assert_eq!(both, Some(grant("GET https://a.test/v1,https://x.b.test,10.0.0.0/8")));
+        let missing = Grant::missing(&wanted, both.as_ref(), &NOBODY).unwrap();
+        assert_eq!(missing.grant, "http=https://*.b.test");
+        assert!(missing.words.contains("any request to https://*.b.test"), "{}", missing.words);
+        let all = Grant::effective(&wanted, &[&grant(missing.grant.trim_start_matches("http=")), &both.unwrap()]);
+        assert_eq!(Grant::missing(&wanted, all.as_ref(), &NOBODY), None);
+        assert_eq!(
+            Grant::missing(&wanted, None, &NOBODY).unwrap().grant,
+            "http=GET https://a.test/v1,https://*.b.test"
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let all = grant("GET,POST https://a.test/v1,https://*.b.test,http://127.0.0.1:80,192.168.0.0/16,::1");
+        assert_eq!((all.allow.len(), all.networks.len()), (3, 2));
+        let [word] = &all.words()[..] else { panic!() };
+        assert_eq!(Grant::parse(word.strip_prefix("http=")).unwrap(), all);
+        let json = serde_json::to_string(&all).unwrap();
+        assert_eq!(serde_json::from_str::<Grant>(&json).unwrap(), all);
+        assert!(serde_json::from_str::<Grant>(r#"{"allow": ["https://*.com"]}"#).is_err());
+        assert!(toml::from_str::<Request>("allow = [\"*\"]").is_err());
+    }
+
+    #[test]
+    fn a_skill_that_is_called_reaches_what_both_reach() {
+        let caller = grant("https://a.test,GET https://b.test,10.0.0.0/8");
+        let callee = grant("POST https://a.test/v1,https://b.test,https://c.test,10.1.0.0/16,192.168.0.0/16");
+        assert_eq!(caller.within(&callee), grant("POST https://a.test/v1,GET https://b.test,10.1.0.0/16"));
+        assert_eq!(callee.within(&caller), caller.within(&callee));
+        assert_eq!(caller.within(&Grant::default()), Grant::default());
+    }
+}
