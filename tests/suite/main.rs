@@ -24,6 +24,8 @@ mod skills;
 mod state;
 mod supply;
 mod support;
+mod tools;
+mod user;
 
 /// A file that nobody lists is a test that nobody runs.
 #[test]

@@ -10,17 +10,18 @@ use serde_json::Value;
 
 use crate::broker;
 use crate::budget::Treasury;
+use crate::capability::filling::Filling;
 use crate::capability::model::report::ModelReport;
 use crate::capability::model::{ModelError, ModelSettings, Router, discover};
-use crate::capability::filling::Filling;
 use crate::capability::secrets::Kept;
 use crate::capability::{
     self, files, http,
     kv::{self, sqlite::Sqlite},
-    secrets,
+    secrets, user,
 };
 use crate::catalog::Installed;
 use crate::catalog::index::{self, Index};
+use crate::catalog::loaded::LoadedSkills;
 use crate::catalog::package::{Package, PackageError};
 use crate::catalog::tool::{self, Tool};
 use crate::catalog::{self, CatalogError, Generation, SkillRef};
@@ -83,10 +84,14 @@ pub(crate) struct Shared {
     pub(crate) vault: Arc<secrets::Vault>,
     pub(crate) kv: Arc<dyn kv::Store>,
     pub(crate) disk: Arc<files::Disk>,
+    /// Answers that a person let the host keep.
+    pub(crate) answers: user::Answers,
     pub(crate) sources: Arc<dyn Sources>,
     /// Audit and rules, for every invocation.
     pub(crate) sessions: Arc<broker::Shared>,
     index: Index,
+    /// Installed skills that other skills called.
+    loaded: LoadedSkills,
     pub(crate) state: State,
     data_dir: PathBuf,
 }
@@ -156,10 +161,12 @@ impl Host {
             grants: GrantsStore::open(state.clone()).await?,
             journal: Journal::new(state.clone()),
             index: Index::new(state.clone()),
+            loaded: LoadedSkills::default(),
             http: Arc::new(egress(settings.http.clone(), Arc::new(Filling(Arc::clone(&vault))))),
             vault,
             kv: Arc::new(Sqlite::new(state.clone())),
             disk,
+            answers: user::Answers::new(state.clone()),
             treasury,
             models,
             engine,
@@ -197,14 +204,8 @@ impl Host {
 
     /// Loads an installed skill. Its file must be the one that was installed.
     pub async fn load_installed(&self, name: &str, progress: Option<Progress>) -> Result<SkillRef, Error> {
-        let installed = self.installed(name).await?;
-        let bytes = self.read(&self.0.component_path(&installed.digest))?;
-        let found = digest(&bytes);
-        if found != installed.digest {
-            return Err(CatalogError::DigestMismatch { name: name.into(), expected: installed.digest, found }.into());
-        }
-        let generation = self.0.generation(&bytes, name, progress.as_ref()).await?;
-        Ok(SkillRef::new(name.to_owned(), generation))
+        let installed = self.0.find_installed(name).await?;
+        self.0.load_installed(&installed, progress.as_ref()).await
     }
 
     /// Runs one call to its outcome.
@@ -258,20 +259,21 @@ impl Host {
 
     /// Removes an installed skill; with `purge` its grants and its stored data as well.
     pub async fn remove(&self, name: &str, purge: bool) -> Result<Installed, Error> {
-        let installed = self.installed(name).await?;
+        let installed = self.0.find_installed(name).await?;
         self.0.index.remove(name).await?;
         self.0.sessions.audit.note(Entry::admin("remove", name, if purge { "with its data" } else { "" }));
         self.0.remove_component(&installed.digest).await;
         if purge {
             self.0.grants.revoke(name, None).await?;
             capability::kv::sqlite::clear(&self.0.state, name).await?;
+            self.0.answers.forget(name, None).await?;
         }
         Ok(installed)
     }
 
     /// All installed skills by name. Runs none of their code and compiles nothing.
     pub async fn list(&self) -> Result<Vec<Installed>, Error> {
-        self.0.index.all().await?.into_iter().map(Installed::try_from).collect::<Result<_, _>>().map_err(Error::from)
+        self.0.all_installed().await
     }
 
     /// What is stored for an identity: the name of an installed skill, or a path.
@@ -308,6 +310,18 @@ impl Host {
         self.0.grants.revoke(identity, capability).await?;
         self.0.sessions.audit.note(Entry::admin("revoke", identity, capability.unwrap_or("everything")));
         Ok(self.grants(identity))
+    }
+
+    /// The answers of the person that are kept for an identity, by name.
+    pub async fn answers(&self, identity: &str) -> Result<Vec<user::Kept>, Error> {
+        Ok(self.0.answers.of(identity).await?)
+    }
+
+    /// Forgets a kept answer, or all where none is named, and says how many there were.
+    pub async fn forget(&self, identity: &str, name: Option<&str>) -> Result<usize, Error> {
+        let gone = self.0.answers.forget(identity, name).await?;
+        self.0.sessions.audit.note(Entry::admin("forget", identity, name.unwrap_or("every answer")));
+        Ok(gone)
     }
 
     /// What the skill requests and neither the stored grants nor `allow` hold.
@@ -347,9 +361,7 @@ impl Host {
     /// Invocations that hold a slot now.
     #[must_use]
     pub fn running(&self) -> usize {
-        let engine = self.0.engine.engine.get();
-        let free = engine.map(|engine| engine.slots.available_permits());
-        free.map_or(0, |free| (self.0.settings.engine.concurrent as usize).saturating_sub(free))
+        self.0.engine.engine.get().map_or(0, |engine| engine.slots.taken())
     }
 
     /// Keeps a secret for skills, in the place of an older one of that name. `hosts` are the servers that it may be sent to.
@@ -389,17 +401,7 @@ impl Host {
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, CatalogError> {
-        catalog::read_component(path, u64::from(self.0.settings.engine.component_mib) << 20)
-    }
-
-    async fn installed(&self, name: &str) -> Result<Installed, Error> {
-        match self.0.index.get(name).await? {
-            Some(entry) => Ok(entry.try_into()?),
-            None => {
-                let installed = self.0.index.all().await?.into_iter().map(|skill| skill.name).collect();
-                Err(CatalogError::NotInstalled { name: name.to_owned(), installed }.into())
-            }
-        }
+        self.0.read(path)
     }
 }
 
@@ -454,6 +456,46 @@ impl Shared {
         }
     }
 
+    fn read(&self, path: &Path) -> Result<Vec<u8>, CatalogError> {
+        catalog::read_component(path, u64::from(self.settings.engine.component_mib) << 20)
+    }
+
+    /// What the index says of an installed skill.
+    pub(crate) async fn find_installed(&self, name: &str) -> Result<Installed, Error> {
+        match self.index.get(name).await? {
+            Some(entry) => Ok(entry.try_into()?),
+            None => {
+                let installed = self.index.all().await?.into_iter().map(|skill| skill.name).collect();
+                Err(CatalogError::NotInstalled { name: name.to_owned(), installed }.into())
+            }
+        }
+    }
+
+    pub(crate) async fn all_installed(&self) -> Result<Vec<Installed>, Error> {
+        self.index.all().await?.into_iter().map(Installed::try_from).collect::<Result<_, _>>().map_err(Error::from)
+    }
+
+    /// An installed skill for a skill that calls it: read, checked and made ready once.
+    pub(crate) async fn installed_skill(self: &Arc<Self>, installed: &Installed) -> Result<SkillRef, Error> {
+        self.loaded.get(&installed.digest, self.load_installed(installed, None)).await
+    }
+
+    async fn load_installed(
+        self: &Arc<Self>,
+        installed: &Installed,
+        progress: Option<&Progress>,
+    ) -> Result<SkillRef, Error> {
+        let name = &installed.name;
+        let bytes = self.read(&self.component_path(&installed.digest))?;
+        let found = digest(&bytes);
+        if found != installed.digest {
+            let expected = installed.digest.clone();
+            return Err(CatalogError::DigestMismatch { name: name.clone(), expected, found }.into());
+        }
+        let generation = self.generation(&bytes, name, progress).await?;
+        Ok(SkillRef::new(name.clone(), generation))
+    }
+
     async fn load(&self, code: &[u8], name: &str, progress: Option<&Progress>) -> Result<crate::engine::Loaded, Error> {
         let tell = |step| {
             if let Some(progress) = progress {
@@ -467,7 +509,12 @@ impl Shared {
     }
 
     /// Makes a generation out of a file's bytes: the same buffer is hashed, checked and compiled.
-    async fn generation(&self, bytes: &[u8], stem: &str, progress: Option<&Progress>) -> Result<Generation, Error> {
+    async fn generation(
+        self: &Arc<Self>,
+        bytes: &[u8],
+        stem: &str,
+        progress: Option<&Progress>,
+    ) -> Result<Generation, Error> {
         let limit = u64::from(self.settings.engine.component_mib) << 20;
         if bytes.len() as u64 > limit {
             return Err(crate::engine::LoadError::TooLarge { limit, actual: bytes.len() as u64 }.into());
@@ -515,6 +562,7 @@ impl Shared {
 
     /// Removes a component that no installed skill uses any more.
     async fn remove_component(&self, digest: &str) {
+        self.loaded.forget(digest);
         let used = self.index.all().await.is_ok_and(|all| all.iter().any(|skill| skill.digest == digest));
         if !used && let Err(error) = std::fs::remove_file(self.component_path(digest)) {
             tracing::warn!(%error, digest, "an old component could not be removed");

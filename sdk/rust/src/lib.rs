@@ -22,7 +22,7 @@
 //!
 //! The doc comment becomes the tool's description, the arguments become its input schema, what it returns becomes its
 //! outcome: see [`macro@tool`]. The modules have the names of the interfaces in `wit/`: [`model`], [`http`], [`kv`], [`config`],
-//! [`log`], [`progress`], [`secrets`]; [`text`] splits long texts for models. Every call of an interface can be refused, and a refusal is a value: `?` hands it to the caller.
+//! [`log`], [`progress`], [`secrets`], [`tools`], [`user`]; [`text`] splits long texts for models. Every call of an interface can be refused, and a refusal is a value: `?` hands it to the caller.
 //!
 //! Files need no module: `std::fs::read_to_string("/docs/a.md")` works where the manifest requests the folder `docs` and the
 //! operator has granted it.
@@ -55,6 +55,8 @@ mod schema;
 pub mod secrets;
 mod skill;
 pub mod text;
+pub mod tools;
+pub mod user;
 
 pub use bindings::exports::ringfence::skill::skill::{Caller, Context};
 pub use bindings::ringfence::skill::types::{
@@ -96,7 +98,9 @@ pub use ringfence_skill_macros::tool;
 
 /// What nearly every skill uses.
 pub mod prelude {
-    pub use crate::{Context, Failure, Outcome, Refusal, config, http, kv, log, model, progress, secrets, text, tool};
+    pub use crate::{
+        Context, Failure, Outcome, Refusal, config, http, kv, log, model, progress, secrets, text, tool, tools, user,
+    };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
 }

@@ -4,6 +4,7 @@ pub(crate) mod guests;
 pub(crate) mod home;
 pub(crate) mod hosts;
 pub(crate) mod peer;
+pub(crate) mod people;
 pub(crate) mod provider;
 pub(crate) mod wat;
 

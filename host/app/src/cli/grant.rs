@@ -12,7 +12,8 @@ pub(crate) struct Args {
     /// An installed skill, or the path of a folder or .wasm file
     skill: String,
     /// What to grant: `model=default,fast` for models by alias or `provider/model`, `kv` for state of its own,
-    /// `files=docs:./notes` to let it read a folder as `docs`, `files=docs:./notes:write` to let it change files there
+    /// `files=docs:./notes` to let it read a folder as `docs`, `files=docs:./notes:write` to let it change files there,
+    /// `tools=SKILL/TOOL` for tools of other skills, `user` for questions to you
     #[arg(required = true, value_name = "GRANT")]
     grants: Vec<String>,
     /// Most tokens of one answer

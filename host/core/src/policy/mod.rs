@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::capability::{files, http, kv, model, secrets};
+use crate::capability::{files, http, kv, model, secrets, tools, user};
 use crate::error::Explain;
 
 /// What a capability says of its own requests and grants. Implemented by its grant; pure.
@@ -242,7 +242,7 @@ macro_rules! capabilities {
     };
 }
 
-capabilities!(files, http, kv, model, secrets);
+capabilities!(files, http, kv, model, secrets, tools, user);
 
 impl Grants {
     /// Reads words as `ringfence grant` takes them: `model=default,fast` and `kv`.

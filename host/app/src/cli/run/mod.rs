@@ -79,6 +79,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Error> {
     grants::check_models(&allow, &host.aliases(), &host.providers())?;
     let allow = consent::settle(&host, &skill, allow, &args, context).await?;
     let (sender, events) = tokio::sync::mpsc::channel(256);
+    let screen = output::Screen::new(context);
     let call = Call {
         skill: skill.clone(),
         tool: Some(tool.name.clone()),
@@ -87,12 +88,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Error> {
         allow,
         events: Some(sender),
         cancel: context.cancel.clone(),
-        person: None,
+        person: screen.person(context),
         locale: locale(),
         limits: LimitSettings { wall_seconds: args.timeout, ..Default::default() },
         budget: Limits { micro_dollars: args.max_cost, ..Default::default() },
     };
-    let screen = output::Screen::new(context);
     let (finished, streamed) = tokio::join!(host.invoke(call), screen.follow(events));
     let done = match finished {
         Ok(finished) => output::print(&finished, &streamed, context),
