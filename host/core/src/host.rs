@@ -1,5 +1,7 @@
 //! The small API that every face calls, and nothing else.
 
+mod consent;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -27,12 +29,15 @@ use crate::error::Error;
 use crate::invocation::{self, Call, Finished};
 use crate::journal::Journal;
 use crate::journal::audit::{Audit, Entry};
+use crate::policy::denials::Denials;
 use crate::policy::manifest::Manifest;
 use crate::policy::store::GrantsStore;
-use crate::policy::{self, Facts, Grants, Missing};
+use crate::policy;
 use crate::schema;
 use crate::settings::{Settings, SkillSettings};
 use crate::state::State;
+
+pub use consent::{Candidate, Permissions};
 
 /// What a host is started with. A face fills it from its own layers; the core reads no environment.
 pub struct HostConfig {
@@ -69,6 +74,7 @@ pub(crate) struct Shared {
     engine: Starting,
     pub(crate) settings: Settings,
     pub(crate) grants: GrantsStore,
+    denials: Denials,
     pub(crate) treasury: Treasury,
     pub(crate) journal: Journal,
     pub(crate) models: Arc<Router>,
@@ -100,6 +106,9 @@ impl Host {
     /// Opens state, engine and providers. Must be called inside of a tokio runtime, which then does the input and output.
     pub async fn open(config: HostConfig) -> Result<Self, Error> {
         let HostConfig { state_dir, data_dir, cache_dir, settings, secrets, worker } = config;
+        if let Some(name) = settings.rules.unknown() {
+            return Err(policy::unknown(name).into());
+        }
         let durability = settings.durability;
         let state = {
             let state_dir = state_dir.clone();
@@ -127,6 +136,7 @@ impl Host {
         Ok(Self(Arc::new(Shared {
             sessions,
             grants: GrantsStore::open(state.clone()).await?,
+            denials: Denials::open(state.clone()).await?,
             journal: Journal::new(state.clone()),
             index: Index::new(state.clone()),
             kv: Arc::new(Sqlite::new(state.clone())),
@@ -201,30 +211,6 @@ impl Host {
         Ok(Package::write(&apart.code, manifest, &tools))
     }
 
-    /// Installs a component under the name in its manifest, in place of an older one. Grants nothing.
-    pub async fn add(&self, path: &Path, progress: Option<Progress>) -> Result<Installed, Error> {
-        let bytes = self.read(path)?;
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let generation = self.0.generation(&bytes, &stem, progress.as_ref()).await?;
-        let name = generation.manifest.name.clone();
-        let before = self.0.index.get(&name).await?;
-        self.0.write_component(&generation.digest, &bytes)?;
-        let installed = Installed {
-            name: name.clone(),
-            digest: generation.digest,
-            source: path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string(),
-            added_at: jiff::Timestamp::now(),
-            manifest: generation.manifest,
-            tools: generation.tools,
-        };
-        self.0.index.put(index::Entry::from(&installed)).await?;
-        self.0.sessions.audit.note(Entry::admin("add", &*name, &*installed.digest));
-        if let Some(before) = before.filter(|before| before.digest != installed.digest) {
-            self.0.remove_component(&before.digest).await;
-        }
-        Ok(installed)
-    }
-
     /// Removes an installed skill; with `purge` its grants and its stored data as well.
     pub async fn remove(&self, name: &str, purge: bool) -> Result<Installed, Error> {
         let installed = self.installed(name).await?;
@@ -233,6 +219,7 @@ impl Host {
         self.0.remove_component(&installed.digest).await;
         if purge {
             self.0.grants.revoke(name, None).await?;
+            self.0.denials.clear(name, None).await?;
             capability::kv::sqlite::clear(&self.0.state, name).await?;
         }
         Ok(installed)
@@ -241,45 +228,6 @@ impl Host {
     /// All installed skills by name. Runs none of their code and compiles nothing.
     pub async fn list(&self) -> Result<Vec<Installed>, Error> {
         self.0.index.all().await?.into_iter().map(Installed::try_from).collect::<Result<_, _>>().map_err(Error::from)
-    }
-
-    /// What is stored for an identity: the name of an installed skill, or a path.
-    #[must_use]
-    pub fn grants(&self, identity: &str) -> Grants {
-        (*self.0.grants.of(identity)).clone()
-    }
-
-    /// Adds to what an identity may do, and gives what it may do then. For a person's face only.
-    pub async fn grant(&self, identity: &str, grants: Grants) -> Result<Grants, Error> {
-        grants.check()?;
-        let words = grants.words().join(" ");
-        let held = self.0.grants.merge(identity, grants).await?;
-        self.0.sessions.audit.note(Entry::admin("grant", identity, words));
-        Ok(held)
-    }
-
-    /// Takes a capability, or everything, from an identity.
-    pub async fn revoke(&self, identity: &str, capability: Option<&str>) -> Result<Grants, Error> {
-        if let Some(name) = capability
-            && !policy::GRANTABLE.contains(&name)
-        {
-            return Err(policy::unknown(name).into());
-        }
-        self.0.grants.revoke(identity, capability).await?;
-        self.0.sessions.audit.note(Entry::admin("revoke", identity, capability.unwrap_or("everything")));
-        Ok(self.grants(identity))
-    }
-
-    /// What the skill requests and neither the stored grants nor `allow` hold.
-    pub async fn missing(&self, skill: &SkillRef, allow: &Grants) -> Vec<Missing> {
-        let generation = skill.current();
-        let requests = &generation.manifest.permissions;
-        // What a name leads to must be known before a person is asked about it.
-        for model in requests.model.iter().flat_map(|request| &request.models) {
-            self.0.models.ready(model).await;
-        }
-        let stored = self.0.grants.of(skill.identity());
-        policy::missing(requests, &[&*stored, allow], &Facts { is_free: &|model| self.0.models.is_free(model) })
     }
 
     /// The aliases that skills can name, in order of name.

@@ -2,6 +2,7 @@
 
 pub(crate) mod progress;
 pub(crate) mod table;
+pub(crate) mod time;
 
 use std::io::{IsTerminal, Write};
 
