@@ -15,7 +15,9 @@ fn lived() -> (Home, String) {
     let skill = guests::copy_of_probe(&home, "work/keeper.wasm").display().to_string();
     home.run(&["grant", &skill, "kv"]).worked();
     home.run(&["run", &skill, "--tool", "put", "--key", "a \"key\" \\ ä", "--value", "v"]).worked();
-    home.run(&["run", &skill, "--tool", "generate", "--prompt", "x", "--model", "smart"]).fails("refused", 3, "smart", "");
+    // `--model` would be the host's flag.
+    let input = json!({ "prompt": "x", "model": "smart" }).to_string();
+    home.run(&["run", &skill, "--tool", "generate", "--input", &input]).fails("refused", 3, "smart", "");
     home.run(&["run", &skill, "--tool", "echo", "--text", "x"]).worked();
     (home, skill)
 }
@@ -41,8 +43,8 @@ fn records_are_listed_by_what_one_looks_for() {
     let kv = list(&["--skill", &skill, "--capability", "kv"]);
     assert_eq!(kv.iter().map(|record| record["event"].as_str().unwrap()).collect::<Vec<_>>(), ["outcome", "intent"]);
     assert_eq!(list(&["--since", "1h"]), all);
-    assert_eq!(list(&["--since", "2100-01-01T00:00:00Z"]), [json!(0); 0]);
-    assert_eq!(list(&["--skill", "nobody"]), [json!(0); 0]);
+    assert!(list(&["--since", "2100-01-01T00:00:00Z"]).is_empty());
+    assert!(list(&["--skill", "nobody"]).is_empty());
     home.run(&["audit", "list", "--since", "soon"]).fails("usage", 2, "soon", "--help");
     home.run(&["audit", "list", "--capability", "kvv"]).fails("grant-invalid", 2, "`kvv`", "`kv`");
     home.run(&["audit", "list", "--event", "act"]).fails("usage", 2, "act", "`intent");
@@ -269,7 +271,7 @@ async fn inside_of_t119() {
     assert_eq!(provider.requests().len(), 1);
 
     let before = getrlimit(Resource::Fsize);
-    setrlimit(Resource::Fsize, Rlimit { current: Some(1_024), ..before.clone() }).unwrap();
+    setrlimit(Resource::Fsize, Rlimit { current: Some(1_024), ..before }).unwrap();
     for _ in 0..2 {
         let error = host.call("generate", ask.clone()).await.unwrap_err();
         assert_eq!(error.kind(), "unavailable", "{error:?}");

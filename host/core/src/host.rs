@@ -19,7 +19,7 @@ use crate::capability::{
     kv::{self, sqlite::Sqlite},
 };
 use crate::catalog::Installed;
-use crate::catalog::index::{self, Index};
+use crate::catalog::index::Index;
 use crate::catalog::package::{Package, PackageError};
 use crate::catalog::tool::{self, Tool};
 use crate::catalog::{self, CatalogError, Generation, SkillRef};

@@ -33,10 +33,10 @@ pub(crate) struct Terminal {
 impl Terminal {
     pub(crate) fn start(home: &Home, args: &[&str]) -> Self {
         // `-e` gives the program's own exit code, `-f` shows each byte as it comes.
-        let line = ["stty cols 100 rows 50 && exec", env!("CARGO_BIN_EXE_ringfence")].into_iter().map(str::to_owned);
-        let line: Vec<String> = line.chain(args.iter().map(|arg| quoted(arg))).collect();
+        let words = [env!("CARGO_BIN_EXE_ringfence")].into_iter().chain(args.iter().copied());
+        let line = format!("stty cols 100 rows 50 && exec {}", words.map(quoted).collect::<Vec<_>>().join(" "));
         let mut command = Command::new("script");
-        command.args(["-q", "-e", "-f", "-c", &line.join(" "), "/dev/null"]).current_dir(home.work());
+        command.args(["-q", "-e", "-f", "-c", &line, "/dev/null"]).current_dir(home.work());
         home.environment(&mut command);
         command.env("TERM", "xterm-256color").env("SHELL", "/bin/sh");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

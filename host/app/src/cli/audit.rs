@@ -1,5 +1,6 @@
 //! `ringfence audit`: what skills asked for and what became of it. Reads beside a host that is running.
 
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
 use jiff::Timestamp;
@@ -129,33 +130,34 @@ async fn show(audit: &Audit, invocation: &str, context: &Context) -> Result<(), 
         return crate::ui::print_json(&records);
     }
     let mut text = format!("{} called by {}\n", first.skill, first.caller);
-    text += &records.iter().filter_map(|record| told(record, &records)).collect::<String>();
+    let of = |event: Event| records.iter().filter(move |record| record.event == event);
+    let outcomes: HashMap<u64, &Record> = of(Event::Outcome).map(|record| (record.act, record)).collect();
+    let intents: HashSet<u64> = of(Event::Intent).map(|record| record.act).collect();
+    // An outcome is told with its intent.
+    let alone = |record: &&Record| record.event != Event::Outcome || !intents.contains(&record.act);
+    text += &records.iter().filter(alone).map(|record| told(record, &outcomes)).collect::<String>();
     crate::ui::print(&crate::ui::printable(&text))
 }
 
 const MOST_SHOWN: u32 = 100_000;
 
-/// One act, refusal or end as a line. An outcome is told with its intent.
-fn told(record: &Record, all: &[Record]) -> Option<String> {
+/// One act, refusal or end as a line.
+fn told(record: &Record, outcomes: &HashMap<u64, &Record>) -> String {
     let what = match record.event {
-        Event::Intent => {
-            let outcome = all.iter().find(|other| other.event == Event::Outcome && other.act == record.act);
-            match outcome {
-                Some(outcome) => {
-                    let took = (outcome.at_us - record.at_us).max(0) / 1_000;
-                    format!("{}: {}, after {took} ms", record.subject, result(outcome))
-                }
-                None => format!("{}: no end is on record; it goes on, or the host was killed", record.subject),
+        Event::Intent => match outcomes.get(&record.act) {
+            Some(outcome) => {
+                let took = (outcome.at_us - record.at_us).max(0) / 1_000;
+                format!("{}: {}, after {took} ms", record.subject, result(outcome))
             }
-        }
-        Event::Outcome if all.iter().any(|other| other.event == Event::Intent && other.act == record.act) => return None,
+            None => format!("{}: no end is on record; it goes on, or the host was killed", record.subject),
+        },
         Event::Outcome => format!("{}: {}", record.subject, result(record)),
         Event::Denied => format!("{}: refused, {}", record.subject, record.detail),
         Event::Run => format!("the tool `{}` ended: {}", record.subject, result(record)),
         Event::Admin => format!("{} {}", record.subject, result(record)),
     };
     let number = if record.act == 0 { String::new() } else { record.act.to_string() };
-    Some(format!("  {}  {number:>4}  {}\n", time::exact(record.at_us), what.replace('\n', " ")))
+    format!("  {}  {number:>4}  {}\n", time::exact(record.at_us), what.replace('\n', " "))
 }
 
 async fn verify(audit: &Audit, context: &Context) -> Result<(), Error> {

@@ -14,7 +14,7 @@ use crate::invocation::InvokeError;
 use crate::journal::audit::{Audit, Entry, Used};
 use crate::policy::denials::{Denied, standing};
 use crate::policy::{self, Facts, Grants, Missing, Requests, Wish};
-use crate::state::{Durability, State, StateError};
+use crate::state::{Durability, State};
 
 /// A component that was looked at and is not installed. It holds the bytes: what was shown is what is installed.
 pub struct Candidate {
@@ -270,7 +270,7 @@ impl Host {
                 Some(state) => state,
                 None => State::open(&dir, Durability::Normal, STATE_WAIT)?,
             };
-            Ok::<_, StateError>(Audit::open(state, &dir)?)
+            Audit::open(state, &dir)
         });
         Ok(open.await.map_err(|_| InvokeError::HostFault)??)
     }

@@ -147,7 +147,6 @@ fn capability(word: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capability::{kv, model};
     use crate::state::testing::temporary;
 
     fn words(words: &[&str]) -> Vec<String> {
@@ -182,11 +181,8 @@ mod tests {
 
     #[test]
     fn a_denial_stands_in_the_way_of_what_it_is_about() {
-        let requests = Requests {
-            model: Some(model::Request { models: words(&["default", "smart"]), ..Default::default() }),
-            kv: Some(kv::Request::default()),
-            ..Requests::default()
-        };
+        let requests = serde_json::json!({ "model": { "models": ["default", "smart"] }, "kv": {} });
+        let requests: Requests = serde_json::from_value(requests).unwrap();
         let facts = Facts { is_free: &|name| name == "default" };
         let denied = |word: &str| Denied { capability: capability(word).into(), wanted: word.into(), since_us: 0 };
         let all = [denied("model=smart"), denied("kv"), denied("model=fast"), denied("model=default"), denied("??")];

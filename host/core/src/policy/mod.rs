@@ -331,7 +331,6 @@ mod tests {
                 reason: "r".into(),
             }),
             kv: kv.then(kv::Request::default),
-            ..Requests::default()
         }
     }
 
