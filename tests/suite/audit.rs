@@ -96,7 +96,12 @@ fn verify_says_what_holds_and_what_does_not() {
 
     let (home, _) = lived();
     tamper(&home, "DELETE FROM audit WHERE seq > 4");
-    home.run(&["audit", "verify"]).fails("audit-broken", 1, "its end was cut off (the first that is wrong: 5)", "removed");
+    home.run(&["audit", "verify"]).fails(
+        "audit-broken",
+        1,
+        "its end was cut off (the first that is wrong: 5)",
+        "removed",
+    );
     tamper(&home, "DELETE FROM audit_marks");
     home.run(&["audit", "verify"]).fails("audit-broken", 1, "an older state was put back", "audit.head");
 }
@@ -137,7 +142,9 @@ fn check(export: &str, key: &str) -> Result<u64, String> {
         if whole(&record["seq"])? != seq {
             return Err(format!("record {seq} is missing"));
         }
-        let quoted = |name: &str| Ok::<_, String>(format!("\"{}\"", text(&record[name])?.replace('\\', "\\\\").replace('"', "\\\"")));
+        let quoted = |name: &str| {
+            Ok::<_, String>(format!("\"{}\"", text(&record[name])?.replace('\\', "\\\\").replace('"', "\\\"")))
+        };
         let array = format!(
             "[{seq},{},{},{},{},{},{},{},{},{},{}]",
             record["at-us"].as_i64().ok_or("no time")?,
@@ -223,7 +230,8 @@ fn the_audit_is_read_while_a_host_runs() {
     let provider = Provider::start(Reply::Hang);
     let home = Home::with_config(&provider.patient_config());
     let skill = probe().display().to_string();
-    let mut first = home.command(&["run", &skill, "--tool", "generate", "--prompt", "x", "--allow", "model", "--allow", "kv"]);
+    let mut first =
+        home.command(&["run", &skill, "--tool", "generate", "--prompt", "x", "--allow", "model", "--allow", "kv"]);
     let begun = Instant::now();
     let first = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     provider.wait();

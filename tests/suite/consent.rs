@@ -71,7 +71,12 @@ fn an_update_that_asks_for_more_gets_no_more() {
     home.run(&["grant", "asker", "model=fake/*", "kv"]).worked();
 
     let second = skill(&home, "2.0.0", json!({ "model": { "models": ["default", "fake/other"] }, "kv": {} }));
-    home.run(&["add", &second]).fails("denied", 3, "more than the version before it", "`--allow model=fake/other --allow kv`");
+    home.run(&["add", &second]).fails(
+        "denied",
+        3,
+        "more than the version before it",
+        "`--allow model=fake/other --allow kv`",
+    );
     let list = home.run(&["list", "--format", "json"]).json();
     assert_eq!(list[0]["manifest"]["version"], "1.0.0", "the old one is still there");
     assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=default,fake/*"]));
@@ -84,7 +89,17 @@ fn an_update_that_asks_for_more_gets_no_more() {
 
     // The same wishes again take nothing away.
     home.run(&["grant", "asker", "model=fake/*"]).worked();
-    home.run(&["add", &skill(&home, "2.0.1", json!({ "model": { "models": ["default", "fake/other"], "reason": "Other words." }, "kv": {} })), "--allow", "kv"]).worked();
+    home.run(&[
+        "add",
+        &skill(
+            &home,
+            "2.0.1",
+            json!({ "model": { "models": ["default", "fake/other"], "reason": "Other words." }, "kv": {} }),
+        ),
+        "--allow",
+        "kv",
+    ])
+    .worked();
     assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=default,fake/*"]));
 }
 

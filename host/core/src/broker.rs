@@ -9,6 +9,8 @@ mod approval;
 mod receipt;
 mod session;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 use tokio::time::Instant;

@@ -91,7 +91,8 @@ impl Budgets {
     /// The most money that can go, in a sentence for the person who decides.
     #[must_use]
     pub fn money_in_words(&self) -> String {
-        let of = |limits: Limits, per: &str| limits.micro_dollars.map(|most| format!("${:.2} {per}", most as f64 / 1e6));
+        let of =
+            |limits: Limits, per: &str| limits.micro_dollars.map(|most| format!("${:.2} {per}", most as f64 / 1e6));
         let most = [
             of(self.invocation, "per call"),
             of(self.skill_day, "per skill and day"),

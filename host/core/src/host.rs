@@ -29,10 +29,10 @@ use crate::error::Error;
 use crate::invocation::{self, Call, Finished};
 use crate::journal::Journal;
 use crate::journal::audit::{Audit, Entry};
+use crate::policy;
 use crate::policy::denials::Denials;
 use crate::policy::manifest::Manifest;
 use crate::policy::store::GrantsStore;
-use crate::policy;
 use crate::schema;
 use crate::settings::{Settings, SkillSettings};
 use crate::state::State;
@@ -250,6 +250,14 @@ impl Host {
     /// The newest runs, newest first.
     pub async fn runs(&self, limit: u32) -> Result<Vec<crate::journal::Record>, Error> {
         Ok(self.0.journal.recent(limit).await?)
+    }
+
+    /// Invocations that hold a slot now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        let engine = self.0.engine.engine.get();
+        let free = engine.map(|engine| engine.slots.available_permits());
+        free.map_or(0, |free| (self.0.settings.engine.concurrent as usize).saturating_sub(free))
     }
 
     /// What was asked, allowed, refused and done.

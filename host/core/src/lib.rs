@@ -31,7 +31,7 @@ pub use error::{Error, Explain, Refusal};
 pub use events::Event;
 pub use host::{Candidate, Finding, Health, Host, HostConfig, Permissions, Progress, Step};
 pub use invocation::{Call, Caller, Content, Finished, Link, Media, Outcome, Timings};
-pub use policy::manifest::Manifest;
 pub use person::{Approval, Person, Question};
+pub use policy::manifest::Manifest;
 pub use policy::{Grants, Missing};
 pub use settings::{Settings, SkillSettings};

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use crate::bindings::exports::ringfence::skill::skill as wit;
+use crate::bindings::ringfence::skill::types as wit;
 use crate::{FailureKind, Refusal};
 
 /// Why a call gave no outcome. `?` makes one of every error.

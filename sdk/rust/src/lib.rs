@@ -51,8 +51,9 @@ mod schema;
 mod skill;
 pub mod text;
 
-pub use bindings::exports::ringfence::skill::skill::{
-    Caller, Content, Context, FailureKind, Link, Media, Outcome, Tool as ToolDescription, ToolHints,
+pub use bindings::exports::ringfence::skill::skill::{Caller, Context};
+pub use bindings::ringfence::skill::types::{
+    Content, FailureKind, Link, Media, Outcome, Tool as ToolDescription, ToolHints,
 };
 pub use failure::Failure;
 pub use refusal::{Denial, Excess, Overrun, Refusal};

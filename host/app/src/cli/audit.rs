@@ -165,7 +165,11 @@ async fn verify(audit: &Audit, context: &Context) -> Result<(), Error> {
     if let Some(fault) = &found.fault {
         let at = fault.first_bad().map(|seq| format!(" (the first that is wrong: {seq})")).unwrap_or_default();
         let state = context.config.dirs.state.display().to_string();
-        return Err(Trouble::new("audit-broken", format!("the audit does not hold: {fault}{at}"), remedy(fault, &state)));
+        return Err(Trouble::new(
+            "audit-broken",
+            format!("the audit does not hold: {fault}{at}"),
+            remedy(fault, &state),
+        ));
     }
     if context.json() {
         return crate::ui::print_json(&found);

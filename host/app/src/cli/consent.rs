@@ -124,9 +124,10 @@ async fn one_by_one(missing: &[Missing]) -> Result<Decision, Error> {
 async fn ask(question: &str, answers: Vec<&'static str>) -> Result<&'static str, Error> {
     let question = question.to_owned();
     let answer = tokio::task::spawn_blocking(move || Select::new(&question, answers).prompt()).await;
-    answer.ok().and_then(Result::ok).ok_or_else(|| {
-        Trouble::new("cancelled", "nobody answered, so nothing was done", "run it again when you like")
-    })
+    answer
+        .ok()
+        .and_then(Result::ok)
+        .ok_or_else(|| Trouble::new("cancelled", "nobody answered, so nothing was done", "run it again when you like"))
 }
 
 /// Everything that is missing, as grants.
@@ -200,7 +201,11 @@ fn not_again(skill: &SkillRef, target: &str, denied: &[Denied]) -> Error {
     let target = quoted(target);
     Trouble::new(
         "denied",
-        format!("{} was refused what it needs for good, so nobody is asked again: {}", skill.manifest().name, wanted(denied)),
+        format!(
+            "{} was refused what it needs for good, so nobody is asked again: {}",
+            skill.manifest().name,
+            wanted(denied)
+        ),
         format!(
             "allow it after all with `ringfence grant {target} {}`, or be asked again after `ringfence revoke {target} {}`",
             words.join(" "),

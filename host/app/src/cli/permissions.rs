@@ -25,7 +25,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
     if context.json() {
         return crate::ui::print_json(&permissions);
     }
-    let mut text = format!("{} {}\n\nAsks to\n{}", manifest.name, manifest.version, consent::wishes(&manifest.permissions));
+    let mut text =
+        format!("{} {}\n\nAsks to\n{}", manifest.name, manifest.version, consent::wishes(&manifest.permissions));
     text += &told(&args.skill, &permissions);
     if !permissions.missing.is_empty() {
         text += &format!("\nNot granted; to grant it all:\n  {}\n", consent::command(&skill, &permissions.missing));
@@ -58,10 +59,8 @@ fn told(skill: &str, permissions: &Permissions) -> String {
         format!("{}  {} times{refused}, last {}", one.subject, one.times, time::at(one.last_us))
     });
     let used = used.chain((more > 0).then(|| format!("and {more} more; `--format json` has all of them")));
-    let never = permissions
-        .never_used
-        .iter()
-        .map(|name| format!("{name}  `ringfence revoke {skill} {name}` takes it back"));
+    let never =
+        permissions.never_used.iter().map(|name| format!("{name}  `ringfence revoke {skill} {name}` takes it back"));
     [
         paragraph("Was granted", granted, "nothing"),
         paragraph("Was refused", permissions.denied.iter().map(denied), ""),

@@ -143,7 +143,9 @@ pub(super) fn first_unknown(table: &toml::Table) -> Option<Unknown> {
             let named = names(node);
             match (below, value) {
                 (None, _) if known.is_some() => return Some(unknown(node, path)),
-                (Some(_), _) if named.is_some_and(|names| !names.contains(&json!(key))) => return Some(unknown(node, path)),
+                (Some(_), _) if named.is_some_and(|names| !names.contains(&json!(key))) => {
+                    return Some(unknown(node, path));
+                }
                 (Some(below), toml::Value::Table(inner)) => {
                     if let Some(found) = walk(below, inner, path) {
                         return Some(found);

@@ -16,7 +16,8 @@ pub(crate) fn exact(micros: i64) -> String {
 
 /// `2h`, `30m` or `7d` before now, or a time in RFC 3339.
 pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
-    let wrong = || format!("`{}` is no time: write `30m`, `2h`, `7d` or 2026-11-25T10:00:00Z", crate::ui::printable(text));
+    let wrong =
+        || format!("`{}` is no time: write `30m`, `2h`, `7d` or 2026-11-25T10:00:00Z", crate::ui::printable(text));
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }

@@ -240,7 +240,9 @@ impl Session {
             Rule::Deny => Err(denial(reason, hint())),
             Rule::Ask => match approval::ask(self, ask, &reason).await {
                 Ok(()) => Ok(()),
-                Err(Refused::No) => Err(denial(format!("{reason}, and the person who was asked did not allow it"), hint())),
+                Err(Refused::No) => {
+                    Err(denial(format!("{reason}, and the person who was asked did not allow it"), hint()))
+                }
                 Err(Refused::Nobody) => {
                     Err(denial(format!("{reason}: a person must allow it, and nobody is there"), hint()))
                 }
@@ -329,34 +331,5 @@ pub struct AbortOnDrop<T>(pub tokio::task::JoinHandle<T>);
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-impl Shared {
-    /// For tests of capabilities: a host's common part on a state of its own.
-    #[cfg(test)]
-    pub(crate) fn on(state: crate::state::State, rules: Rules) -> Arc<Self> {
-        let dir = state.path().parent().map(std::path::Path::to_owned).unwrap_or_default();
-        let audit = Audit::open(state.clone(), &dir).unwrap();
-        Arc::new(Self { audit, rules, io: tokio::runtime::Handle::current() })
-    }
-}
-
-impl Setup {
-    /// For tests: an invocation of skill `a` by a person, with a minute to go.
-    #[cfg(test)]
-    pub(crate) fn of(shared: Arc<Shared>, grants: Grants, ledger: Ledger) -> Self {
-        Self {
-            skill: "a".into(),
-            invocation: "1".into(),
-            callers: vec!["user"],
-            grants,
-            ledger,
-            deadline: Instant::now() + std::time::Duration::from_secs(60),
-            cancel: CancellationToken::new(),
-            taint: Arc::default(),
-            person: None,
-            shared,
-        }
     }
 }

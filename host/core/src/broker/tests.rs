@@ -192,7 +192,8 @@ async fn t89_all_three_together_ask_unless_the_destination_is_named() {
     session.permit(act(Touch::PRIVATE, true)).await.unwrap();
     // The same invocation with somebody to ask.
     let yes = Arc::new(Says(true, AtomicU64::new(0)));
-    let asked = Session::new(Setup { taint: Arc::clone(session.taint()), person: Some(yes.clone()), ..ground.setup(true) });
+    let asked =
+        Session::new(Setup { taint: Arc::clone(session.taint()), person: Some(yes.clone()), ..ground.setup(true) });
     asked.permit(act(send, true)).await.unwrap();
     assert_eq!(yes.1.load(Ordering::Relaxed), 1);
 }

@@ -108,12 +108,7 @@ impl Denials {
 }
 
 /// Which denials stand in the way: those that would make less missing, were they granted.
-pub(crate) fn standing(
-    requests: &Requests,
-    granted: &[&Grants],
-    facts: &Facts<'_>,
-    denied: &[Denied],
-) -> Vec<Denied> {
+pub(crate) fn standing(requests: &Requests, granted: &[&Grants], facts: &Facts<'_>, denied: &[Denied]) -> Vec<Denied> {
     let open = missing(requests, granted, facts);
     let counts = |one: &&Denied| {
         let Ok(wanted) = Grants::parse([one.wanted.as_str()]) else { return false };

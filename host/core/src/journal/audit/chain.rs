@@ -44,20 +44,22 @@ pub(crate) fn append(tx: &Transaction<'_>, at: Timestamp, entry: &Entry) -> rusq
     };
     let hash = hash(&before, &record);
     record.hash.clear();
-    tx.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?.execute(params![
-        int(record.seq),
-        record.at_us,
-        record.event.as_str(),
-        record.invocation,
-        int(record.act),
-        record.skill,
-        record.caller,
-        record.capability,
-        record.subject,
-        record.kind,
-        record.detail,
-        &hash[..],
-    ])?;
+    tx.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?.execute(
+        params![
+            int(record.seq),
+            record.at_us,
+            record.event.as_str(),
+            record.invocation,
+            int(record.act),
+            record.skill,
+            record.caller,
+            record.capability,
+            record.subject,
+            record.kind,
+            record.detail,
+            &hash[..],
+        ],
+    )?;
     Ok(())
 }
 

@@ -57,7 +57,8 @@ pub(super) fn verify(db: &Connection, key: &Key, file: &Path) -> rusqlite::Resul
     let beside = Mark::load(file);
     let view = db.unchecked_transaction()?;
     let (base, head) = (store::mark(&view, "base")?, store::mark(&view, "head")?);
-    let mut found = Verified { records: 0, first: 0, last: 0, signed: head.as_ref().map_or(0, |head| head.seq), fault: None };
+    let mut found =
+        Verified { records: 0, first: 0, last: 0, signed: head.as_ref().map_or(0, |head| head.seq), fault: None };
     let forged = [("base", &base), ("head", &head), ("head", &beside)]
         .into_iter()
         .find(|(name, mark)| mark.as_ref().is_some_and(|mark| !mark.verifies(key, name)));
@@ -67,9 +68,7 @@ pub(super) fn verify(db: &Connection, key: &Key, file: &Path) -> rusqlite::Resul
     }
     let (mut seq, mut before) = base.map_or((0, GENESIS), |base| (base.seq, base.hash));
     let start = seq;
-    let expected = |at: u64| {
-        [&head, &beside].into_iter().flatten().find(|mark| mark.seq == at).map(|mark| mark.hash)
-    };
+    let expected = |at: u64| [&head, &beside].into_iter().flatten().find(|mark| mark.seq == at).map(|mark| mark.hash);
     store::walk(db, |record, number| {
         let fault = match record {
             _ if number != seq + 1 => Some(Fault::Missing { seq: seq + 1 }),

@@ -1,0 +1,361 @@
+//! Files that are no honest skills, on their way in.
+
+use std::time::{Duration, Instant};
+
+use ringfence_core::Error;
+
+use crate::ground::{Ground, kind};
+use crate::support::wat;
+
+/// The kind of the error that loading these bytes gives, and how long it took.
+async fn refused(ground: &Ground, bytes: &[u8]) -> (&'static str, String, Duration) {
+    let begun = Instant::now();
+    let error: Error = match ground.load(bytes).await {
+        Ok(_) => panic!("it was loaded"),
+        Err(error) => error,
+    };
+    (error.kind(), error.to_string(), begun.elapsed())
+}
+
+/// A skill with something beside it in the component.
+fn with(beside: &str) -> Vec<u8> {
+    wat::skill("(i32.const 128)", "", beside)
+}
+
+#[tokio::test]
+async fn t01_bytes_that_mean_nothing() {
+    let ground = Ground::new().await;
+    let mut noise = vec![0_u8; 1 << 20];
+    let mut x = 0x9e37_79b9_7f4a_7c15_u64;
+    for byte in &mut noise {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        *byte = x.to_le_bytes()[3];
+    }
+    for bytes in
+        [&noise[..], b"", b"\0asm", b"\0asm\x0d\0\x01", b"(component)", &[&b"\0asm\x0d\0\x01\0"[..], &noise].concat()]
+    {
+        let (kind, message, _) = refused(&ground, bytes).await;
+        assert_eq!(kind, "invalid-component", "{message}");
+    }
+    let whole = with("");
+    for end in (0..whole.len()).step_by(7) {
+        let (kind, message, _) = refused(&ground, &whole[..end]).await;
+        assert!(["invalid-component", "missing-export"].contains(&kind), "{end}: {kind}: {message}");
+    }
+    ground.survived(None, "").await;
+}
+
+#[tokio::test]
+async fn t02_a_core_module() {
+    let ground = Ground::new().await;
+    let (kind, message, _) = refused(&ground, &wat::parse("(module (func (export \"call\")))")).await;
+    assert_eq!(kind, "invalid-component");
+    assert!(message.contains("core module"), "{message}");
+    ground.survived(None, "").await;
+}
+
+#[tokio::test]
+async fn t03_files_without_end() {
+    let ground = Ground::with("[engine]\ncomponent-mib = 1\n").await;
+    let (kind, message, _) = refused(&ground, &vec![0; (1 << 20) + 1]).await;
+    assert_eq!(kind, "too-large");
+    assert!(message.contains("1048576"), "{message}");
+    let endless = ground.host.home.path("endless.wasm");
+    std::os::unix::fs::symlink("/dev/zero", &endless).unwrap();
+    let error = ground.host.host.load_file(&endless, None, None).await.err().unwrap();
+    assert_eq!(error.kind(), "unreadable", "{error}");
+    let hole = ground.host.home.write("hole.wasm", b"\0asm");
+    std::fs::OpenOptions::new().write(true).open(&hole).unwrap().set_len(1 << 40).unwrap();
+    let error = ground.host.host.load_file(&hole, None, None).await.err().unwrap();
+    assert_eq!(error.kind(), "too-large", "{error}");
+    ground.survived(None, "").await;
+}
+
+/// A custom section of the component, or of a component inside of it.
+fn custom(name: &str, data: &[u8]) -> Vec<u8> {
+    fn leb(mut n: usize, into: &mut Vec<u8>) {
+        loop {
+            let byte = (n & 0x7f) as u8;
+            n >>= 7;
+            into.push(if n == 0 { byte } else { byte | 0x80 });
+            if n == 0 {
+                break;
+            }
+        }
+    }
+    let mut body = Vec::new();
+    leb(name.len(), &mut body);
+    body.extend_from_slice(name.as_bytes());
+    body.extend_from_slice(data);
+    let mut section = vec![0];
+    leb(body.len(), &mut section);
+    section.extend(body);
+    section
+}
+
+#[tokio::test]
+async fn t04_sections_that_carry_nothing() {
+    let ground = Ground::new().await;
+    let mut big = with("");
+    big.extend(custom("padding", &vec![0; 70 << 20]));
+    assert_eq!(refused(&ground, &big).await.0, "too-large");
+    // Below the limit they are dropped before anything is compiled.
+    for padding in
+        [custom("padding", &vec![0; 30 << 20]), custom("x", b"").repeat(100_000), custom("name", &vec![b'n'; 10 << 20])]
+    {
+        let mut padded = with("");
+        padded.extend(padding);
+        let skill = ground.load(&padded).await.unwrap();
+        ground.act(&skill).await.unwrap();
+    }
+    ground.survived(None, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t05_bombs_for_the_compiler() {
+    let ground = Ground::with("[engine]\ncompile-seconds = 20\n").await;
+    let locals = |count: usize| "(local i64)".repeat(count);
+    let live = |count: usize| {
+        let sets: String = (0..count).map(|n| format!("(local.set {n} (i64.load (i32.const {n})))")).collect();
+        let branches: String = (0..count)
+            .map(|n| format!("(block (br_if 0 (i64.eqz (local.get {n}))) (local.set {n} (i64.const 1)))"))
+            .collect();
+        format!("(func {} {sets} {branches})", locals(count))
+    };
+    let table = {
+        let depth = 5_000;
+        let targets: String = (0..depth).map(|n| format!("{n} ")).collect();
+        format!(
+            "(func (param i32) {} (br_table {targets} (local.get 0)) {})",
+            "(block ".repeat(depth),
+            ")".repeat(depth)
+        )
+    };
+    let many_arguments = {
+        let ty = "i32 ".repeat(900);
+        let given = "(i32.const 1)".repeat(900);
+        format!("(func $f (param {ty})) (func {})", format!("(call $f {given})").repeat(1_000))
+    };
+    let bombs = [
+        ("locals across branches", format!("(memory 1) {}", live(8_000))),
+        (
+            "fifty thousand locals",
+            format!("(func {} {})", locals(50_000), "(block (br_if 0 (i32.const 1)))".repeat(50_000)),
+        ),
+        ("more functions than there are", "(func)".repeat(210_000)),
+        ("a function without end", format!("(func {})", "(drop (i32.const 1))".repeat(900_000))),
+        ("a table of branches", table),
+        ("calls with 900 arguments", many_arguments),
+    ];
+    for (what, module) in bombs {
+        let bytes = with(&format!("(core module {module})"));
+        let begun = Instant::now();
+        let loaded = ground.load(&bytes).await;
+        let took = begun.elapsed();
+        // Some of them are only large and honest work; none may take longer than it may, and the host goes on meanwhile.
+        if let Err(error) = loaded {
+            assert_eq!(error.kind(), "compile-limit", "{what}: {error}");
+        }
+        assert!(took < Duration::from_secs(40), "{what}: {took:?}");
+        ground.host.still_works().await;
+    }
+    ground.survived(None, "").await;
+}
+
+#[tokio::test]
+async fn t08_imports_that_are_not_served_are_named_at_load() {
+    let ground = Ground::new().await;
+    for (import, kind) in [
+        ("wasi:sockets/tcp@0.2.3", "unsupported-import"),
+        ("wasi:sockets/instance-network@0.2.3", "unsupported-import"),
+        ("wasi:http/outgoing-handler@0.2.3", "unsupported-import"),
+        ("wasi:cli/environment@0.3.0", "unsupported-import"),
+        ("wasi:threads/threads@0.2.0", "unsupported-import"),
+        ("ringfence:skill/admin@0.1.0", "unsupported-import"),
+        ("ringfence:skill/kv@0.2.0", "wit-version"),
+    ] {
+        let (found, message, _) = refused(&ground, &with(&format!("(import \"{import}\" (instance))"))).await;
+        assert_eq!(found, kind, "{message}");
+        assert!(message.contains(import.split('@').next().unwrap().split('/').next().unwrap()), "{message}");
+    }
+    // Ours, with one function more or another type.
+    for form in [
+        r#"(instance (export "get" (func (param "key" string) (result string))) (export "more" (func)))"#,
+        r#"(instance (export "get" (func (param "key" u32))))"#,
+    ] {
+        let import = format!("(import \"ringfence:skill/config@0.1.0\" {form})");
+        let (found, message, _) = refused(&ground, &with(&import)).await;
+        assert_eq!(found, "unsupported-import", "{message}");
+    }
+    ground.survived(None, "").await;
+}
+
+#[tokio::test]
+async fn t09_exports_that_are_missing_or_of_another_time() {
+    let ground = Ground::new().await;
+    assert_eq!(refused(&ground, &wat::parse("(component)")).await.0, "missing-export");
+    for version in ["0.0.0", "0.2.0", "1.0.0", "0.1.1"] {
+        let (kind, message, _) = refused(&ground, &wat::skill_of(version, "(i32.const 128)", "", "")).await;
+        assert_eq!(kind, "wit-version", "{message}");
+        assert!(message.contains(version) && message.contains("0.1.0"), "{message}");
+    }
+    ground.survived(None, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t10_start_functions_have_a_calls_limits() {
+    for (what, module, expected) in [
+        ("loops", "(func $s (loop (br 0))) (start $s)", "deadline"),
+        ("traps", "(func $s unreachable) (start $s)", "trap"),
+        ("recurses", "(func $s (call $s)) (start $s)", "stack-overflow"),
+    ] {
+        let ground = Ground::new().await;
+        let begun = Instant::now();
+        // Its tools are asked for when it is loaded, which instantiates it.
+        let error = ground.load(&wat::skill("(i32.const 128)", module, "")).await.err().unwrap();
+        assert_eq!(error.kind(), expected, "{what}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+        ground.survived(None, "").await;
+    }
+}
+
+#[tokio::test]
+async fn t11_more_than_an_instance_may_have() {
+    let ground = Ground::new().await;
+    let instances = |count: usize| format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(count));
+    for (what, beside) in [
+        ("a memory of 4 GiB", "(core module $m (memory 65536)) (core instance (instantiate $m))".to_owned()),
+        ("a table of 2^32", "(core module $m (table 4294967295 funcref)) (core instance (instantiate $m))".to_owned()),
+        ("forty memories", format!("(core module $m (memory 1)) {}", "(core instance (instantiate $m))".repeat(40))),
+        ("three hundred instances", instances(300)),
+    ] {
+        let (kind, message, _) = refused(&ground, &with(&beside)).await;
+        assert!(
+            ["memory-limit", "table-limit", "compile-limit", "busy", "invalid-component"].contains(&kind),
+            "{what}: {kind}: {message}"
+        );
+    }
+    // Deep nesting and long chains of types are read, refused and dropped without a stack of the host's.
+    for (what, beside) in [
+        ("nested components", format!("{}{}", "(component ".repeat(900), ")".repeat(900))),
+        ("a chain of types", {
+            let chain: String = (1..100_000).map(|n| format!("(type $t{n} (list $t{}))", n - 1)).collect();
+            format!("(type $t0 (list u8)) {chain}")
+        }),
+    ] {
+        if let Err(error) = ground.load(&with(&beside)).await {
+            assert!(["invalid-component", "compile-limit"].contains(&error.kind()), "{what}: {error}");
+        }
+    }
+    ground.survived(None, "").await;
+}
+
+#[tokio::test]
+async fn t12_segments_for_more_than_there_is() {
+    let ground = Ground::new().await;
+    let segments: String = (0..33_000).map(|n| format!("(data (i32.const {n}) \"x\")")).collect();
+    let far = "(memory 1) (data (i32.const 4294967290) \"out of memory\")";
+    let elements = "(table 10 funcref) (func $f) (elem (i32.const 4294967290) $f)";
+    for (what, module) in
+        [("many", format!("(memory 2) {segments}")), ("far", far.to_owned()), ("elements", elements.to_owned())]
+    {
+        let beside = format!("(core module $m {module}) (core instance (instantiate $m))");
+        match ground.load(&with(&beside)).await {
+            Ok(skill) => drop(ground.act(&skill).await),
+            Err(error) => {
+                assert!(["compile-limit", "trap", "invalid-component"].contains(&error.kind()), "{what}: {error:?}");
+            }
+        }
+    }
+    ground.survived(None, "").await;
+}
+
+#[tokio::test]
+async fn t14_every_proposal_that_is_off_is_refused() {
+    let ground = Ground::new().await;
+    for (what, beside) in [
+        ("gc", "(core module (type (struct (field i32))))"),
+        ("gc arrays", "(core module (type (array i8)))"),
+        ("exceptions", "(core module (tag))"),
+        ("function references", "(core module (type $f (func)) (func (param (ref $f))))"),
+        ("threads", "(core module (memory 1 1 shared))"),
+        ("atomics", "(core module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))"),
+        ("memory64", "(core module (memory i64 1))"),
+        ("table64", "(core module (table i64 1 funcref))"),
+        ("stack switching", "(core module (type $f (func)) (type $c (cont $f)))"),
+        (
+            "relaxed simd",
+            "(core module (func (drop (i8x16.relaxed_swizzle (v128.const i64x2 0 0) (v128.const i64x2 0 0)))))",
+        ),
+        ("custom page sizes", "(core module (memory 1 (pagesize 1)))"),
+        (
+            "wide arithmetic",
+            "(core module (func (result i64 i64) (i64.add128 (i64.const 1) (i64.const 1) (i64.const 1) (i64.const 1))))",
+        ),
+        ("streams", "(type (stream u8))"),
+        ("futures", "(type (future u8))"),
+        ("error context", "(type $e error-context) (import \"e\" (func (param \"e\" $e)))"),
+        ("lists of a fixed length", "(type (list u8 4))"),
+        ("maps", "(type (map string u32))"),
+        (
+            "async functions",
+            "(core module $m (func (export \"f\") (result i32) (i32.const 0))) (core instance $i (instantiate $m)) (func (canon lift (core func $i \"f\") async))",
+        ),
+    ] {
+        let Ok(bytes) = std::panic::catch_unwind(|| with(beside)) else {
+            panic!("{what}: this text is no component any more");
+        };
+        let (kind, message, _) = refused(&ground, &bytes).await;
+        assert_eq!(kind, "invalid-component", "{what}: {message}");
+    }
+    ground.survived(None, "").await;
+}
+
+#[tokio::test]
+async fn t15_manifests_that_explode() {
+    let ground = Ground::new().await;
+    let deep = format!("{{\"name\":\"x\",\"config\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    for (what, manifest) in [
+        ("large", format!("{{\"name\":\"{}\"}}", "x".repeat(300 << 10))),
+        ("deep", deep),
+        ("twice", r#"{"name":"a","name":"b","version":"1.0.0","description":""}"#.into()),
+        ("unknown", r#"{"name":"a","version":"1.0.0","description":"","admin":true}"#.into()),
+        ("unknown permission", r#"{"name":"a","version":"1.0.0","description":"","permissions":{"root":{}}}"#.into()),
+        ("a name that is a path", r#"{"name":"../../x","version":"1.0.0","description":""}"#.into()),
+        ("a name of a device", r#"{"name":"CON","version":"1.0.0","description":""}"#.into()),
+        ("a name that reads backwards", "{\"name\":\"a\u{202e}b\",\"version\":\"1.0.0\",\"description\":\"\"}".into()),
+        ("a version that is none", r#"{"name":"a","version":"1e99","description":""}"#.into()),
+        ("no JSON", "name = \"a\"".into()),
+    ] {
+        let mut bytes = with("");
+        bytes.extend(custom("ringfence:manifest", manifest.as_bytes()));
+        let (kind, message, _) = refused(&ground, &bytes).await;
+        assert!(["manifest-invalid", "invalid-component"].contains(&kind), "{what}: {kind}: {message}");
+        assert!(message.len() < 2_000, "{what}: {} bytes of message", message.len());
+    }
+    ground.survived(None, "").await;
+}
+
+#[tokio::test]
+async fn t13_a_second_skill_of_the_same_name() {
+    let ground = Ground::new().await;
+    let manifest = |version: &str| {
+        let mut bytes = with("");
+        let text = format!(r#"{{"name":"twin","version":"{version}","description":"One of two."}}"#);
+        bytes.extend(custom("ringfence:manifest", text.as_bytes()));
+        bytes
+    };
+    let host = &ground.host.host;
+    let first = ground.host.home.write("first.wasm", manifest("1.0.0"));
+    let second = ground.host.home.write("second.wasm", manifest("2.0.0"));
+    host.add(&first, None).await.unwrap();
+    host.add(&second, None).await.unwrap();
+    let listed = host.list().await.unwrap();
+    assert_eq!(listed.len(), 1, "one name, one skill: the second took the place of the first by the operator's hand");
+    assert_eq!(listed[0].manifest.version.to_string(), "2.0.0");
+    let skill = host.load_installed("twin", None).await.unwrap();
+    assert_eq!(kind(host.invoke(crate::support::call(&skill, "nothing", serde_json::json!({}))).await), "unknown-tool");
+    ground.survived(None, "").await;
+}

@@ -1,0 +1,21 @@
+//! The attacks: hostile guests and hostile peers, each test named after its number in the catalogue (`t16_...`). After each of
+//! them the host works as before, which [`ground::Ground::survived`] looks at.
+//!
+//! Rows that can fail lower down are tested there under the same names: `grep -rn "fn t[0-9]" host tests` finds them all.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that fails says so by a panic"
+)]
+
+mod cpu;
+mod ground;
+mod load;
+mod memory;
+mod stack;
+#[allow(dead_code, reason = "shared with the suite, which needs more of it")]
+#[path = "../suite/support/mod.rs"]
+mod support;
