@@ -83,6 +83,18 @@ const DIRECTIONS: &[Rule] = &[
         why: "a capability serves any invocation",
     },
     Rule {
+        who: "capability",
+        not: &["policy::store", "policy::denials"],
+        but: &[],
+        why: "what a guest can reach can grant nothing",
+    },
+    Rule {
+        who: "invocation",
+        not: &["policy::store", "policy::denials"],
+        but: &[],
+        why: "what a caller asks for can grant nothing",
+    },
+    Rule {
         who: "capability::model::wire",
         not: ALL,
         but: &[

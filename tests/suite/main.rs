@@ -8,8 +8,10 @@
     reason = "a test that fails says so by a panic"
 )]
 
+mod audit;
 mod budgets;
 mod cli;
+mod consent;
 mod docs;
 mod files;
 mod grants;

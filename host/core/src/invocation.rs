@@ -69,7 +69,7 @@ pub struct Call {
     /// JSON text of an object.
     pub input: String,
     pub caller: Caller,
-    /// Granted for this call only, on top of what is stored. Only a person's face may set this.
+    /// Granted for this call only, on top of what is stored. A call by anybody but a user that sets it is refused.
     pub allow: Grants,
     /// Where progress, partial output and log lines go while it runs.
     pub events: Option<mpsc::Sender<Event>>,
@@ -206,6 +206,10 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
 
     let id = uuid::Uuid::now_v7().to_string();
     let identity = call.skill.identity();
+    if call.caller != Caller::User && call.allow != Grants::default() {
+        let words = call.allow.words().join(" ");
+        return Err(policy::Presumed { caller: call.caller.as_str(), skill: identity.to_owned(), words }.into());
+    }
     let own = policy::effective(&generation.manifest.permissions, &[&*host.grants.of(identity), &call.allow]);
     let (grants, above) = match outer {
         None => (own, None),

@@ -15,6 +15,13 @@ pub(super) async fn chosen(words: Vec<String>) -> Result<Vec<String>, Error> {
             whole.push(word);
             continue;
         };
+        if !crate::ui::can_ask() {
+            return Err(Trouble::new(
+                "denied",
+                format!("`{}` leaves open which folder it is", crate::ui::printable(&word)),
+                "name it, for example `--allow files=docs:./notes`",
+            ));
+        }
         for one in open.split(',') {
             let (name, rest) = one.split_once(':').unwrap_or((one, ""));
             let mode = rest.strip_prefix(SOME_FOLDER).unwrap_or_default().to_owned();

@@ -6,7 +6,7 @@ use super::{Context, grants};
 /// Let a skill do something
 ///
 /// Grants belong to the skill, installed or named by its path, and stay until you revoke them. New grants are added to
-/// those that it has.
+/// those that it has, and take back what you refused it before.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// An installed skill, or the path of a folder or .wasm file

@@ -34,7 +34,7 @@ pub(super) fn parse(words: &[String], max_tokens: Option<u32>) -> Result<Grants,
 }
 
 /// Refuses a capability that does not exist, with the one that was probably meant.
-fn known(capability: &str) -> Result<(), Error> {
+pub(super) fn known(capability: &str) -> Result<(), Error> {
     if GRANTABLE.contains(&capability) {
         return Ok(());
     }
