@@ -61,11 +61,20 @@ fn told(skill: &str, permissions: &Permissions) -> String {
     let used = used.chain((more > 0).then(|| format!("and {more} more; `--format json` has all of them")));
     let never =
         permissions.never_used.iter().map(|name| format!("{name}  `ringfence revoke {skill} {name}` takes it back"));
+    let answers = permissions.answers.iter().map(|one| {
+        format!(
+            "{}  {}, since {}; `ringfence revoke {skill} user` forgets them",
+            one.name,
+            one.answer,
+            time::at(one.answered_us)
+        )
+    });
     [
         paragraph("Was granted", granted, "nothing"),
         paragraph("Was refused", permissions.denied.iter().map(denied), ""),
         paragraph("Has used", used, "nothing"),
         paragraph("Has never used", never, ""),
+        paragraph("Has answers of yours", answers, ""),
     ]
     .concat()
 }

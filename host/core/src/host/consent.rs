@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Host, Progress, STATE_WAIT};
+use crate::capability::user;
 use crate::catalog::index;
 use crate::catalog::{Installed, SkillRef};
 use crate::error::Error;
 use crate::invocation::InvokeError;
 use crate::journal::audit::{Audit, Entry, Used};
 use crate::policy::denials::{Denied, standing};
-use crate::policy::{self, Facts, Grants, Missing, Requests, Wish};
+use crate::policy::{self, Facts, Grantable, Grants, Missing, Requests, Wish};
 use crate::state::{Durability, State};
 
 /// A component that was looked at and is not installed. It holds the bytes: what was shown is what is installed.
@@ -81,6 +82,8 @@ pub struct Permissions {
     pub used: Vec<Used>,
     /// Capabilities that are granted and were never used.
     pub never_used: Vec<&'static str>,
+    /// What the person answered once and let the host keep.
+    pub answers: Vec<user::Kept>,
 }
 
 /// Words as `ringfence grant` takes them.
@@ -181,7 +184,8 @@ impl Host {
         Ok(())
     }
 
-    /// Takes a capability, or everything, from an identity, however it was granted, and forgets what was denied.
+    /// Takes a capability, or everything, from an identity, however it was granted, and forgets what was denied; with the right
+    /// to ask the person go the answers that were kept.
     pub async fn revoke(&self, identity: &str, capability: Option<&str>) -> Result<Grants, Error> {
         if let Some(name) = capability
             && !policy::GRANTABLE.contains(&name)
@@ -190,6 +194,10 @@ impl Host {
         }
         self.0.grants.revoke(identity, capability).await?;
         self.0.denials.clear(identity, capability).await?;
+        let asks = capability.is_none_or(|name| name == <user::Grant as Grantable>::CAPABILITY);
+        if asks && !self.answers(identity).await?.is_empty() {
+            self.forget(identity, None).await?;
+        }
         self.0.sessions.audit.note(Entry::admin("revoke", identity, capability.unwrap_or("everything")));
         Ok(self.grants(identity))
     }
@@ -247,6 +255,7 @@ impl Host {
             denied: self.0.denials.of(identity),
             never_used: held.into_iter().map(|(name, _)| name).filter(|name| !is_used(name)).collect(),
             used,
+            answers: self.answers(identity).await?,
         })
     }
 
