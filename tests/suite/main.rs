@@ -25,6 +25,7 @@ mod sandbox;
 mod skills;
 mod state;
 mod supply;
+#[allow(dead_code, reason = "shared with the attacks, which need some of it")]
 mod support;
 mod tools;
 mod user;

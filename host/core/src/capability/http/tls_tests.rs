@@ -112,7 +112,7 @@ async fn t68_old_protocols_and_junk_are_no_tls() {
         let url = format!("https://good.test:{}/", listener.local_addr().unwrap().port());
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            stream.read(&mut [0; 4096]).await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await.unwrap();
             stream.write_all(&said).await.unwrap();
             stream.shutdown().await.unwrap();
         });
