@@ -12,6 +12,7 @@ mod ui;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    ringfence_core::engine::give_up_privileges();
     let env = config::Environment::of_process();
     let cli = match cli::parse(std::env::args_os(), &env) {
         Ok(cli) => cli,

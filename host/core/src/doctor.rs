@@ -10,6 +10,7 @@ pub(crate) fn examine(host: &Shared, engine: &Engine) -> Vec<Finding> {
         copy_on_write(engine),
         pages(engine),
         mappings(engine),
+        compiler(engine),
         state(host),
         cores(),
         models(host),
@@ -84,6 +85,36 @@ fn mappings(engine: &Engine) -> Finding {
             format!("raise it with `sysctl vm.max_map_count={}`", slots * MAPPINGS),
         )
     }
+}
+
+/// What holds the process that compiles strangers' components.
+fn compiler(engine: &Engine) -> Finding {
+    let subject = "compiling";
+    let held = match engine.confinement() {
+        Ok(held) => held,
+        Err(reason) => {
+            return Finding {
+                subject,
+                state: Health::Problem,
+                detail: format!("in a process of its own, which does not work: {reason}"),
+                hint: Some("install the program again".into()),
+            };
+        }
+    };
+    let missing: Vec<&str> = [&held.landlock, &held.seccomp].into_iter().filter_map(Option::as_deref).collect();
+    if missing.is_empty() {
+        return ok(subject, "in a process of its own, held by landlock and seccomp");
+    }
+    let holds = match (&held.landlock, &held.seccomp) {
+        (Some(_), None) => "held by seccomp",
+        (None, Some(_)) => "held by landlock",
+        _ => "held by limits of memory and time alone",
+    };
+    note(
+        subject,
+        format!("in a process of its own, {holds}: {}", missing.join("; ")),
+        "a Linux kernel of 6.12 or later with landlock and seccomp holds it fully",
+    )
 }
 
 fn state(host: &Shared) -> Finding {

@@ -12,9 +12,12 @@ use crate::broker;
 use crate::budget::Treasury;
 use crate::capability::model::report::ModelReport;
 use crate::capability::model::{ModelError, ModelSettings, Router, discover};
+use crate::capability::filling::Filling;
+use crate::capability::secrets::Kept;
 use crate::capability::{
     self, http,
     kv::{self, sqlite::Sqlite},
+    secrets,
 };
 use crate::catalog::Installed;
 use crate::catalog::index::{self, Index};
@@ -73,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) journal: Journal,
     pub(crate) models: Arc<Router>,
     pub(crate) http: Arc<http::Egress>,
+    pub(crate) vault: Arc<secrets::Vault>,
     pub(crate) kv: Arc<dyn kv::Store>,
     pub(crate) sources: Arc<dyn Sources>,
     /// Audit and rules, for every invocation.
@@ -113,7 +117,7 @@ impl Host {
         config: HostConfig,
         egress: impl FnOnce(http::HttpSettings, Arc<dyn http::secrets::Secrets>) -> http::Egress,
     ) -> Result<Self, Error> {
-        let HostConfig { state_dir, data_dir, cache_dir, settings, secrets, worker } = config;
+        let HostConfig { state_dir, data_dir, cache_dir, settings, secrets: environment, worker } = config;
         let durability = settings.durability;
         let state = {
             let state_dir = state_dir.clone();
@@ -128,7 +132,8 @@ impl Host {
             cache_dir,
             key_file: state_dir.join("artefact.key"),
         };
-        let models = Arc::new(router(&settings.models, &secrets)?);
+        let models = Arc::new(router(&settings.models, &environment)?);
+        let vault = Arc::new(secrets::Vault::open(state.clone(), &state_dir).await?);
         let treasury = Treasury::open(state.clone()).await?;
         let io = tokio::runtime::Handle::current();
         let audit = {
@@ -143,7 +148,8 @@ impl Host {
             grants: GrantsStore::open(state.clone()).await?,
             journal: Journal::new(state.clone()),
             index: Index::new(state.clone()),
-            http: Arc::new(egress(settings.http.clone(), Arc::new(http::secrets::NoSecrets))),
+            http: Arc::new(egress(settings.http.clone(), Arc::new(Filling(Arc::clone(&vault))))),
+            vault,
             kv: Arc::new(Sqlite::new(state.clone())),
             treasury,
             models,
@@ -325,6 +331,31 @@ impl Host {
         let engine = self.0.engine.engine.get();
         let free = engine.map(|engine| engine.slots.available_permits());
         free.map_or(0, |free| (self.0.settings.engine.concurrent as usize).saturating_sub(free))
+    }
+
+    /// Keeps a secret for skills, in the place of an older one of that name. `hosts` are the servers that it may be sent to.
+    /// For a person's face only.
+    pub async fn set_secret(&self, name: &str, value: &SecretString, hosts: &[String]) -> Result<Kept, Error> {
+        let name = secrets::Name::parse(name)?;
+        let bindings = hosts.iter().map(|host| secrets::Binding::parse(host)).collect::<Result<Vec<_>, _>>()?;
+        let shown: Vec<String> = bindings.iter().map(ToString::to_string).collect();
+        self.0.vault.set(&name, value, bindings).await?;
+        self.0.sessions.audit.note(Entry::admin("secret-set", name.as_str(), shown.join(" ")));
+        Ok(self.secrets().into_iter().find(|kept| kept.name == name).ok_or(secrets::SecretError::Missing(name))?)
+    }
+
+    /// Forgets a secret. Requests that begin later go without it.
+    pub async fn remove_secret(&self, name: &str) -> Result<(), Error> {
+        let name = secrets::Name::parse(name)?;
+        self.0.vault.remove(&name).await?;
+        self.0.sessions.audit.note(Entry::admin("secret-remove", name.as_str(), ""));
+        Ok(())
+    }
+
+    /// The secrets that are kept, without their values.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Kept> {
+        self.0.vault.list()
     }
 
     /// What was asked, allowed, refused and done.

@@ -31,6 +31,7 @@ const _: fn(&model::Request) -> Result<Generation, Refusal> = open;
 const _: fn(&Generation) -> Result<Vec<model::Event>, Refusal> = next;
 const _: fn(&str, &[String]) -> Result<model::Embeddings, Refusal> = embed;
 const _: fn() -> Vec<model::ModelInfo> = models;
+const _: fn(&str) -> bool = secrets_exists;
 
 #[cfg(target_arch = "wasm32")]
 mod component {
@@ -123,5 +124,9 @@ mod component {
 
     pub(crate) fn models() -> Vec<model::ModelInfo> {
         model::models()
+    }
+
+    pub(crate) fn secrets_exists(name: &str) -> bool {
+        wit::secrets::exists(name)
     }
 }

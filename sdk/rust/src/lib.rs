@@ -22,7 +22,7 @@
 //!
 //! The doc comment becomes the tool's description, the arguments become its input schema, what it returns becomes its
 //! outcome: see [`macro@tool`]. The modules have the names of the interfaces in `wit/`: [`model`], [`http`], [`kv`], [`config`],
-//! [`log`], [`progress`]; [`text`] splits long texts for models. Every call of an interface can be refused, and a refusal is a value: `?` hands it to the caller.
+//! [`log`], [`progress`], [`secrets`]; [`text`] splits long texts for models. Every call of an interface can be refused, and a refusal is a value: `?` hands it to the caller.
 //!
 //! A component imports only the interfaces that it uses, and reaches none that its operator has not granted.
 //!
@@ -49,6 +49,7 @@ mod panics;
 pub mod progress;
 mod refusal;
 mod schema;
+pub mod secrets;
 mod skill;
 pub mod text;
 
@@ -89,7 +90,7 @@ pub use ringfence_skill_macros::tool;
 
 /// What nearly every skill uses.
 pub mod prelude {
-    pub use crate::{Context, Failure, Outcome, Refusal, config, http, kv, log, model, progress, text, tool};
+    pub use crate::{Context, Failure, Outcome, Refusal, config, http, kv, log, model, progress, secrets, text, tool};
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
 }

@@ -15,6 +15,7 @@ mod new;
 mod remove;
 mod revoke;
 mod run;
+mod secret;
 mod show;
 mod target;
 
@@ -57,6 +58,7 @@ pub(crate) enum Verb {
     Show(show::Args),
     Grant(grant::Args),
     Revoke(revoke::Args),
+    Secret(secret::Args),
     Models(models::Args),
     Doctor(doctor::Args),
     Config(config::Args),
@@ -213,6 +215,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<ExitCode, Error> {
         Verb::Show(args) => show::run(&args, context).await.map(done),
         Verb::Grant(args) => grant::run(&args, context).await.map(done),
         Verb::Revoke(args) => revoke::run(&args, context).await.map(done),
+        Verb::Secret(args) => secret::run(&args, context).await.map(done),
         Verb::Models(args) => models::run(&args, context).await.map(done),
         Verb::Doctor(args) => doctor::run(&args, context).await,
         Verb::Config(args) => config::run(&args, context).map(done),

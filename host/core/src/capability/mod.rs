@@ -3,11 +3,13 @@
 //! No capability knows another.
 
 pub mod config;
+pub(crate) mod filling;
 pub mod http;
 pub mod kv;
 pub mod log;
 pub mod model;
 pub mod progress;
+pub mod secrets;
 pub mod words;
 
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use crate::engine::guest::Guest;
 use crate::events::Sink;
 
 /// Names of the interfaces that a component may import.
-pub(crate) const NAMES: [&str; 6] = ["config", "http", "kv", "log", "model", "progress"];
+pub(crate) const NAMES: [&str; 7] = ["config", "http", "kv", "log", "model", "progress", "secrets"];
 
 /// What the capabilities of one invocation work with.
 pub(crate) struct Services {
@@ -32,6 +34,7 @@ pub(crate) struct Services {
     pub(crate) http_gate: Arc<http::Gate>,
     pub(crate) kv: Arc<dyn kv::Store>,
     pub(crate) models: Arc<model::Router>,
+    pub(crate) secrets: Arc<secrets::Vault>,
     /// Whether a budget of money holds: what has no price is refused then.
     pub(crate) money_limited: bool,
 }
@@ -54,5 +57,9 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         money_limited: guest.services.money_limited,
     })?;
     progress::add_to_linker(linker, |guest| progress::View { sink: &guest.services.sink })?;
+    secrets::add_to_linker(linker, |guest| secrets::View {
+        session: &guest.services.session,
+        vault: &guest.services.secrets,
+    })?;
     Ok(())
 }

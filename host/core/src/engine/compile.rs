@@ -1,7 +1,8 @@
 //! Compiling in a process of its own, because compiling a stranger's component may take any memory and any time.
 //!
 //! The parent writes the component to the worker's standard input and reads the artefact from its standard output. The worker
-//! limits its own address space before it looks at the first byte, and the parent kills it when its time is over.
+//! limits its own address space and gives up files, sockets and most system calls (`confine.rs`) before it looks at the first
+//! byte, and the parent kills it when its time is over.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::confine::{Confinement, confine};
 use super::{LoadError, config};
 
 /// How to start the process that compiles: a program that calls [`worker_main`] when given these arguments.
@@ -85,6 +87,34 @@ pub(crate) async fn compile(
     }
 }
 
+/// The argument in the place of the limit that makes a worker say what holds it, and what it then still reaches.
+const CONFINEMENT: &str = "confinement";
+
+/// What holds a worker, asked of one.
+pub(crate) fn confinement(worker: &WorkerCommand) -> Result<Confinement, String> {
+    let output = std::process::Command::new(&worker.program)
+        .args(&worker.args)
+        .arg(CONFINEMENT)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{} could not be started: {error}", worker.program.display()))?;
+    serde_json::from_slice(&output.stdout).map_err(|_| String::from_utf8_lossy(&output.stderr).trim().to_owned())
+}
+
+/// Confines itself, tries what a hole in the compiler would try, and says what it found.
+fn examine() -> Result<Confinement, String> {
+    let mut held = confine();
+    // Whoever says that it holds must not be able to do this.
+    if held.landlock.is_none() && std::fs::File::open("/").is_ok() {
+        held.landlock = Some("it is in force, and a directory could be opened all the same".into());
+    }
+    if held.seccomp.is_none() && std::net::TcpListener::bind("127.0.0.1:0").is_ok() {
+        held.seccomp = Some("it is in force, and a socket could be made all the same".into());
+    }
+    Ok(held)
+}
+
 /// The worker's whole life: limit itself, read a component, compile it, write the artefact.
 ///
 /// To be called by a binary that was started as a [`WorkerCommand`] says; `args` are the arguments after the command's own.
@@ -103,6 +133,11 @@ pub fn worker_main(args: &[OsString]) -> ExitCode {
 fn work(args: &[OsString]) -> Result<(), (u8, String)> {
     use std::io::{Read, Write};
     let failed = |error: &dyn std::fmt::Display| (70, error.to_string());
+    if args.first().is_some_and(|arg| arg == CONFINEMENT) {
+        let held = examine().map_err(|error| failed(&error))?;
+        let text = serde_json::to_vec(&held).map_err(|error| failed(&error))?;
+        return std::io::stdout().lock().write_all(&text).map_err(|error| failed(&error));
+    }
     let mib: u64 = args
         .first()
         .and_then(|arg| arg.to_str())
@@ -111,6 +146,8 @@ fn work(args: &[OsString]) -> Result<(), (u8, String)> {
     let limit = Some(mib << 20);
     setrlimit(Resource::As, Rlimit { current: limit, maximum: limit }).map_err(|error| failed(&error))?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(|error| failed(&error))?;
+    // What does not hold here is told by `doctor`; the limits hold everywhere.
+    let _ = confine();
     let mut component = Vec::new();
     std::io::stdin().lock().read_to_end(&mut component).map_err(|error| failed(&error))?;
     let engine = wasmtime::Engine::new(&config::compiling()).map_err(|error| failed(&error))?;

@@ -6,6 +6,7 @@
 pub(crate) mod artefact;
 pub(crate) mod compile;
 pub(crate) mod config;
+pub(crate) mod confine;
 pub(crate) mod epoch;
 pub(crate) mod guest;
 pub(crate) mod limits;
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 
 pub use compile::{WorkerCommand, worker_main};
+pub use confine::{Confinement, give_up_privileges};
 pub use settings::{Allocator, EngineSettings, LimitSettings, Limits};
 
 use crate::error::Explain;
@@ -100,6 +102,11 @@ impl Engine {
             tracing::warn!(%error, "the compiled artefact could not be kept; the next start compiles again");
         }
         self.artefacts.load_fresh(&self.wasmtime, &artefact)
+    }
+
+    /// What holds the process that compiles, as it says itself. Starts one, which takes a few milliseconds.
+    pub(crate) fn confinement(&self) -> Result<Confinement, String> {
+        compile::confinement(&self.worker)
     }
 
     pub(crate) fn settings(&self) -> &EngineSettings {

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::capability::{http, kv, model};
+use crate::capability::{http, kv, model, secrets};
 use crate::error::Explain;
 
 /// What a capability says of its own requests and grants. Implemented by its grant; pure.
@@ -242,7 +242,7 @@ macro_rules! capabilities {
     };
 }
 
-capabilities!(http, kv, model);
+capabilities!(http, kv, model, secrets);
 
 impl Grants {
     /// Reads words as `ringfence grant` takes them: `model=default,fast` and `kv`.

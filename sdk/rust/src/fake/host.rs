@@ -31,6 +31,7 @@ pub(super) struct State {
     pub(super) kv_refusals: VecDeque<Refusal>,
     /// Writes of another invocation, each done just before a conditional write of its key.
     pub(super) races: Vec<(String, Vec<u8>)>,
+    pub(super) secrets: std::collections::BTreeSet<String>,
     pub(super) requests: Vec<Request>,
     pub(super) servers: Vec<super::web::Server>,
     pub(super) sent: Vec<crate::bindings::ringfence::skill::http::Request>,
@@ -117,6 +118,12 @@ impl Host {
     /// Vectors for the next embeddings, one per input.
     pub fn vectors(self, vectors: impl IntoIterator<Item = Vec<f32>>) -> Self {
         self.state.borrow_mut().vectors.extend(vectors);
+        self
+    }
+
+    /// A secret that the skill may use.
+    pub fn secret(self, name: &str) -> Self {
+        self.state.borrow_mut().secrets.insert(name.to_owned());
         self
     }
 

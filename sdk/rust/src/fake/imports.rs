@@ -32,6 +32,10 @@ pub(crate) fn config_get(key: &str) -> Option<String> {
     with("config::get", |state| state.config.get(key).cloned())
 }
 
+pub(crate) fn secrets_exists(name: &str) -> bool {
+    with("secrets::exists", |state| state.secrets.contains(name))
+}
+
 pub(crate) fn kv_get(key: &str) -> Result<Option<Entry>, Refusal> {
     with_kv("kv::get", key, |state| Ok(state.kv.get(key).cloned()))
 }

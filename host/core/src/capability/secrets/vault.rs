@@ -1,0 +1,282 @@
+//! Where secrets are kept: encrypted in the state, known by name and binding in memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use rusqlite::params;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+
+use super::seal::Sealer;
+use super::{Binding, Name, Redactor, SecretError};
+use crate::error::Error;
+use crate::state::{State, StateError};
+
+/// Shorter values cannot be told from ordinary text, and so could not be taken out of what a server says.
+const SHORTEST: usize = 8;
+const LONGEST: usize = 8 << 10;
+/// Sets of secrets of which the redactor is kept.
+const REDACTORS: usize = 64;
+
+/// Secrets of a host.
+#[derive(Debug)]
+pub struct Vault {
+    state: State,
+    sealer: Sealer,
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    secrets: BTreeMap<Name, Entry>,
+    /// By the names of the secrets that they take out. Emptied when a secret changes.
+    redactors: HashMap<Vec<String>, Arc<Redactor>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    bindings: Vec<Binding>,
+    sealed: Vec<u8>,
+    changed: Timestamp,
+}
+
+/// What is told of a secret: everything but the value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Kept {
+    pub name: Name,
+    /// The servers that it may be sent to.
+    pub hosts: Vec<String>,
+    #[serde(serialize_with = "rfc3339")]
+    pub changed: Timestamp,
+}
+
+fn rfc3339<S: serde::Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(time)
+}
+
+impl Vault {
+    /// The secrets in `state`, with their key in `dir`.
+    pub async fn open(state: State, dir: &Path) -> Result<Self, StateError> {
+        let key = dir.join("secrets.key");
+        let sealer = {
+            let (key, path) = (key.clone(), key);
+            let open = tokio::task::spawn_blocking(move || Sealer::open(&key));
+            open.await.unwrap_or(Err(StateError::Closed { path }))?
+        };
+        let rows: Vec<(String, String, Vec<u8>, i64)> = state
+            .read(|db| {
+                db.prepare("SELECT name, hosts, sealed, changed_us FROM secrets")?
+                    .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                    .collect()
+            })
+            .await?;
+        let mut secrets = BTreeMap::new();
+        for (name, hosts, sealed, changed) in rows {
+            match (Name::parse(&name), serde_json::from_str(&hosts)) {
+                (Ok(name), Ok(bindings)) => {
+                    let changed = Timestamp::from_microsecond(changed).unwrap_or_default();
+                    secrets.insert(name, Entry { bindings, sealed, changed });
+                }
+                _ => tracing::error!(name = %name.escape_debug(), "a secret cannot be read and is not used"),
+            }
+        }
+        Ok(Self { state, sealer, known: RwLock::new(Known { secrets, redactors: HashMap::new() }) })
+    }
+
+    /// Keeps a secret, in the place of an older one of that name. The next request uses it.
+    pub async fn set(&self, name: &Name, value: &SecretString, bindings: Vec<Binding>) -> Result<(), Error> {
+        if bindings.is_empty() {
+            return Err(SecretError::Unbound(name.clone()).into());
+        }
+        let unfit = |reason| SecretError::Value { name: name.clone(), reason };
+        let text = value.expose_secret();
+        check(text).map_err(unfit)?;
+        let sealed = self.sealer.seal(name, &bindings, text).ok_or_else(|| unfit("the system gives no random numbers"))?;
+        let entry = Entry { bindings, sealed, changed: Timestamp::now() };
+        let hosts: Vec<String> = entry.bindings.iter().cloned().map(String::from).collect();
+        let hosts = serde_json::Value::from(hosts).to_string();
+        let (row, of) = (entry.clone(), name.as_str().to_owned());
+        self.state
+            .write(move |tx| {
+                tx.execute(
+                    "INSERT OR REPLACE INTO secrets (name, hosts, sealed, changed_us) VALUES (?1, ?2, ?3, ?4)",
+                    params![of, hosts, row.sealed, row.changed.as_microsecond()],
+                )
+            })
+            .await?;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.secrets.insert(name.clone(), entry);
+        known.redactors.clear();
+        Ok(())
+    }
+
+    /// Forgets a secret. No request that begins later uses it.
+    pub async fn remove(&self, name: &Name) -> Result<(), Error> {
+        {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            if known.secrets.remove(name).is_none() {
+                return Err(SecretError::Missing(name.clone()).into());
+            }
+            known.redactors.clear();
+        }
+        let of = name.as_str().to_owned();
+        self.state.write(move |tx| tx.execute("DELETE FROM secrets WHERE name = ?1", [of])).await?;
+        Ok(())
+    }
+
+    /// All that are kept, by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<Kept> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = known.secrets.iter().map(|(name, entry)| Kept {
+            name: name.clone(),
+            hosts: entry.bindings.iter().map(ToString::to_string).collect(),
+            changed: entry.changed,
+        });
+        kept.collect()
+    }
+
+    /// Whether there is a secret of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.entry(name).is_some()
+    }
+
+    /// Whether the secret may be sent there. No secret, no.
+    pub fn is_bound(&self, name: &str, to: &Binding) -> bool {
+        self.entry(name).is_some_and(|(_, entry)| entry.bindings.contains(to))
+    }
+
+    /// The value, for the moment in which it is sent.
+    pub fn reveal(&self, name: &str) -> Result<SecretString, SecretError> {
+        let (name, entry) = match self.entry(name) {
+            Some(found) => found,
+            None => return Err(Name::parse(name).map_or_else(|error| error, SecretError::Missing)),
+        };
+        let value = self.sealer.open_sealed(&name, &entry.bindings, &entry.sealed);
+        let text = value.and_then(|value| String::from_utf8(value.expose_secret().to_vec()).ok());
+        text.map(SecretString::from).ok_or(SecretError::Sealed(name))
+    }
+
+    /// What takes these secrets out of a text. None where none of them is kept.
+    pub fn redactor(&self, names: &[String]) -> Option<Arc<Redactor>> {
+        if names.is_empty() {
+            return None;
+        }
+        {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(redactor) = known.redactors.get(names) {
+                return Some(Arc::clone(redactor));
+            }
+        }
+        let values: Vec<SecretString> = names.iter().filter_map(|name| self.reveal(name).ok()).collect();
+        if values.is_empty() {
+            return None;
+        }
+        let redactor = Arc::new(Redactor::new(&values)?);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.redactors.len() >= REDACTORS {
+            known.redactors.clear();
+        }
+        known.redactors.insert(names.to_vec(), Arc::clone(&redactor));
+        Some(redactor)
+    }
+
+    fn entry(&self, name: &str) -> Option<(Name, Entry)> {
+        let name = Name::parse(name).ok()?;
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.secrets.get(&name)?.clone();
+        drop(known);
+        Some((name, entry))
+    }
+}
+
+/// What can be sent in a header and found again in an answer.
+fn check(value: &str) -> Result<(), &'static str> {
+    match value {
+        "" => Err("it is empty"),
+        value if value.len() > LONGEST => Err("it is longer than 8 KiB"),
+        value if !value.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
+            Err("it holds a line break, another control character or one beyond ASCII")
+        }
+        value if value.contains('"') => Err("it holds a quotation mark"),
+        value if value.trim() != value => Err("it begins or ends with a space"),
+        value if value.len() < SHORTEST => {
+            Err("it is shorter than 8 characters, and could not be told from other text in a server's answer")
+        }
+        value if value.bytes().all(|b| Some(b) == value.bytes().next()) => Err("it is one character again and again"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::testing::{open, temporary};
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn bound(text: &str) -> Vec<Binding> {
+        vec![Binding::parse(text).unwrap()]
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_encrypted_and_found_again() {
+        let (dir, state) = temporary();
+        let vault = Vault::open(state.clone(), dir.path()).await.unwrap();
+        let value = SecretString::from("sk-CANARY-0123456789");
+        vault.set(&name("A"), &value, bound("a.test")).await.unwrap();
+        assert_eq!(vault.reveal("A").unwrap().expose_secret(), value.expose_secret());
+        assert!(vault.is_bound("A", &bound("a.test")[0]) && !vault.is_bound("A", &bound("b.test")[0]));
+        assert!(!vault.has("a") && !vault.has("B") && vault.reveal("B").is_err());
+        assert_eq!(vault.list()[0].hosts, ["https://a.test"]);
+        state.flush().await.unwrap();
+        drop((vault, state));
+        for file in std::fs::read_dir(dir.path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            assert!(!bytes.windows(6).any(|part| part == b"CANARY"));
+        }
+        let again = Vault::open(open(dir.path()), dir.path()).await.unwrap();
+        assert_eq!(again.reveal("A").unwrap().expose_secret(), value.expose_secret());
+    }
+
+    #[tokio::test]
+    async fn t75_a_new_value_holds_at_once_and_a_removed_one_is_gone() {
+        let (dir, state) = temporary();
+        let vault = Vault::open(state, dir.path()).await.unwrap();
+        vault.set(&name("A"), &"first-value".into(), bound("a.test")).await.unwrap();
+        let names = ["A".to_owned()];
+        assert_eq!(vault.redactor(&names).unwrap().text("x first-value"), "x [redacted]");
+        vault.set(&name("A"), &"second-value".into(), bound("a.test")).await.unwrap();
+        assert_eq!(vault.reveal("A").unwrap().expose_secret(), "second-value");
+        assert_eq!(vault.redactor(&names).unwrap().text("second-value"), "[redacted]");
+        vault.remove(&name("A")).await.unwrap();
+        assert!(vault.reveal("A").is_err() && vault.redactor(&names).is_none());
+        assert_eq!(vault.remove(&name("A")).await.unwrap_err().kind(), "not-found");
+    }
+
+    #[tokio::test]
+    async fn t77_values_that_could_not_be_sent_or_found_again_are_refused() {
+        let (dir, state) = temporary();
+        let vault = Vault::open(state, dir.path()).await.unwrap();
+        let long = "x1".repeat(LONGEST);
+        for bad in ["", "short", "line\r\nbreak-in-it", "nul\0in-the-middle", "quo\"tation-mark", &long, " padded-value", "xxxxxxxxxxxx", "schlüsselwort"] {
+            let error = vault.set(&name("A"), &SecretString::from(bad), bound("a.test")).await.unwrap_err();
+            assert_eq!(error.kind(), "secret-invalid", "{bad:?}");
+            assert!(bad.is_empty() || !error.to_string().contains(bad), "{error}");
+        }
+        let error = vault.set(&name("A"), &"good-enough-value".into(), Vec::new()).await.unwrap_err();
+        assert!(error.hint().contains("--host"), "{}", error.hint());
+        assert!(vault.list().is_empty());
+    }
+
+    #[test]
+    fn t74_nothing_shows_a_value() {
+        let text = format!("{:?}", SecretString::from("sk-CANARY-1"));
+        assert!(!text.contains("CANARY"), "{text}");
+    }
+}
