@@ -247,7 +247,8 @@ fn tests_that_promises_name_exist() {
     let page = std::fs::read_to_string(root().join("SECURITY.md")).unwrap();
     let mut named = 0;
     for word in page.split('`').skip(1).step_by(2) {
-        let is_test = word.matches('_').count() >= 2 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        let is_test = word.matches('_').count() >= 2
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         if is_test && word != "get_module_export" {
             assert!(code.contains(&format!("fn {word}(")), "there is no test {word}");
             named += 1;

@@ -23,6 +23,7 @@ mod sandbox;
 mod skills;
 mod state;
 mod supply;
+#[allow(dead_code, reason = "shared with tests/adversary, which needs more of it")]
 mod support;
 
 /// A file that nobody lists is a test that nobody runs.

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::broker;
 use crate::budget::Treasury;
+use crate::capability::filling::Filling;
 use crate::capability::model::report::ModelReport;
 use crate::capability::model::{ModelError, ModelSettings, Router, discover};
-use crate::capability::filling::Filling;
 use crate::capability::secrets::Kept;
 use crate::capability::{
     self, http,

@@ -47,7 +47,12 @@ impl http::secrets::Secrets for Filling {
 
 impl Filling {
     /// The value with every placeholder filled in; None where it has none.
-    async fn filled(&self, session: &Session, to: &Binding, value: &HeaderValue) -> Result<Option<HeaderValue>, Refusal> {
+    async fn filled(
+        &self,
+        session: &Session,
+        to: &Binding,
+        value: &HeaderValue,
+    ) -> Result<Option<HeaderValue>, Refusal> {
         let Ok(text) = value.to_str() else { return Ok(None) };
         if !text.contains(OPENS) {
             return Ok(None);

@@ -51,7 +51,9 @@ pub(super) fn confine() -> Confinement {
 mod linux {
     use std::collections::BTreeMap;
 
-    use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus, Scope};
+    use landlock::{
+        ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus, Scope,
+    };
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
     /// The newest rights that are asked for. An older kernel has fewer, which is told.
@@ -83,8 +85,7 @@ mod linux {
         // What is not listed fails as if it were not permitted. Killing would turn a harmless question of the C library
         // into a failed compilation.
         let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-        let filter =
-            SeccompFilter::new(rules, refused, SeccompAction::Allow, arch).map_err(|error| told(&error))?;
+        let filter = SeccompFilter::new(rules, refused, SeccompAction::Allow, arch).map_err(|error| told(&error))?;
         let program: BpfProgram = filter.try_into().map_err(|error| told(&error))?;
         apply_filter(&program).map_err(|error| told(&error))
     }

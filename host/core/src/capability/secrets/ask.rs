@@ -117,9 +117,8 @@ mod tests {
     fn t76_what_is_absent_not_granted_or_bound_elsewhere_looks_the_same() {
         let to = Binding::parse("a.test").unwrap();
         let grant = Some(Grant { names: vec!["A".into()] });
-        let fill = |name: &str, bound, grant: &Option<Grant>| {
-            Fill { name: name.into(), to: to.clone(), bound }.allowed(grant)
-        };
+        let fill =
+            |name: &str, bound, grant: &Option<Grant>| Fill { name: name.into(), to: to.clone(), bound }.allowed(grant);
         assert_eq!(fill("A", true, &grant), Verdict::Yes);
         let refusals = [fill("A", false, &grant), fill("A", true, &None), fill("A", false, &None)];
         assert!(refusals.iter().all(|refusal| *refusal == refusals[0] && *refusal != Verdict::Yes), "{refusals:?}");

@@ -52,8 +52,7 @@ impl Grantable for Grant {
 
     fn missing(request: &Request, have: Option<&Self>, _: &Facts<'_>) -> Option<Missing> {
         let held = have.map(|grant| grant.names.as_slice()).unwrap_or_default();
-        let names: Vec<&str> =
-            request.names.iter().filter(|name| !held.contains(name)).map(String::as_str).collect();
+        let names: Vec<&str> = request.names.iter().filter(|name| !held.contains(name)).map(String::as_str).collect();
         (!names.is_empty()).then(|| Missing {
             capability: Self::CAPABILITY,
             grant: format!("secrets={}", names.join(",")),

@@ -13,8 +13,8 @@ pub struct Name(String);
 
 impl Name {
     pub fn parse(text: &str) -> Result<Self, SecretError> {
-        let right = (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let right =
+            (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if right { Ok(Self(text.to_owned())) } else { Err(SecretError::Name(text.chars().take(80).collect())) }
     }
 
@@ -91,7 +91,8 @@ impl Binding {
 impl fmt::Display for Binding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let usual = [("https://", ":443"), ("http://", ":80")];
-        let short = usual.iter().find(|(scheme, _)| self.0.starts_with(scheme)).and_then(|(_, port)| self.0.strip_suffix(port));
+        let short =
+            usual.iter().find(|(scheme, _)| self.0.starts_with(scheme)).and_then(|(_, port)| self.0.strip_suffix(port));
         f.write_str(short.unwrap_or(&self.0))
     }
 }

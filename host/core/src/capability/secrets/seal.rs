@@ -33,7 +33,9 @@ impl Sealer {
             Ok(file) => drop(file.take(KEY_BYTES as u64 + 1).read_to_end(&mut key).map_err(io)?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 key.resize(KEY_BYTES, 0);
-                SystemRandom::new().fill(&mut key).map_err(|_| io(std::io::Error::other("there are no random numbers")))?;
+                SystemRandom::new()
+                    .fill(&mut key)
+                    .map_err(|_| io(std::io::Error::other("there are no random numbers")))?;
                 crate::files::write_durably(path, &key).map_err(io)?;
             }
             Err(error) => return Err(io(error)),
@@ -48,9 +50,7 @@ impl Sealer {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
         let mut sealed = value.as_bytes().to_vec();
-        self.0
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad(name, bindings), &mut sealed)
-            .ok()?;
+        self.0.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad(name, bindings), &mut sealed).ok()?;
         Some([&nonce[..], &sealed].concat())
     }
 

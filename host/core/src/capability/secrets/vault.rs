@@ -94,7 +94,8 @@ impl Vault {
         let unfit = |reason| SecretError::Value { name: name.clone(), reason };
         let text = value.expose_secret();
         check(text).map_err(unfit)?;
-        let sealed = self.sealer.seal(name, &bindings, text).ok_or_else(|| unfit("the system gives no random numbers"))?;
+        let sealed =
+            self.sealer.seal(name, &bindings, text).ok_or_else(|| unfit("the system gives no random numbers"))?;
         let entry = Entry { bindings, sealed, changed: Timestamp::now() };
         let hosts: Vec<String> = entry.bindings.iter().cloned().map(String::from).collect();
         let hosts = serde_json::Value::from(hosts).to_string();
@@ -264,7 +265,17 @@ mod tests {
         let (dir, state) = temporary();
         let vault = Vault::open(state, dir.path()).await.unwrap();
         let long = "x1".repeat(LONGEST);
-        for bad in ["", "short", "line\r\nbreak-in-it", "nul\0in-the-middle", "quo\"tation-mark", &long, " padded-value", "xxxxxxxxxxxx", "schlüsselwort"] {
+        for bad in [
+            "",
+            "short",
+            "line\r\nbreak-in-it",
+            "nul\0in-the-middle",
+            "quo\"tation-mark",
+            &long,
+            " padded-value",
+            "xxxxxxxxxxxx",
+            "schlüsselwort",
+        ] {
             let error = vault.set(&name("A"), &SecretString::from(bad), bound("a.test")).await.unwrap_err();
             assert_eq!(error.kind(), "secret-invalid", "{bad:?}");
             assert!(bad.is_empty() || !error.to_string().contains(bad), "{error}");
