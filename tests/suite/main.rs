@@ -8,8 +8,10 @@
     reason = "a test that fails says so by a panic"
 )]
 
+mod audit;
 mod budgets;
 mod cli;
+mod consent;
 mod docs;
 mod files;
 mod grants;
@@ -25,6 +27,8 @@ mod state;
 mod supply;
 #[allow(dead_code, reason = "shared with tests/adversary, which needs more of it")]
 mod support;
+mod tools;
+mod user;
 
 /// A file that nobody lists is a test that nobody runs.
 #[test]

@@ -30,6 +30,7 @@ pub async fn permits(host: &crate::Host, times: u32) -> Vec<std::time::Duration>
         cancel: tokio_util::sync::CancellationToken::new(),
         taint: Arc::default(),
         person: None,
+        above: None,
         shared: Arc::clone(&host.0.sessions),
     });
     let mut took = Vec::with_capacity(times as usize);

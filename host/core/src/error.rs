@@ -25,6 +25,12 @@ impl Error {
     pub fn hint(&self) -> String {
         self.0.hint()
     }
+
+    /// The error as its module made it.
+    pub(crate) fn of<E: Explain + 'static>(&self) -> Option<&E> {
+        let error: &(dyn std::error::Error + 'static) = &*self.0;
+        error.downcast_ref()
+    }
 }
 
 impl<E: Explain + Send + Sync + 'static> From<E> for Error {

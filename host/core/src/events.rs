@@ -3,6 +3,7 @@
 //! A caller that reads slowly must not hold up the tool for ever. Progress and log lines are dropped when the channel is full;
 //! text waits, because it belongs to the answer, until the invocation's deadline.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
@@ -69,6 +70,8 @@ pub struct Dropped {
 #[derive(Debug)]
 pub struct Sink {
     events: Option<Sender<Event>>,
+    /// Where the lines of a nested invocation go, and whose they are.
+    above: Option<(Arc<Sink>, String)>,
     deadline: Instant,
     lines: AtomicU64,
     reports: AtomicU64,
@@ -84,6 +87,7 @@ impl Sink {
     pub fn new(events: Option<Sender<Event>>, deadline: Instant) -> Self {
         Self {
             events,
+            above: None,
             deadline,
             lines: AtomicU64::new(0),
             reports: AtomicU64::new(0),
@@ -95,10 +99,20 @@ impl Sink {
         }
     }
 
+    /// For an invocation that another one called: its log lines go to that one's caller, with the name of the skill, and
+    /// count there too. What it shows of its work and its answer is for the skill that called it, and goes no further.
+    pub fn nested(above: Arc<Self>, skill: &str, deadline: Instant) -> Self {
+        Self { above: Some((above, skill.to_owned())), ..Self::new(None, deadline) }
+    }
+
     /// Sends a log line. Never waits.
     pub fn log(&self, level: Level, message: &str, fields: &[(String, String)]) {
         if self.lines.fetch_add(1, Ordering::Relaxed) >= MAX_LINES {
             self.dropped_lines.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if let Some((above, skill)) = &self.above {
+            above.log(level, &format!("{skill}: {message}"), fields);
             return;
         }
         let mut room = MAX_LINE;
@@ -208,6 +222,26 @@ mod tests {
         }
         assert_eq!(sink.dropped().lines, 2);
         assert_eq!(events.len(), 998);
+    }
+
+    #[tokio::test]
+    async fn lines_of_a_nested_invocation_carry_its_skill_and_nothing_else_goes_on() {
+        let (outer, mut events) = sink(2_000);
+        let outer = Arc::new(outer);
+        let inner = Sink::nested(Arc::clone(&outer), "b", Instant::now() + Duration::from_secs(60));
+        inner.log(Level::Info, "x", &[("k".into(), "v".into())]);
+        inner.report(1, None, None);
+        inner.text("text").await;
+        let Some(Event::Log(line)) = events.recv().await else { panic!("no line") };
+        assert_eq!((line.message.as_str(), line.fields), ("b: x", vec![("k".to_owned(), "v".to_owned())]));
+        assert_eq!(events.len(), 0);
+        assert!(!inner.has_streamed());
+        for _ in 0..1_500 {
+            inner.log(Level::Info, "x", &[]);
+        }
+        assert_eq!((inner.dropped().lines, events.len()), (501, 999), "both have a cap");
+        outer.log(Level::Info, "x", &[]);
+        assert_eq!(outer.dropped().lines, 1, "what others wrote counts");
     }
 
     #[tokio::test]

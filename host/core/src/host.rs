@@ -1,5 +1,7 @@
 //! The small API that every face calls, and nothing else.
 
+mod consent;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,12 +17,13 @@ use crate::capability::model::report::ModelReport;
 use crate::capability::model::{ModelError, ModelSettings, Router, discover};
 use crate::capability::secrets::Kept;
 use crate::capability::{
-    self, http,
+    self, files, http,
     kv::{self, sqlite::Sqlite},
-    secrets,
+    secrets, user,
 };
 use crate::catalog::Installed;
-use crate::catalog::index::{self, Index};
+use crate::catalog::index::Index;
+use crate::catalog::loaded::LoadedSkills;
 use crate::catalog::package::{Package, PackageError};
 use crate::catalog::tool::{self, Tool};
 use crate::catalog::{self, CatalogError, Generation, SkillRef};
@@ -30,12 +33,15 @@ use crate::error::Error;
 use crate::invocation::{self, Call, Finished};
 use crate::journal::Journal;
 use crate::journal::audit::{Audit, Entry};
+use crate::policy;
+use crate::policy::denials::Denials;
 use crate::policy::manifest::Manifest;
 use crate::policy::store::GrantsStore;
-use crate::policy::{self, Facts, Grants, Missing};
 use crate::schema;
 use crate::settings::{Settings, SkillSettings};
 use crate::state::State;
+
+pub use consent::{Candidate, Permissions};
 
 /// What a host is started with. A face fills it from its own layers; the core reads no environment.
 pub struct HostConfig {
@@ -45,6 +51,10 @@ pub struct HostConfig {
     pub data_dir: PathBuf,
     /// What can be made again: compiled artefacts.
     pub cache_dir: PathBuf,
+    /// What else is ours, and so never within a folder that is granted: the configuration.
+    pub ours: Vec<PathBuf>,
+    /// The user's home, whose hidden folders are not granted by accident.
+    pub home: Option<PathBuf>,
     pub settings: Settings,
     /// Environment variables that providers are found by, with their values; keys among them.
     pub secrets: BTreeMap<String, SecretString>,
@@ -72,16 +82,22 @@ pub(crate) struct Shared {
     engine: Starting,
     pub(crate) settings: Settings,
     pub(crate) grants: GrantsStore,
+    denials: Denials,
     pub(crate) treasury: Treasury,
     pub(crate) journal: Journal,
     pub(crate) models: Arc<Router>,
     pub(crate) http: Arc<http::Egress>,
     pub(crate) vault: Arc<secrets::Vault>,
     pub(crate) kv: Arc<dyn kv::Store>,
+    pub(crate) disk: Arc<files::Disk>,
+    /// Answers that a person let the host keep.
+    pub(crate) answers: user::Answers,
     pub(crate) sources: Arc<dyn Sources>,
     /// Audit and rules, for every invocation.
     pub(crate) sessions: Arc<broker::Shared>,
     index: Index,
+    /// Installed skills that other skills called.
+    loaded: LoadedSkills,
     pub(crate) state: State,
     data_dir: PathBuf,
 }
@@ -117,7 +133,12 @@ impl Host {
         config: HostConfig,
         egress: impl FnOnce(http::HttpSettings, Arc<dyn http::secrets::Secrets>) -> http::Egress,
     ) -> Result<Self, Error> {
-        let HostConfig { state_dir, data_dir, cache_dir, settings, secrets: environment, worker } = config;
+        let HostConfig { state_dir, data_dir, cache_dir, ours, home, settings, secrets: environment, worker } = config;
+        let ours = [&state_dir, &data_dir, &cache_dir].into_iter().chain(&ours).map(PathBuf::as_path);
+        let places = files::Places::new(home.as_deref(), ours);
+        if let Some(name) = settings.rules.unknown() {
+            return Err(policy::unknown(name).into());
+        }
         let durability = settings.durability;
         let state = {
             let state_dir = state_dir.clone();
@@ -141,16 +162,21 @@ impl Host {
             let open = tokio::task::spawn_blocking(move || Audit::open(state, &state_dir));
             open.await.map_err(|_| invocation::InvokeError::HostFault)??
         };
+        let disk = files::Disk::new(io.clone(), places);
         let sessions = Arc::new(broker::Shared { audit, rules: settings.rules.clone(), io });
         seal_from_time_to_time(&sessions);
         Ok(Self(Arc::new(Shared {
             sessions,
             grants: GrantsStore::open(state.clone()).await?,
+            denials: Denials::open(state.clone()).await?,
             journal: Journal::new(state.clone()),
             index: Index::new(state.clone()),
+            loaded: LoadedSkills::default(),
             http: Arc::new(egress(settings.http.clone(), Arc::new(Filling(Arc::clone(&vault))))),
             vault,
             kv: Arc::new(Sqlite::new(state.clone())),
+            disk,
+            answers: user::Answers::new(state.clone()),
             treasury,
             models,
             engine,
@@ -188,18 +214,13 @@ impl Host {
 
     /// Loads an installed skill. Its file must be the one that was installed.
     pub async fn load_installed(&self, name: &str, progress: Option<Progress>) -> Result<SkillRef, Error> {
-        let installed = self.installed(name).await?;
-        let bytes = self.read(&self.0.component_path(&installed.digest))?;
-        let found = digest(&bytes);
-        if found != installed.digest {
-            return Err(CatalogError::DigestMismatch { name: name.into(), expected: installed.digest, found }.into());
-        }
-        let generation = self.0.generation(&bytes, name, progress.as_ref()).await?;
-        Ok(SkillRef::new(name.to_owned(), generation))
+        let installed = self.0.find_installed(name).await?;
+        self.0.load_installed(&installed, progress.as_ref()).await
     }
 
     /// Runs one call to its outcome.
-    pub async fn invoke(&self, call: Call) -> Result<Finished, Error> {
+    pub async fn invoke(&self, mut call: Call) -> Result<Finished, Error> {
+        call.allow = self.settled(call.allow).await?;
         invocation::run(&self.0, call).await
     }
 
@@ -222,85 +243,45 @@ impl Host {
         Ok(Package::write(&apart.code, manifest, &tools))
     }
 
-    /// Installs a component under the name in its manifest, in place of an older one. Grants nothing.
-    pub async fn add(&self, path: &Path, progress: Option<Progress>) -> Result<Installed, Error> {
-        let bytes = self.read(path)?;
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let generation = self.0.generation(&bytes, &stem, progress.as_ref()).await?;
-        let name = generation.manifest.name.clone();
-        let before = self.0.index.get(&name).await?;
-        self.0.write_component(&generation.digest, &bytes)?;
-        let installed = Installed {
-            name: name.clone(),
-            digest: generation.digest,
-            source: path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string(),
-            added_at: jiff::Timestamp::now(),
-            manifest: generation.manifest,
-            tools: generation.tools,
-        };
-        self.0.index.put(index::Entry::from(&installed)).await?;
-        self.0.sessions.audit.note(Entry::admin("add", &*name, &*installed.digest));
-        if let Some(before) = before.filter(|before| before.digest != installed.digest) {
-            self.0.remove_component(&before.digest).await;
-        }
-        Ok(installed)
-    }
-
     /// Removes an installed skill; with `purge` its grants and its stored data as well.
     pub async fn remove(&self, name: &str, purge: bool) -> Result<Installed, Error> {
-        let installed = self.installed(name).await?;
+        let installed = self.0.find_installed(name).await?;
         self.0.index.remove(name).await?;
         self.0.sessions.audit.note(Entry::admin("remove", name, if purge { "with its data" } else { "" }));
         self.0.remove_component(&installed.digest).await;
         if purge {
             self.0.grants.revoke(name, None).await?;
+            self.0.denials.clear(name, None).await?;
             capability::kv::sqlite::clear(&self.0.state, name).await?;
+            self.0.answers.forget(name, None).await?;
         }
         Ok(installed)
     }
 
     /// All installed skills by name. Runs none of their code and compiles nothing.
     pub async fn list(&self) -> Result<Vec<Installed>, Error> {
-        self.0.index.all().await?.into_iter().map(Installed::try_from).collect::<Result<_, _>>().map_err(Error::from)
+        self.0.all_installed().await
     }
 
-    /// What is stored for an identity: the name of an installed skill, or a path.
-    #[must_use]
-    pub fn grants(&self, identity: &str) -> Grants {
-        (*self.0.grants.of(identity)).clone()
-    }
-
-    /// Adds to what an identity may do, and gives what it may do then. For a person's face only.
-    pub async fn grant(&self, identity: &str, grants: Grants) -> Result<Grants, Error> {
+    /// The grants as they can be kept: what could never match is refused, and so is a folder that nobody may grant.
+    async fn settled(&self, mut grants: Grants) -> Result<Grants, Error> {
         grants.check()?;
-        let words = grants.words().join(" ");
-        let held = self.0.grants.merge(identity, grants).await?;
-        self.0.sessions.audit.note(Entry::admin("grant", identity, words));
-        Ok(held)
+        if let Some(files) = grants.files.take() {
+            grants.files = Some(self.0.disk.settle(files).await?);
+        }
+        Ok(grants)
     }
 
-    /// Takes a capability, or everything, from an identity.
-    pub async fn revoke(&self, identity: &str, capability: Option<&str>) -> Result<Grants, Error> {
-        if let Some(name) = capability
-            && !policy::GRANTABLE.contains(&name)
-        {
-            return Err(policy::unknown(name).into());
-        }
-        self.0.grants.revoke(identity, capability).await?;
-        self.0.sessions.audit.note(Entry::admin("revoke", identity, capability.unwrap_or("everything")));
-        Ok(self.grants(identity))
+    /// The answers of the person that are kept for an identity, by name.
+    pub async fn answers(&self, identity: &str) -> Result<Vec<user::Kept>, Error> {
+        Ok(self.0.answers.of(identity).await?)
     }
 
-    /// What the skill requests and neither the stored grants nor `allow` hold.
-    pub async fn missing(&self, skill: &SkillRef, allow: &Grants) -> Vec<Missing> {
-        let generation = skill.current();
-        let requests = &generation.manifest.permissions;
-        // What a name leads to must be known before a person is asked about it.
-        for model in requests.model.iter().flat_map(|request| &request.models) {
-            self.0.models.ready(model).await;
-        }
-        let stored = self.0.grants.of(skill.identity());
-        policy::missing(requests, &[&*stored, allow], &Facts { is_free: &|model| self.0.models.is_free(model) })
+    /// Forgets a kept answer, or all where none is named, and says how many there were.
+    pub async fn forget(&self, identity: &str, name: Option<&str>) -> Result<usize, Error> {
+        let gone = self.0.answers.forget(identity, name).await?;
+        self.0.sessions.audit.note(Entry::admin("forget", identity, name.unwrap_or("every answer")));
+        Ok(gone)
     }
 
     /// The aliases that skills can name, in order of name.
@@ -328,9 +309,7 @@ impl Host {
     /// Invocations that hold a slot now.
     #[must_use]
     pub fn running(&self) -> usize {
-        let engine = self.0.engine.engine.get();
-        let free = engine.map(|engine| engine.slots.available_permits());
-        free.map_or(0, |free| (self.0.settings.engine.concurrent as usize).saturating_sub(free))
+        self.0.engine.engine.get().map_or(0, |engine| engine.slots.taken())
     }
 
     /// Keeps a secret for skills, in the place of an older one of that name. `hosts` are the servers that it may be sent to.
@@ -370,17 +349,7 @@ impl Host {
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, CatalogError> {
-        catalog::read_component(path, u64::from(self.0.settings.engine.component_mib) << 20)
-    }
-
-    async fn installed(&self, name: &str) -> Result<Installed, Error> {
-        match self.0.index.get(name).await? {
-            Some(entry) => Ok(entry.try_into()?),
-            None => {
-                let installed = self.0.index.all().await?.into_iter().map(|skill| skill.name).collect();
-                Err(CatalogError::NotInstalled { name: name.to_owned(), installed }.into())
-            }
-        }
+        self.0.read(path)
     }
 }
 
@@ -435,6 +404,46 @@ impl Shared {
         }
     }
 
+    fn read(&self, path: &Path) -> Result<Vec<u8>, CatalogError> {
+        catalog::read_component(path, u64::from(self.settings.engine.component_mib) << 20)
+    }
+
+    /// What the index says of an installed skill.
+    pub(crate) async fn find_installed(&self, name: &str) -> Result<Installed, Error> {
+        match self.index.get(name).await? {
+            Some(entry) => Ok(entry.try_into()?),
+            None => {
+                let installed = self.index.all().await?.into_iter().map(|skill| skill.name).collect();
+                Err(CatalogError::NotInstalled { name: name.to_owned(), installed }.into())
+            }
+        }
+    }
+
+    pub(crate) async fn all_installed(&self) -> Result<Vec<Installed>, Error> {
+        self.index.all().await?.into_iter().map(Installed::try_from).collect::<Result<_, _>>().map_err(Error::from)
+    }
+
+    /// An installed skill for a skill that calls it: read, checked and made ready once.
+    pub(crate) async fn installed_skill(self: &Arc<Self>, installed: &Installed) -> Result<SkillRef, Error> {
+        self.loaded.get(&installed.digest, self.load_installed(installed, None)).await
+    }
+
+    async fn load_installed(
+        self: &Arc<Self>,
+        installed: &Installed,
+        progress: Option<&Progress>,
+    ) -> Result<SkillRef, Error> {
+        let name = &installed.name;
+        let bytes = self.read(&self.component_path(&installed.digest))?;
+        let found = digest(&bytes);
+        if found != installed.digest {
+            let expected = installed.digest.clone();
+            return Err(CatalogError::DigestMismatch { name: name.clone(), expected, found }.into());
+        }
+        let generation = self.generation(&bytes, name, progress).await?;
+        Ok(SkillRef::new(name.clone(), generation))
+    }
+
     async fn load(&self, code: &[u8], name: &str, progress: Option<&Progress>) -> Result<crate::engine::Loaded, Error> {
         let tell = |step| {
             if let Some(progress) = progress {
@@ -448,7 +457,12 @@ impl Shared {
     }
 
     /// Makes a generation out of a file's bytes: the same buffer is hashed, checked and compiled.
-    async fn generation(&self, bytes: &[u8], stem: &str, progress: Option<&Progress>) -> Result<Generation, Error> {
+    async fn generation(
+        self: &Arc<Self>,
+        bytes: &[u8],
+        stem: &str,
+        progress: Option<&Progress>,
+    ) -> Result<Generation, Error> {
         let limit = u64::from(self.settings.engine.component_mib) << 20;
         if bytes.len() as u64 > limit {
             return Err(crate::engine::LoadError::TooLarge { limit, actual: bytes.len() as u64 }.into());
@@ -496,6 +510,7 @@ impl Shared {
 
     /// Removes a component that no installed skill uses any more.
     async fn remove_component(&self, digest: &str) {
+        self.loaded.forget(digest);
         let used = self.index.all().await.is_ok_and(|all| all.iter().any(|skill| skill.digest == digest));
         if !used && let Err(error) = std::fs::remove_file(self.component_path(digest)) {
             tracing::warn!(%error, digest, "an old component could not be removed");

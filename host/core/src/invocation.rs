@@ -1,4 +1,7 @@
-//! One invocation, from start to outcome. `run` reads as the walk in ARCHITECTURE.md.
+//! One invocation, from start to outcome. `walk` reads as the walk in ARCHITECTURE.md.
+
+mod error;
+mod nested;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,15 +11,16 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Session, Setup};
+use crate::broker::{Above, Session, Setup};
 use crate::budget::{self, Amount};
-use crate::capability::Services;
+use crate::capability::{Services, files, http, user};
 use crate::catalog::tool::{CallError, Callable};
 use crate::catalog::{Generation, SkillRef};
 use crate::engine::linker::exports;
 use crate::engine::schedule::Stopped;
-use crate::engine::{Engine, LimitSettings, Limits, guest, limits};
-use crate::error::{Error, Explain, Refusal};
+use crate::engine::shares::{Share, nanos};
+use crate::engine::{Engine, LimitSettings, Limits, guest};
+use crate::error::Error;
 use crate::events::Event;
 use crate::events::Sink;
 use crate::host::Shared;
@@ -25,9 +29,9 @@ use crate::journal::{Ending, Run};
 use crate::person::Person;
 use crate::policy::{self, Grants};
 use crate::schema;
-
-/// Characters of a trap's text that are told.
-const TRAP_TEXT: usize = 300;
+pub(crate) use error::InvokeError;
+use error::explain;
+use nested::{Family, Nested};
 
 /// Who asked. Different callers may be granted different things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +69,7 @@ pub struct Call {
     /// JSON text of an object.
     pub input: String,
     pub caller: Caller,
-    /// Granted for this call only, on top of what is stored. Only a person's face may set this.
+    /// Granted for this call only, on top of what is stored. A call by anybody but a user that sets it is refused.
     pub allow: Grants,
     /// Where progress, partial output and log lines go while it runs.
     pub events: Option<mpsc::Sender<Event>>,
@@ -173,7 +177,27 @@ pub struct Finished {
 }
 
 /// Runs one call.
-pub(crate) async fn run(host: &Shared, call: Call) -> Result<Finished, Error> {
+pub(crate) async fn run(host: &Arc<Shared>, call: Call) -> Result<Finished, Error> {
+    walk(host, call, None).await
+}
+
+/// What an invocation gives to those that it calls.
+#[derive(Clone)]
+struct Outer {
+    session: Session,
+    sink: Arc<Sink>,
+    memory: Share,
+    cpu: Share,
+    asked: user::Asked,
+    /// How many requests there still may be.
+    http_gate: Arc<http::Gate>,
+    /// Whether a budget of money holds.
+    money_limited: bool,
+    family: Arc<Family>,
+}
+
+/// Runs one call. `outer` is the invocation that makes it, where a skill does.
+async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<Finished, Error> {
     let generation = call.skill.current();
     let callable = generation.tool(call.tool.as_deref())?;
     let settings = host.skill_settings(call.skill.identity(), &generation.manifest.name);
@@ -182,10 +206,22 @@ pub(crate) async fn run(host: &Shared, call: Call) -> Result<Finished, Error> {
 
     let id = uuid::Uuid::now_v7().to_string();
     let identity = call.skill.identity();
-    let grants = policy::effective(&generation.manifest.permissions, &[&*host.grants.of(identity), &call.allow]);
+    if call.caller != Caller::User && call.allow != Grants::default() {
+        let words = call.allow.words().join(" ");
+        return Err(policy::Presumed { caller: call.caller.as_str(), skill: identity.to_owned(), words }.into());
+    }
+    let own = policy::effective(&generation.manifest.permissions, &[&*host.grants.of(identity), &call.allow]);
+    let (grants, above) = match outer {
+        None => (own, None),
+        Some(outer) => (own.within(outer.session.grants()), Some(Above { session: outer.session.clone(), own })),
+    };
+    let folders = host.disk.open(grants.files.as_ref()).await?;
     let mut budgets = settings.budget.over(host.settings.budget);
     budgets.invocation = call.budget.over(budgets.invocation);
-    let ledger = host.treasury.ledger(identity, &id, &budgets);
+    let ledger = match outer {
+        None => host.treasury.ledger(identity, &id, &budgets),
+        Some(outer) => outer.session.ledger().inner(&id, budgets.invocation),
+    };
     let started = Instant::now();
     // What is left of a budget of time ends the call like its own limit does.
     let limits = match ledger.time_left()? {
@@ -193,53 +229,65 @@ pub(crate) async fn run(host: &Shared, call: Call) -> Result<Finished, Error> {
         None => limits,
     };
     let deadline = tokio::time::Instant::from_std(started) + limits.wall;
+    let deadline = outer.map_or(deadline, |outer| deadline.min(outer.session.deadline()));
     host.journal.started(Run {
         invocation: id.clone(),
         skill: identity.to_owned(),
         tool: callable.tool.name.clone(),
         digest: generation.digest.clone(),
         caller: call.caller.as_str().to_owned(),
+        parent: outer.map(|outer| outer.session.invocation().to_owned()),
         at: jiff::Timestamp::now(),
     });
 
+    let mut callers = outer.map(|outer| outer.session.chain().to_vec()).unwrap_or_default();
+    callers.push(call.caller.as_str());
+    let depth = callers.len() - 1;
     let session = Session::new(Setup {
         skill: identity.to_owned(),
         invocation: id.clone(),
-        callers: vec![call.caller.as_str()],
+        callers,
         grants,
         ledger: ledger.clone(),
         deadline,
         cancel: call.cancel.clone(),
-        taint: Arc::default(),
+        taint: outer.map(|outer| Arc::clone(outer.session.taint())).unwrap_or_default(),
         person: call.person.clone(),
+        above,
         shared: Arc::clone(&host.sessions),
     });
-    let sink = Arc::new(Sink::new(call.events.clone(), deadline));
-    let services = Services {
+    let sink = Arc::new(match outer {
+        None => Sink::new(call.events.clone(), deadline),
+        Some(outer) => Sink::nested(Arc::clone(&outer.sink), identity, deadline),
+    });
+    let (memory, cpu) = (limits.memory_bytes as u64, nanos(limits.cpu));
+    let here = Outer {
         session: session.clone(),
         sink: Arc::clone(&sink),
-        settings: Arc::clone(&generation.settings),
-        http: Arc::clone(&host.http),
-        http_gate: Arc::new(host.http.gate()),
-        secrets: Arc::clone(&host.vault),
-        kv: Arc::clone(&host.kv),
-        models: Arc::clone(&host.models),
-        money_limited: budgets.limits_money(),
+        memory: outer.map_or_else(|| Share::new(memory), |outer| outer.memory.inner(memory)),
+        cpu: outer.map_or_else(|| Share::new(cpu), |outer| outer.cpu.inner(cpu)),
+        asked: outer.map(|outer| outer.asked.clone()).unwrap_or_default(),
+        money_limited: budgets.limits_money() || outer.is_some_and(|outer| outer.money_limited),
+        family: outer.map_or_else(|| Arc::new(Family::of(&id)), |outer| Arc::clone(&outer.family)),
+        http_gate: outer.map_or_else(|| Arc::new(host.http.gate()), |outer| Arc::clone(&outer.http_gate)),
     };
+    let services = services(host, &here, Arc::clone(&generation.settings), folders, call.locale.clone());
     let mut timings = Timings::default();
     let result = async {
         let engine = host.engine()?;
-        let _slot = slot(engine, deadline, &call.cancel).await?;
+        let _slot = slot(engine, depth, deadline, &call.cancel).await?;
         timings.queued_us = micros(started.elapsed());
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now()).min(limits.wall);
         let context = exports::Context {
             invocation: id.clone(),
             caller: call.caller.into(),
-            deadline_ms: u64::try_from(limits.wall.as_millis()).unwrap_or(u64::MAX),
-            locale: call.locale.clone(),
+            deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+            locale: call.locale,
         };
         let job =
             Job { generation: Arc::clone(&generation), tool: callable.tool.name.clone(), input: call.input, context };
-        let (raw, measured) = in_sandbox(host, engine, services, &limits, deadline, &call.cancel, job).await?;
+        let sandbox = Sandbox { engine, limits: &limits, memory: here.memory.clone(), cpu: here.cpu.clone(), deadline };
+        let (raw, measured) = in_sandbox(host, sandbox, services, &call.cancel, job).await?;
         timings.instantiate_us = measured.instantiate_us;
         timings.run_us = measured.run_us;
         let outcome = check_outcome(callable, raw, &limits)?;
@@ -249,7 +297,7 @@ pub(crate) async fn run(host: &Shared, call: Call) -> Result<Finished, Error> {
 
     ledger.close(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     let usage = ledger.spent();
-    host.sessions.audit.note(ran(&session, &callable.tool.name, &result));
+    host.sessions.audit.note(ran(&session, &callable.tool.name, &here.family, &result));
     host.journal.finished(
         &id,
         Ending {
@@ -273,9 +321,37 @@ pub(crate) async fn run(host: &Shared, call: Call) -> Result<Finished, Error> {
     })
 }
 
+/// What the capabilities of an invocation work with.
+fn services(
+    host: &Arc<Shared>,
+    here: &Outer,
+    settings: Arc<serde_json::Map<String, Value>>,
+    folders: files::Folders,
+    locale: Option<String>,
+) -> Services {
+    Services {
+        session: here.session.clone(),
+        sink: Arc::clone(&here.sink),
+        settings,
+        folders,
+        http: Arc::clone(&host.http),
+        http_gate: Arc::clone(&here.http_gate),
+        secrets: Arc::clone(&host.vault),
+        kv: Arc::clone(&host.kv),
+        models: Arc::clone(&host.models),
+        money_limited: here.money_limited,
+        toolbox: Arc::new(Nested::new(Arc::clone(host), here.clone(), locale)),
+        answers: host.answers.clone(),
+        asked: here.asked.clone(),
+    }
+}
+
 /// The record of an invocation that has ended.
-fn ran<T>(session: &Session, tool: &str, result: &Result<T, Error>) -> Entry {
+fn ran<T>(session: &Session, tool: &str, family: &Family, result: &Result<T, Error>) -> Entry {
     let mut detail = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    if let Some(parent) = session.upwards().nth(1) {
+        detail = format!("parent={} root={} {detail}", parent.invocation(), family.root).trim_end().to_owned();
+    }
     if session.unrecorded() > 0 {
         detail = format!("{detail} acts that are not on record: {}", session.unrecorded()).trim_start().to_owned();
     }
@@ -302,17 +378,27 @@ fn check_input(callable: &Callable, input: &str, limits: &Limits) -> Result<(), 
 
 async fn slot<'a>(
     engine: &'a Engine,
+    depth: usize,
     deadline: tokio::time::Instant,
     cancel: &CancellationToken,
 ) -> Result<tokio::sync::SemaphorePermit<'a>, InvokeError> {
-    if let Ok(slot) = engine.slots.try_acquire() {
+    if let Some(slot) = engine.slots.try_take(depth) {
         return Ok(slot);
     }
     tokio::select! {
-        slot = engine.slots.acquire() => slot.map_err(|_| InvokeError::HostFault),
+        slot = engine.slots.take(depth) => slot.map_err(|_| InvokeError::HostFault),
         () = cancel.cancelled() => Err(InvokeError::Cancelled),
         () = tokio::time::sleep_until(deadline) => Err(InvokeError::Busy),
     }
+}
+
+/// Where a guest runs.
+struct Sandbox<'a> {
+    engine: &'a Engine,
+    limits: &'a Limits,
+    memory: Share,
+    cpu: Share,
+    deadline: tokio::time::Instant,
 }
 
 /// What the guest's task needs to own.
@@ -333,14 +419,13 @@ struct Measured {
 /// Runs the guest, and turns every way in which it can end into a value. The store is gone when this returns.
 async fn in_sandbox(
     host: &Shared,
-    engine: &Engine,
+    sandbox: Sandbox<'_>,
     services: Services,
-    limits: &Limits,
-    deadline: tokio::time::Instant,
     cancel: &CancellationToken,
     job: Job,
 ) -> Result<(RawOutcome, Measured), InvokeError> {
-    let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), limits);
+    let Sandbox { engine, limits, memory, cpu, deadline } = sandbox;
+    let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), limits, memory);
     let cancel = cancel.clone();
     let wall = limits.wall;
     let hostcall_bytes = limits.hostcall_bytes;
@@ -372,7 +457,7 @@ async fn in_sandbox(
         };
         called.map(|raw| (raw, measured)).map_err(InvokeError::from)
     };
-    match engine.scheduler.run(limits.cpu, guest).await {
+    match engine.scheduler.run(cpu, guest).await {
         Ok(done) => done,
         Err(Stopped::CpuLimit) => Err(InvokeError::CpuLimit(limits.cpu)),
         Err(Stopped::Panicked) => Err(InvokeError::HostFault),
@@ -402,7 +487,7 @@ fn check_outcome(callable: &Callable, raw: RawOutcome, limits: &Limits) -> Resul
 
 /// Asks a component that was not packaged for its tools: no grants, a few seconds, and nothing is recorded.
 pub(crate) async fn ask_tools(
-    host: &Shared,
+    host: &Arc<Shared>,
     pre: &crate::engine::linker::Pre,
 ) -> Result<Vec<crate::catalog::tool::Tool>, Error> {
     let limits = LimitSettings { wall_seconds: Some(10), cpu_seconds: Some(5), ..LimitSettings::default() }.resolve();
@@ -417,21 +502,22 @@ pub(crate) async fn ask_tools(
         cancel: CancellationToken::new(),
         taint: Arc::default(),
         person: None,
+        above: None,
         shared: Arc::clone(&host.sessions),
     });
-    let services = Services {
+    let here = Outer {
         session,
         sink: Arc::new(Sink::new(None, deadline)),
-        settings: Arc::default(),
-        http: Arc::clone(&host.http),
+        memory: Share::new(limits.memory_bytes as u64),
+        cpu: Share::new(nanos(limits.cpu)),
+        asked: user::Asked::default(),
         http_gate: Arc::new(host.http.gate()),
-        secrets: Arc::clone(&host.vault),
-        kv: Arc::clone(&host.kv),
-        models: Arc::clone(&host.models),
         money_limited: false,
+        family: Arc::new(Family::of("packaging")),
     };
+    let services = services(host, &here, Arc::default(), host.disk.nothing(), None);
     let engine = host.engine()?;
-    let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), &limits);
+    let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), &limits, here.memory);
     let (pre, hostcall_bytes, wall) = (pre.clone(), limits.hostcall_bytes, limits.wall);
     let guest = async move {
         let work = async {
@@ -441,7 +527,7 @@ pub(crate) async fn ask_tools(
         let worked = tokio::time::timeout_at(deadline, work).await.map_err(|_| InvokeError::Deadline(wall))?;
         worked.map_err(|error| explain(&error, &store.data().limiter, hostcall_bytes))
     };
-    let tools = match engine.scheduler.run(limits.cpu, guest).await {
+    let tools = match engine.scheduler.run(here.cpu, guest).await {
         Ok(done) => done?,
         Err(Stopped::CpuLimit) => return Err(InvokeError::CpuLimit(limits.cpu).into()),
         Err(Stopped::Panicked) => return Err(InvokeError::HostFault.into()),
@@ -451,126 +537,6 @@ pub(crate) async fn ask_tools(
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Why an invocation gave no outcome.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InvokeError {
-    #[error("the skill ran longer than its {} s", .0.as_secs_f64())]
-    Deadline(Duration),
-    #[error("the skill used more than its {} s of processor time", .0.as_secs_f64())]
-    CpuLimit(Duration),
-    #[error("the skill wanted more than its {} MiB of memory", .0 >> 20)]
-    MemoryLimit(usize),
-    #[error("the skill wanted a table larger than its {} MiB of memory allow", .0 >> 20)]
-    TableLimit(usize),
-    #[error("the skill used up its stack: it calls itself too deeply")]
-    StackOverflow,
-    #[error("the skill opened more handles than it may")]
-    HandleLimit,
-    #[error("the skill passed more than {} KiB to the host in one call", .0 >> 10)]
-    HostcallTooLarge(usize),
-    #[error("the component's export `ringfence:skill/skill` has not the form that this host calls: {0}")]
-    WrongExport(String),
-    #[error("the skill crashed: {0}")]
-    Trap(String),
-    #[error("the call was cancelled")]
-    Cancelled,
-    #[error("no slot came free before the call's deadline")]
-    Busy,
-    #[error("the host failed while it ran the skill")]
-    HostFault,
-    /// The skill's own words.
-    #[error("{message}")]
-    Failed { kind: &'static str, message: String, hint: Option<String> },
-}
-
-impl Explain for InvokeError {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Deadline(_) | Self::CpuLimit(_) => "deadline",
-            Self::MemoryLimit(_) => "memory-limit",
-            Self::TableLimit(_) => "table-limit",
-            Self::StackOverflow => "stack-overflow",
-            Self::HandleLimit => "handle-limit",
-            Self::HostcallTooLarge(_) => "hostcall-too-large",
-            Self::WrongExport(_) => "missing-export",
-            Self::Trap(_) => "trap",
-            Self::Cancelled => "cancelled",
-            Self::Busy => "busy",
-            Self::HostFault => "host-fault",
-            Self::Failed { kind, .. } => kind,
-        }
-    }
-
-    fn hint(&self) -> String {
-        match self {
-            Self::Deadline(_) => "give less work, or raise `limits.wall-seconds` (`--timeout` for one run)".into(),
-            Self::CpuLimit(_) => "give less work, or raise `limits.cpu-seconds`".into(),
-            Self::MemoryLimit(_) | Self::TableLimit(_) => "give less work, or raise `limits.memory-mib`".into(),
-            Self::HandleLimit => "raise `limits.handles`, or tell the author".into(),
-            Self::HostcallTooLarge(_) => "raise `limits.hostcall-kib`, or tell the author".into(),
-            Self::StackOverflow | Self::Trap(_) => "tell the author; `-v` shows the skill's log".into(),
-            Self::WrongExport(_) => "build it with the SDK: its attribute makes the export".into(),
-            Self::Cancelled => "what was spent until then is settled; run it again when you like".into(),
-            Self::Busy => "try again, or raise `engine.concurrent`".into(),
-            Self::HostFault => "this is a bug of the host; its log says more".into(),
-            Self::Failed { hint: Some(hint), .. } => hint.clone(),
-            Self::Failed { kind: "unavailable", .. } => "`ringfence models` shows what answers now".into(),
-            Self::Failed { .. } => "see the skill's README".into(),
-        }
-    }
-}
-
-/// What wasmtime's error means. Kinds come from types, never from texts.
-fn explain(error: &wasmtime::Error, limiter: &limits::Limiter, hostcall_bytes: usize) -> InvokeError {
-    use wasmtime::Trap;
-    use wasmtime::component::ResourceTableError;
-    if let Some(Refusal::Cancelled) = error.downcast_ref::<Refusal>() {
-        return InvokeError::Cancelled;
-    }
-    if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
-        return InvokeError::Busy;
-    }
-    if error.downcast_ref::<ResourceTableError>().is_some() {
-        return InvokeError::HandleLimit;
-    }
-    if let Some(Trap::StackOverflow) = error.downcast_ref::<Trap>() {
-        return InvokeError::StackOverflow;
-    }
-    let text = format!("{error:#}");
-    // These three have no type that can be named outside of wasmtime 48; tests hold the texts to it.
-    if text.contains(HOSTCALL_FUEL) {
-        return InvokeError::HostcallTooLarge(hostcall_bytes);
-    }
-    if text.contains("store handle limit exceeded") {
-        return InvokeError::HandleLimit;
-    }
-    if let Some((_, form)) = text.split_once(WRONG_EXPORT) {
-        return InvokeError::WrongExport(form.trim_start_matches(": ").chars().take(TRAP_TEXT).collect());
-    }
-    match limiter.refused() {
-        Some(limits::Kind::Memory) => InvokeError::MemoryLimit(limiter.limit()),
-        Some(limits::Kind::Table) => InvokeError::TableLimit(limiter.limit()),
-        None => InvokeError::Trap(text.lines().next().unwrap_or_default().chars().take(TRAP_TEXT).collect()),
-    }
-}
-
-const HOSTCALL_FUEL: &str = "too much data";
-const WRONG_EXPORT: &str = "failed to convert function to given type";
-
-impl From<exports::Failure> for InvokeError {
-    fn from(failure: exports::Failure) -> Self {
-        use exports::FailureKind as Kind;
-        let kind = match failure.kind {
-            Kind::InvalidInput => "invalid-input",
-            Kind::UnknownTool => "unknown-tool",
-            Kind::Refused => "refused",
-            Kind::Unavailable => "unavailable",
-            Kind::Failed => "failed",
-        };
-        Self::Failed { kind, message: failure.message, hint: failure.hint }
-    }
 }
 
 impl From<Caller> for exports::Caller {

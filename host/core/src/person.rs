@@ -22,8 +22,15 @@ pub enum Question {
         text: String,
         /// JSON Schema.
         schema: Value,
-        /// Whether the answer will be kept if the person agrees, and under which name.
+        /// The name under which the answer may be kept. That is asked for afterwards, by `Keep`.
         remember: Option<String>,
+    },
+    /// May the host keep this answer and give it to the skill the next time? The answer is `true` or `false`.
+    Keep {
+        skill: String,
+        /// The skill's name for it.
+        name: String,
+        answer: Value,
     },
 }
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use crate::bindings::ringfence::skill::types as wit;
+use crate::tools::CallError;
 use crate::{FailureKind, Refusal};
 
 /// Why a call gave no outcome. `?` makes one of every error.
@@ -49,6 +50,15 @@ impl Failure {
         self
     }
 
+    /// The failure of another skill's tool. That its input was wrong is no mistake of whoever called this skill.
+    fn of_another(failure: &Self) -> Self {
+        let kind = match failure.kind {
+            FailureKind::InvalidInput | FailureKind::UnknownTool => FailureKind::Failed,
+            kind => kind,
+        };
+        Self { kind, ..failure.clone() }
+    }
+
     /// The refusal that a tool gave up on.
     fn refused(refusal: &Refusal) -> Self {
         let kind = match refusal {
@@ -68,13 +78,19 @@ impl Failure {
     }
 }
 
-/// Every error can be a failure, so that `?` works on all of them. A [`Refusal`] keeps its kind and its hint.
+/// Every error can be a failure, so that `?` works on all of them. A [`Refusal`] keeps its kind and its hint, and so does the
+/// failure of a tool of another skill.
 ///
 /// `Failure` is not itself a `std::error::Error`: Rust would not allow this conversion then.
 impl<E: std::error::Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        match (&error as &dyn Any).downcast_ref::<Refusal>() {
-            Some(refusal) => Self::refused(refusal),
+        let any = &error as &dyn Any;
+        if let Some(refusal) = any.downcast_ref::<Refusal>() {
+            return Self::refused(refusal);
+        }
+        match any.downcast_ref::<CallError>() {
+            Some(CallError::Refused(refusal)) => Self::refused(refusal),
+            Some(CallError::Failed(failure)) => Self::of_another(failure),
             None => Self::failed(with_causes(&error)),
         }
     }

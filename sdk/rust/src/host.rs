@@ -1,7 +1,7 @@
 //! The imports behind one door: the host's in a component, the fake's everywhere else.
 
 use crate::Refusal;
-use crate::bindings::ringfence::skill::{http, kv, model};
+use crate::bindings::ringfence::skill::{http, kv, model, tools, user};
 use crate::log::Level;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -32,15 +32,21 @@ const _: fn(&Generation) -> Result<Vec<model::Event>, Refusal> = next;
 const _: fn(&str, &[String]) -> Result<model::Embeddings, Refusal> = embed;
 const _: fn() -> Vec<model::ModelInfo> = models;
 const _: fn(&str) -> bool = secrets_exists;
+const _: fn() -> Vec<tools::Listed> = tools_list;
+const _: fn(&str, &str) -> Result<tools::Answer, Refusal> = tools_call;
+const _: fn(&str, &str) -> Result<PendingCall, Refusal> = tools_start;
+const _: fn(&PendingCall) -> Result<tools::Answer, Refusal> = tools_wait;
+const _: fn(&user::Question) -> Result<String, Refusal> = user_ask;
 
 #[cfg(target_arch = "wasm32")]
 mod component {
     use crate::bindings::ringfence::skill as wit;
 
-    use super::{Level, Refusal, http, kv, model};
+    use super::{Level, Refusal, http, kv, model, tools, user};
 
     pub(crate) use http::{Pending as HttpPending, Response as HttpResponse, Upload as HttpUpload};
     pub(crate) use model::Generation;
+    pub(crate) use tools::Pending as PendingCall;
 
     pub(crate) fn log(level: Level, message: &str, fields: &[(String, String)]) {
         wit::log::log(level, message, fields);
@@ -128,5 +134,25 @@ mod component {
 
     pub(crate) fn secrets_exists(name: &str) -> bool {
         wit::secrets::exists(name)
+    }
+
+    pub(crate) fn tools_list() -> Vec<tools::Listed> {
+        tools::list()
+    }
+
+    pub(crate) fn tools_call(name: &str, input: &str) -> Result<tools::Answer, Refusal> {
+        Ok(tools::call(name, input)?)
+    }
+
+    pub(crate) fn tools_start(name: &str, input: &str) -> Result<PendingCall, Refusal> {
+        Ok(tools::start(name, input)?)
+    }
+
+    pub(crate) fn tools_wait(pending: &PendingCall) -> Result<tools::Answer, Refusal> {
+        Ok(pending.wait()?)
+    }
+
+    pub(crate) fn user_ask(question: &user::Question) -> Result<String, Refusal> {
+        Ok(user::ask(question)?)
     }
 }

@@ -22,7 +22,10 @@
 //!
 //! The doc comment becomes the tool's description, the arguments become its input schema, what it returns becomes its
 //! outcome: see [`macro@tool`]. The modules have the names of the interfaces in `wit/`: [`model`], [`http`], [`kv`], [`config`],
-//! [`log`], [`progress`], [`secrets`]; [`text`] splits long texts for models. Every call of an interface can be refused, and a refusal is a value: `?` hands it to the caller.
+//! [`log`], [`progress`], [`secrets`], [`tools`], [`user`]; [`text`] splits long texts for models. Every call of an interface can be refused, and a refusal is a value: `?` hands it to the caller.
+//!
+//! Files need no module: `std::fs::read_to_string("/docs/a.md")` works where the manifest requests the folder `docs` and the
+//! operator has granted it.
 //!
 //! A component imports only the interfaces that it uses, and reaches none that its operator has not granted.
 //!
@@ -52,6 +55,8 @@ mod schema;
 pub mod secrets;
 mod skill;
 pub mod text;
+pub mod tools;
+pub mod user;
 
 pub use bindings::exports::ringfence::skill::skill::{Caller, Context};
 pub use bindings::ringfence::skill::types::{
@@ -82,6 +87,9 @@ pub use skill::Tool;
 /// `schemars::JsonSchema`; attributes `serde`, `schemars` and `validate` on arguments are passed on. Input with a property
 /// that no argument has is refused.
 ///
+/// A tool may use Rust's own functions for what the host gives through WASI: time, random numbers, and files of granted folders
+/// (`std::fs::read_to_string("/docs/a.md")?`).
+///
 /// Hints to callers: `read_only`, `destructive`, `idempotent`, `open_world`, and `title = "..."` for people.
 ///
 /// Beside the function there comes a type of the same name, which [`export!`] and [`fake::call`] take. A module of the same
@@ -90,7 +98,9 @@ pub use ringfence_skill_macros::tool;
 
 /// What nearly every skill uses.
 pub mod prelude {
-    pub use crate::{Context, Failure, Outcome, Refusal, config, http, kv, log, model, progress, secrets, text, tool};
+    pub use crate::{
+        Context, Failure, Outcome, Refusal, config, http, kv, log, model, progress, secrets, text, tool, tools, user,
+    };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
 }

@@ -250,3 +250,65 @@ fn bodies_are_read_and_written_in_pieces() {
     let texts: Vec<_> = http::parallel(requests, 2).map(|answer| answer.unwrap().text().unwrap()).collect();
     assert_eq!(texts, ["A", "B", "C"]);
 }
+
+#[test]
+fn tools_of_others_are_called_one_by_one_and_at_once() {
+    let host = Host::new()
+        .tool("shout/loud", "HEY")
+        .tool_with("sum/add", |input| {
+            let sum = input["a"].as_i64().unwrap() + input["b"].as_i64().unwrap();
+            Outcome::structured(&sum)
+        })
+        .tool_with("shout/broken", |_| Err(Failure::invalid_input("no such volume").hint("use another")))
+        .refuse_tool("far/away", Refusal::Unavailable("it is gone; install it".into()));
+    assert_eq!(tools::call("shout/loud", &json!({ "text": "hey" })).unwrap().joined_text(), "HEY");
+    assert_eq!(tools::call_for::<i64>("sum/add", &json!({ "a": 2, "b": 3 })).unwrap(), 5);
+    let sums: Vec<_> = (0..3).map(|n| tools::start("sum/add", &json!({ "a": n, "b": 1 })).unwrap()).collect();
+    let sums: Vec<i64> = sums.into_iter().map(|sum| sum.wait_for().unwrap()).collect();
+    assert_eq!((sums, host.most_in_flight()), (vec![1, 2, 3], 3));
+    assert_eq!(host.calls()[0], ("shout/loud".to_owned(), r#"{"text":"hey"}"#.to_owned()));
+    assert_eq!(tools::list().len(), 4);
+    assert!(tools::call_for::<bool>("sum/add", &json!({ "a": 2, "b": 3 })).is_err());
+
+    // What the other skill was given wrong is no wrong input of this one's caller.
+    let failure = Failure::from(tools::call("shout/broken", &json!({})).unwrap_err());
+    assert_eq!((failure.kind, failure.message.as_str()), (ringfence_skill::FailureKind::Failed, "no such volume"));
+    assert_eq!(failure.hint.as_deref(), Some("use another"));
+    let failure = Failure::from(tools::call("far/away", &json!({})).unwrap_err());
+    assert_eq!(
+        (failure.kind, failure.hint.as_deref()),
+        (ringfence_skill::FailureKind::Unavailable, Some("install it"))
+    );
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+struct Address {
+    street: String,
+    number: Option<u32>,
+}
+
+#[test]
+fn a_person_is_asked_for_what_the_skill_needs() {
+    let host = Host::new()
+        .person("Ada")
+        .person(true)
+        .person("formal")
+        .person(2.5)
+        .person(json!({ "street": "Rue" }))
+        .person(7)
+        .refuse_question(Refusal::Cancelled);
+    assert_eq!(user::ask("Who?").text().unwrap(), "Ada");
+    assert!(user::confirm("Sure?").unwrap());
+    let tone = user::choose("Tone?", &["plain", "formal"]).remember("tone").timeout(std::time::Duration::from_secs(9));
+    assert_eq!(tone.text().unwrap(), "formal");
+    assert_eq!(user::ask("How much?").number().unwrap(), 2.5);
+    assert_eq!(user::ask("Where?").json::<Address>().unwrap(), Address { street: "Rue".into(), number: None });
+    assert!(matches!(user::ask("Who?").text(), Err(Refusal::Invalid(_))));
+    assert_eq!(user::ask("Who?").text(), Err(Refusal::Cancelled));
+    assert!(matches!(user::ask("Who?").text(), Err(Refusal::Unavailable(_))), "nobody is left");
+    let asked = host.questions();
+    assert_eq!((asked[0].schema.as_deref(), asked[0].remember.as_deref()), (None, None));
+    assert_eq!((asked[2].timeout_ms, asked[2].remember.as_deref()), (Some(9_000), Some("tone")));
+    assert_eq!(asked[2].schema.as_deref(), Some(r#"{"enum":["plain","formal"],"type":"string"}"#));
+    assert!(asked[4].schema.as_deref().unwrap().contains("\"street\""));
+}

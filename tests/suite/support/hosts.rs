@@ -1,6 +1,7 @@
 //! Hosts in this process, through the same small API that every face uses.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use ringfence_core::capability::http;
 use ringfence_core::engine::{LimitSettings, WorkerCommand};
@@ -64,6 +65,28 @@ impl TestHost {
         self.host.load_file(&path, None, None).await.unwrap()
     }
 
+    /// The probe under another name, requesting `permissions` (TOML), as a file of this home.
+    pub(crate) async fn packaged(&self, name: &str, permissions: &str) -> PathBuf {
+        let manifest = format!("name = \"{name}\"\nversion = \"0.1.0\"\ndescription = \"A probe.\"\n{permissions}");
+        let manifest = ringfence_core::Manifest::from_toml(&manifest).unwrap();
+        let component = std::fs::read(super::probe()).unwrap();
+        let package = self.host.package(&component, &manifest, None).await.unwrap();
+        self.home.write(&format!("{name}.wasm"), package)
+    }
+
+    /// The same, installed and granted `grants` (words).
+    pub(crate) async fn install(&self, name: &str, permissions: &str, grants: &[&str]) -> SkillRef {
+        let path = self.packaged(name, permissions).await;
+        self.host.add(&path, None).await.unwrap();
+        self.host.grant(name, Grants::parse(grants.iter().copied()).unwrap()).await.unwrap();
+        self.host.load_installed(name, None).await.unwrap()
+    }
+
+    /// Calls with what is stored, and nothing allowed on top.
+    pub(crate) async fn stored(&self, skill: &SkillRef, tool: &str, input: Value) -> Result<Finished, Error> {
+        self.host.invoke(stored(skill, tool, input)).await
+    }
+
     /// The host is as it was before: an echo comes back.
     #[track_caller]
     pub(crate) fn still_works(&self) -> impl Future<Output = ()> {
@@ -101,6 +124,8 @@ fn config(home: &Home, settings: &str, secrets: &[(&str, &str)]) -> HostConfig {
         state_dir: home.state(),
         data_dir: home.path("data"),
         cache_dir: super::guests::cache(),
+        ours: vec![],
+        home: Some(home.path("")),
         settings,
         secrets,
         worker: WorkerCommand { program: env!("CARGO_BIN_EXE_ringfence").into(), args: vec!["compile-worker".into()] },
@@ -137,4 +162,9 @@ pub(crate) fn web_call(skill: &SkillRef, tool: &str, input: Value, grant: &str) 
 pub(crate) fn uuid() -> u64 {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+/// A call with what is stored for the skill, and nothing allowed on top.
+pub(crate) fn stored(skill: &SkillRef, tool: &str, input: Value) -> Call {
+    Call { tool: Some(tool.to_owned()), ..Call::new(skill.clone(), input.to_string()) }
 }

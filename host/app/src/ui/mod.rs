@@ -1,7 +1,9 @@
 //! What is shown to a person, and when: everything here asks first whether there is a terminal.
 
+pub(crate) mod person;
 pub(crate) mod progress;
 pub(crate) mod table;
+pub(crate) mod time;
 
 use std::io::{IsTerminal, Write};
 

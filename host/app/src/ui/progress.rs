@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,47 +13,70 @@ const PATIENCE: Duration = Duration::from_millis(150);
 
 /// One line of progress that vanishes when it is dropped.
 #[derive(Clone)]
-pub(crate) struct Line(ProgressBar);
+pub(crate) struct Line {
+    bar: ProgressBar,
+    /// Whether a question stands where the line would be.
+    held: Arc<AtomicBool>,
+}
 
 impl Line {
     pub(crate) fn new(quiet: bool) -> Self {
         if quiet || !std::io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
+            return Self::of(ProgressBar::hidden());
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(spinner());
-        Self(bar)
+        Self::of(bar)
+    }
+
+    fn of(bar: ProgressBar) -> Self {
+        Self { bar, held: Arc::default() }
+    }
+
+    /// Takes the line away while a question stands.
+    pub(crate) fn hold(&self) {
+        self.held.store(true, Ordering::Relaxed);
+        self.clear();
+    }
+
+    /// The question is over. The line comes back with the next report.
+    pub(crate) fn release(&self) {
+        self.bar.reset();
+        self.held.store(false, Ordering::Relaxed);
     }
 
     /// Something of unknown length goes on.
     pub(crate) fn say(&self, message: impl Into<String>) {
-        self.0.enable_steady_tick(PATIENCE);
-        self.0.set_message(crate::ui::printable(&message.into()).replace('\n', " "));
+        if self.held.load(Ordering::Relaxed) {
+            return;
+        }
+        self.bar.enable_steady_tick(PATIENCE);
+        self.bar.set_message(crate::ui::printable(&message.into()).replace('\n', " "));
     }
 
     /// `done` of `total`, where the total is known.
     pub(crate) fn count(&self, done: u64, total: Option<u64>, message: impl Into<String>) {
         if let Some(total) = total.filter(|total| *total > 0) {
-            if self.0.length() != Some(total) {
-                self.0.set_length(total);
-                self.0.set_style(bar());
+            if self.bar.length() != Some(total) {
+                self.bar.set_length(total);
+                self.bar.set_style(bar());
             }
-            self.0.set_position(done.min(total));
-        } else if self.0.length().is_some() {
-            self.0.unset_length();
-            self.0.set_style(spinner());
+            self.bar.set_position(done.min(total));
+        } else if self.bar.length().is_some() {
+            self.bar.unset_length();
+            self.bar.set_style(spinner());
         }
         self.say(message);
     }
 
     /// Runs `print` with the line out of the way.
     pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.0.suspend(print)
+        self.bar.suspend(print)
     }
 
     pub(crate) fn clear(&self) {
-        self.0.disable_steady_tick();
-        self.0.finish_and_clear();
+        self.bar.disable_steady_tick();
+        self.bar.finish_and_clear();
     }
 
     /// For the core's loading and compiling.

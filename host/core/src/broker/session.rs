@@ -35,7 +35,16 @@ pub(crate) struct Setup {
     /// Shared with the invocations that this one calls.
     pub(crate) taint: Arc<Taint>,
     pub(crate) person: Option<Arc<dyn Person>>,
+    /// Where another invocation called this one.
+    pub(crate) above: Option<Above>,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// The invocation that called this one.
+pub(crate) struct Above {
+    pub(crate) session: Session,
+    /// What the skill that was called might do by itself: to say who lacks what.
+    pub(crate) own: Grants,
 }
 
 /// What all sessions of a host have in common.
@@ -61,6 +70,7 @@ struct Inner {
     cancel: CancellationToken,
     taint: Arc<Taint>,
     person: Option<Arc<dyn Person>>,
+    above: Option<Above>,
     shared: Arc<Shared>,
     /// Acts so far, and records of those that count against `RECORDS`.
     acts: AtomicU64,
@@ -71,7 +81,8 @@ struct Inner {
 
 impl Session {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { skill, invocation, callers, grants, ledger, deadline, cancel, taint, person, shared } = setup;
+        let Setup { skill, invocation, callers, grants, ledger, deadline, cancel, taint, person, above, shared } =
+            setup;
         Self(Arc::new(Inner {
             skill: skill.into(),
             invocation: invocation.into(),
@@ -83,6 +94,7 @@ impl Session {
             cancel,
             taint,
             person,
+            above,
             shared,
             acts: AtomicU64::new(0),
             records: AtomicU64::new(0),
@@ -139,6 +151,27 @@ impl Session {
         &self.0.callers
     }
 
+    /// This invocation and those above it, from the inside out.
+    pub(crate) fn upwards(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |session| session.0.above.as_ref().map(|above| &above.session))
+    }
+
+    /// The identities of the skills that are being called: the outermost first, this one last.
+    pub(crate) fn lineage(&self) -> Vec<&str> {
+        let mut skills: Vec<&str> = self.upwards().map(Session::skill).collect();
+        skills.reverse();
+        skills
+    }
+
+    /// Who has not been granted what the ask needs: the skill itself, or one that called it.
+    fn lacking<A: Ask>(&self, ask: &A) -> &str {
+        let lacks = |session: &&Self| {
+            let own = session.0.above.as_ref().map_or(&session.0.grants, |above| &above.own);
+            ask.allowed(A::grant(own)) != Verdict::Yes
+        };
+        self.upwards().find(lacks).unwrap_or(self).skill()
+    }
+
     /// Remembers which model answered, for the caller's record.
     pub fn note_answer(&self, model: &str) {
         *self.0.answered_by.lock().unwrap_or_else(PoisonError::into_inner) = Some(model.to_owned());
@@ -181,7 +214,12 @@ impl Session {
         let intent = self.entry(Event::Intent, A::CAPABILITY, ask.subject());
         let audit = &self.0.shared.audit;
         let (written, at) = (intent.clone(), jiff::Timestamp::now());
-        let reservation = self.0.ledger.reserve_with(amount, move |tx| audit::append(tx, at, &written)).await?;
+        let reserved = self.0.ledger.reserve_with(amount, move |tx| audit::append(tx, at, &written)).await;
+        let reservation = reserved.map_err(|refusal| match refusal {
+            // One transaction holds both.
+            Refusal::Unavailable(why) => Refusal::Unavailable(format!("{why}; nor can the audit be written")),
+            other => other,
+        })?;
         if reservation.is_written() {
             audit.counted();
         } else if leaves {
@@ -203,14 +241,17 @@ impl Session {
     /// What grant, rules, taint and perhaps a person say.
     async fn decide<A: Ask>(&self, ask: &A) -> Result<(), Denial> {
         let grant = A::grant(&self.0.grants);
-        let denial = |reason: String, hint: String| Denial {
-            capability: A::CAPABILITY,
-            subject: ask.subject(),
-            reason,
-            hint: hint.replace("{skill}", &self.0.skill),
-        };
+        let denial =
+            |reason: String, hint: String| Denial { capability: A::CAPABILITY, subject: ask.subject(), reason, hint };
         if let Verdict::No { reason, hint } = ask.allowed(grant) {
-            return Err(denial(reason, hint));
+            let lacking = self.lacking(ask);
+            let reason = match lacking == &*self.0.skill {
+                true => reason,
+                false => {
+                    format!("{reason}, or not one that called it: a skill that is called may do only what both may")
+                }
+            };
+            return Err(denial(reason, hint.replace("{skill}", lacking)));
         }
         let (rules, callers) = (&self.0.shared.rules, self.0.callers.iter().copied());
         let of_caller = rules.of(callers.clone(), A::CAPABILITY);

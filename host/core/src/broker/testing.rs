@@ -34,6 +34,7 @@ impl Setup {
             cancel: CancellationToken::new(),
             taint: Arc::default(),
             person: None,
+            above: None,
             shared,
         }
     }

@@ -105,9 +105,9 @@ pub(super) struct Limited<'a> {
 }
 
 /// Takes `amount` from every account or from none. Accounts are locked in the order given, which must be the same everywhere:
-/// invocation, skill, host.
-pub(super) fn take_all(accounts: [Limited<'_>; 3], amount: Amount) -> Result<(), Overrun> {
-    let mut held = accounts.each_ref().map(|each| (each.account.lock(), each));
+/// the invocation, those that called it from the inside out, skill, host.
+pub(super) fn take_all(accounts: &[Limited<'_>], amount: Amount) -> Result<(), Overrun> {
+    let mut held: Vec<_> = accounts.iter().map(|each| (each.account.lock(), each)).collect();
     for (sums, each) in &held {
         if let Some(overrun) = sums.overrun(each.scope, each.limits, amount) {
             return Err(overrun);

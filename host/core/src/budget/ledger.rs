@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::account::{Account, Limited, take_all};
 use super::treasury::Day;
-use super::{Amount, Budgets, Treasury, store};
+use super::{Amount, Budgets, Limits, Treasury, store};
 use crate::error::{Explain as _, Overrun, Refusal};
 
 /// The accounts that stand above one invocation. Cheap to clone.
@@ -20,6 +20,8 @@ struct Inner {
     invocation: Arc<str>,
     budgets: Budgets,
     account: Account,
+    /// The ledger of the invocation that called this one. What is spent here is spent there too.
+    caller: Option<Ledger>,
     /// The day on which the invocation began: its calls and its time are that day's.
     day: Day,
     began: Instant,
@@ -35,22 +37,57 @@ impl Ledger {
             invocation: invocation.into(),
             budgets,
             account: Account::default(),
+            caller: None,
             day,
             began: Instant::now(),
             closed: AtomicBool::new(false),
         }))
     }
 
+    /// The ledger of an invocation that this one calls: with limits of its own, below everything that stands above this one.
+    ///
+    /// The days that it counts for are those of the skill that began, and of the host; not the day of the skill that is
+    /// called. Who causes the spending pays: otherwise a skill could use up the day of another one, and could spend past its
+    /// own day by having others spend.
+    #[must_use]
+    pub fn inner(&self, invocation: &str, limits: Limits) -> Self {
+        let Inner { treasury, skill, budgets, day, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            treasury: treasury.clone(),
+            skill: Arc::clone(skill),
+            invocation: invocation.into(),
+            budgets: Budgets { invocation: limits, ..*budgets },
+            account: Account::default(),
+            caller: Some(self.clone()),
+            day: day.clone(),
+            began: Instant::now(),
+            closed: AtomicBool::new(false),
+        }))
+    }
+
+    /// The accounts of this invocation and of those that called it, from the inside out.
+    fn invocations(&self) -> impl Iterator<Item = Limited<'_>> {
+        std::iter::successors(Some(self), |ledger| ledger.0.caller.as_ref()).map(|ledger| Limited {
+            scope: "invocation",
+            account: &ledger.0.account,
+            limits: &ledger.0.budgets.invocation,
+        })
+    }
+
+    /// All accounts that stand above an act on `day`, in the order in which they are locked.
+    fn accounts<'a>(&'a self, day: &'a Day) -> impl Iterator<Item = Limited<'a>> {
+        let budgets = &self.0.budgets;
+        self.invocations().chain([
+            Limited { scope: "skill-day", account: &day.skill, limits: &budgets.skill_day },
+            Limited { scope: "host-day", account: &day.host, limits: &budgets.host_day },
+        ])
+    }
+
     /// Counts a call from the guest. An atomic addition and a comparison for each account.
     pub fn count_host_call(&self) -> Result<(), Refusal> {
-        let Inner { budgets, account, day, .. } = &*self.0;
-        for (scope, account, limit) in [
-            ("invocation", account, budgets.invocation.host_calls),
-            ("skill-day", &*day.skill, budgets.skill_day.host_calls),
-            ("host-day", &*day.host, budgets.host_day.host_calls),
-        ] {
-            if let Err(used) = account.call(limit) {
-                let limit = limit.unwrap_or(u64::MAX);
+        for Limited { scope, account, limits } in self.accounts(&self.0.day) {
+            if let Err(used) = account.call(limits.host_calls) {
+                let limit = limits.host_calls.unwrap_or(u64::MAX);
                 return Err(Refusal::OverBudget(Overrun { scope, unit: "host-calls", limit, used, needed: 1 }));
             }
         }
@@ -91,17 +128,9 @@ impl Ledger {
         if amount.is_zero() {
             return Ok(Reservation { amount, held: None });
         }
-        let Inner { treasury, skill, invocation, budgets, account, day, .. } = &*self.0;
+        let Inner { treasury, skill, invocation, day, .. } = &*self.0;
         let day = if treasury.is_past(day.number) { treasury.day(skill) } else { day.clone() };
-        take_all(
-            [
-                Limited { scope: "invocation", account, limits: &budgets.invocation },
-                Limited { scope: "skill-day", account: &day.skill, limits: &budgets.skill_day },
-                Limited { scope: "host-day", account: &day.host, limits: &budgets.host_day },
-            ],
-            amount,
-        )
-        .map_err(Refusal::OverBudget)?;
+        take_all(&self.accounts(&day).collect::<Vec<_>>(), amount).map_err(Refusal::OverBudget)?;
         // From here on dropping `held` gives everything back, in memory and on disk: also when this future is dropped.
         let id = treasury.next_id();
         let mut held = Held { ledger: self.clone(), day, id, amount, if_dropped: Amount::default() };
@@ -141,7 +170,12 @@ impl Inner {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
-        for account in [&self.account, &*self.day.skill, &*self.day.host] {
+        self.account.add_wall(wall_ms);
+        if self.caller.is_some() {
+            // Its time passed inside of its caller's, and its calls were counted there: they are written once, with that one's.
+            return;
+        }
+        for account in [&*self.day.skill, &*self.day.host] {
             account.add_wall(wall_ms);
         }
         let amount = Amount { host_calls: self.account.used().host_calls, wall_ms, ..Amount::default() };
@@ -199,8 +233,8 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Inner { treasury, skill, account, .. } = &*self.ledger.0;
-        for account in [account, &*self.day.skill, &*self.day.host] {
+        let Inner { treasury, skill, .. } = &*self.ledger.0;
+        for Limited { account, .. } in self.ledger.accounts(&self.day) {
             account.settle(self.amount, self.if_dropped);
         }
         let (id, day, skill, used) = (self.id, self.day.number, Arc::clone(skill), self.if_dropped);

@@ -285,3 +285,37 @@ async fn walk(steps: Vec<Step>) {
     assert_eq!(written(&state).await, sure);
     drop(dir);
 }
+
+#[tokio::test]
+async fn what_is_called_spends_from_all_that_stands_above_and_is_written_once() {
+    let (_dir, state) = temporary();
+    let treasury = Treasury::open(state.clone()).await.unwrap();
+    let outer = treasury.ledger("a", "1", &budgets(Some(10), Some(100), None));
+    let inner = outer.inner("2", Limits { output_tokens: Some(6), host_calls: Some(3), ..Limits::default() });
+    let innermost = inner.inner("3", Limits::default());
+    innermost.reserve(tokens(4)).await.unwrap().settle(tokens(4));
+    assert_eq!([&outer, &inner, &innermost].map(Ledger::spent), [tokens(4); 3]);
+    // The one in the middle has 2 left, the outermost 6.
+    assert_eq!(scope(innermost.reserve(tokens(3)).await), "invocation");
+    outer.reserve(tokens(5)).await.unwrap().settle(tokens(5));
+    assert_eq!(scope(inner.reserve(tokens(2)).await), "invocation");
+    inner.reserve(tokens(1)).await.unwrap().settle(tokens(1));
+    // The day is that of the skill that began, and nobody else's.
+    assert_eq!(treasury.spent_today(Some("a")).output_tokens, 10);
+    assert_eq!(treasury.spent_today(None).output_tokens, 10);
+
+    for _ in 0..3 {
+        innermost.count_host_call().unwrap();
+    }
+    assert!(matches!(innermost.count_host_call(), Err(Refusal::OverBudget(over)) if over.limit == 3));
+    for ledger in [innermost, inner, outer] {
+        ledger.close(50);
+    }
+    state.flush().await.unwrap();
+    let sql = "SELECT output_tokens, host_calls, wall_ms FROM spend WHERE skill = 'a'";
+    let row = state.read(move |db| db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))).await;
+    // The last call was counted where it was refused, and went no further.
+    assert_eq!(row.unwrap(), (10, 3, 50));
+    let skills = state.read(|db| db.query_row("SELECT count(*) FROM spend", [], |row| row.get::<_, i64>(0))).await;
+    assert_eq!(skills.unwrap(), 1);
+}

@@ -4,6 +4,7 @@
 //! that run keep the one they began with.
 
 pub(crate) mod index;
+pub(crate) mod loaded;
 pub(crate) mod package;
 pub mod tool;
 
@@ -43,6 +44,12 @@ pub(crate) struct Generation {
 impl SkillRef {
     pub(crate) fn new(identity: String, generation: Generation) -> Self {
         Self(Arc::new(Slot { identity, current: ArcSwap::from_pointee(generation) }))
+    }
+
+    /// The same skill as it is now, whatever is put in its place later.
+    pub(crate) fn pinned(&self) -> Self {
+        let slot = Slot { identity: self.0.identity.clone(), current: ArcSwap::new(self.current()) };
+        Self(Arc::new(slot))
     }
 
     pub(crate) fn current(&self) -> Arc<Generation> {

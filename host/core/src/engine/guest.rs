@@ -8,6 +8,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView};
 
 use super::limits::Limiter;
 use super::settings::Limits;
+use super::shares::Share;
 use super::wasi::{self, Sources};
 use crate::capability::Services;
 
@@ -28,11 +29,17 @@ impl Guest {
     }
 }
 
-/// A fresh store: one per invocation, discarded after it whatever happened.
-pub(crate) fn store(engine: &Engine, services: Services, sources: Arc<dyn Sources>, limits: &Limits) -> Store<Guest> {
+/// A fresh store: one per invocation, discarded after it whatever happened. `memory` is what its memories take from.
+pub(crate) fn store(
+    engine: &Engine,
+    services: Services,
+    sources: Arc<dyn Sources>,
+    limits: &Limits,
+    memory: Share,
+) -> Store<Guest> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles);
-    let guest = Guest { services, table, limiter: Limiter::new(limits.memory_bytes), sources, wasi: None };
+    let guest = Guest { services, table, limiter: Limiter::new(memory), sources, wasi: None };
     let mut store = Store::new(engine, guest);
     store.limiter(|guest| &mut guest.limiter);
     store.set_epoch_deadline(1);

@@ -14,6 +14,8 @@ pub(crate) mod linker;
 pub(crate) mod precheck;
 pub(crate) mod schedule;
 pub(crate) mod settings;
+pub(crate) mod shares;
+pub(crate) mod slots;
 pub(crate) mod wasi;
 
 use std::path::{Path, PathBuf};
@@ -33,7 +35,7 @@ use guest::Guest;
 pub(crate) struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) scheduler: schedule::Scheduler,
-    pub(crate) slots: tokio::sync::Semaphore,
+    pub(crate) slots: slots::Slots,
     pub(crate) choice: Choice,
     linker: Linker<Guest>,
     artefacts: artefact::Artefacts,
@@ -66,7 +68,7 @@ impl Engine {
         Ok(Self {
             linker: linker::link(&wasmtime).map_err(|error| EngineError::Start(format!("{error:#}")))?,
             scheduler: schedule::Scheduler::start().map_err(failed)?,
-            slots: tokio::sync::Semaphore::new(settings.concurrent as usize),
+            slots: slots::Slots::new(settings.concurrent),
             _ticker: epoch::Ticker::start(&wasmtime).map_err(failed)?,
             wasmtime,
             choice,
@@ -140,7 +142,8 @@ fn choose(settings: &EngineSettings) -> Result<(wasmtime::Engine, Choice), Engin
     if settings.allocator == Allocator::OnDemand {
         return on_demand(None);
     }
-    match wasmtime::Engine::new(&config::pooling(settings.concurrent, pagemap_scan)) {
+    let slots = settings.concurrent.saturating_add(slots::KEPT_BACK);
+    match wasmtime::Engine::new(&config::pooling(slots, pagemap_scan)) {
         Ok(engine) => {
             Ok((engine, Choice { pooling: true, reason: None, copy_on_write: cfg!(target_os = "linux"), pagemap_scan }))
         }

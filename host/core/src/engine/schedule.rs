@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::PollSemaphore;
 
+use super::shares::{Share, nanos};
 use crate::broker::AbortOnDrop;
 
 /// Processor time after which an invocation is in the background.
@@ -56,8 +57,8 @@ impl Scheduler {
 
     /// Runs a guest's future to its end. Dropping the returned future ends the guest at its next yield.
     ///
-    /// `cpu` is the most processor time that it may use.
-    pub(crate) async fn run<F>(&self, cpu: Duration, future: F) -> Result<F::Output, Stopped>
+    /// `cpu` is what its processor time is taken from, in nanoseconds.
+    pub(crate) async fn run<F>(&self, cpu: Share, future: F) -> Result<F::Output, Stopped>
     where
         F: Future + Send + 'static,
         F::Output: Send,
@@ -65,8 +66,7 @@ impl Scheduler {
         let mut guest = Scheduled {
             guest: Box::pin(future),
             recent: Duration::ZERO,
-            total: Duration::ZERO,
-            limit: cpu,
+            cpu,
             paused_at: None,
             turn: PollSemaphore::new(Arc::clone(&self.background)),
         };
@@ -115,8 +115,7 @@ struct Scheduled<F> {
     guest: Pin<Box<F>>,
     /// Processor time used lately: falls while the guest waits.
     recent: Duration,
-    total: Duration,
-    limit: Duration,
+    cpu: Share,
     paused_at: Option<Instant>,
     turn: PollSemaphore,
 }
@@ -136,10 +135,10 @@ impl<F: Future> Future for Scheduled<F> {
         let end = Instant::now();
         let used = end.duration_since(start);
         this.recent = (this.recent + used).min(FOREGROUND * 4);
-        this.total += used;
+        let passed = this.cpu.count(nanos(used));
         match polled {
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Ok(Poll::Pending) if this.total > this.limit => Poll::Ready(Err(Stopped::CpuLimit)),
+            Ok(Poll::Pending) if passed.is_some() => Poll::Ready(Err(Stopped::CpuLimit)),
             Ok(Poll::Pending) => {
                 this.paused_at = Some(end);
                 Poll::Pending
@@ -155,7 +154,13 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use tokio::task::yield_now;
 
-    const LONG: Duration = Duration::from_secs(60);
+    fn long() -> Share {
+        Share::new(nanos(Duration::from_secs(60)))
+    }
+
+    fn short() -> Share {
+        Share::new(nanos(Duration::from_millis(50)))
+    }
 
     /// Uses the processor, as a guest does between two ticks.
     fn burn(time: Duration) {
@@ -175,7 +180,7 @@ mod tests {
         let all = scheduler.background.available_permits();
         let turns = scheduler.background.acquire_many(u32::try_from(all).unwrap()).await.unwrap();
         let went_on = Arc::new(AtomicBool::new(false));
-        let spinner = scheduler.run(LONG, {
+        let spinner = scheduler.run(long(), {
             let went_on = Arc::clone(&went_on);
             async move {
                 burn(FOREGROUND * 2);
@@ -186,7 +191,7 @@ mod tests {
         tokio::pin!(spinner);
         assert!(once(spinner.as_mut()).await.is_pending());
         for _ in 0..100 {
-            assert_eq!(scheduler.run(LONG, async { yield_now().await }).await, Ok(()), "a newcomer finds a worker");
+            assert_eq!(scheduler.run(long(), async { yield_now().await }).await, Ok(()), "a newcomer finds a worker");
         }
         assert!(!went_on.load(Ordering::SeqCst), "no turn was free");
         drop(turns);
@@ -204,43 +209,43 @@ mod tests {
             }
             std::thread::current().id()
         };
-        assert_eq!(scheduler.run(LONG, light).await, Ok(here));
+        assert_eq!(scheduler.run(long(), light).await, Ok(here));
         let heavy = async {
             burn(LIGHT * 2);
             yield_now().await;
             std::thread::current().id()
         };
-        assert_ne!(scheduler.run(LONG, heavy).await, Ok(here));
+        assert_ne!(scheduler.run(long(), heavy).await, Ok(here));
         let places = scheduler.beside_callers.available_permits();
         let _taken = scheduler.beside_callers.acquire_many(u32::try_from(places).unwrap()).await.unwrap();
         let crowded = async { std::thread::current().id() };
-        assert_ne!(scheduler.run(LONG, crowded).await, Ok(here));
+        assert_ne!(scheduler.run(long(), crowded).await, Ok(here));
     }
 
     #[tokio::test]
     async fn processor_time_has_a_limit_and_waiting_costs_none() {
         let scheduler = Scheduler::start().unwrap();
-        let spin = scheduler.run(Duration::from_millis(50), async {
+        let spin = scheduler.run(short(), async {
             loop {
                 burn(Duration::from_millis(5));
                 yield_now().await;
             }
         });
         assert_eq!(spin.await, Err::<(), _>(Stopped::CpuLimit));
-        let waits = scheduler.run(Duration::from_millis(50), tokio::time::sleep(Duration::from_millis(80)));
+        let waits = scheduler.run(short(), tokio::time::sleep(Duration::from_millis(80)));
         assert_eq!(waits.await, Ok(()));
     }
 
     #[tokio::test]
     async fn a_panic_ends_one_guest_and_no_other() {
         let scheduler = Scheduler::start().unwrap();
-        assert_eq!(scheduler.run(LONG, async { panic!("a bug of the host") }).await, Err::<(), _>(Stopped::Panicked));
-        let later = scheduler.run(LONG, async {
+        assert_eq!(scheduler.run(long(), async { panic!("a bug of the host") }).await, Err::<(), _>(Stopped::Panicked));
+        let later = scheduler.run(long(), async {
             yield_now().await;
             panic!("a bug of the host, on a guest's worker")
         });
         assert_eq!(later.await, Err::<(), _>(Stopped::Panicked));
-        assert_eq!(scheduler.run(LONG, async { 7 }).await, Ok(7));
+        assert_eq!(scheduler.run(long(), async { 7 }).await, Ok(7));
     }
 
     #[tokio::test]
@@ -253,7 +258,7 @@ mod tests {
         }
         let scheduler = Scheduler::start().unwrap();
         let (sender, mut gone) = tokio::sync::mpsc::unbounded_channel();
-        let mut call = Box::pin(scheduler.run(LONG, async move {
+        let mut call = Box::pin(scheduler.run(long(), async move {
             let _gone = Gone(sender);
             std::future::pending::<()>().await;
         }));

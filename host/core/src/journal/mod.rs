@@ -36,6 +36,8 @@ pub struct Run {
     pub digest: String,
     /// `user`, `client`, `model` or `skill`.
     pub caller: String,
+    /// The invocation that called this one, where a skill did.
+    pub parent: Option<String>,
     pub at: Timestamp,
 }
 
@@ -61,6 +63,9 @@ pub struct Record {
     pub tool: String,
     pub digest: String,
     pub caller: String,
+    /// The invocation that called this one. What this one used is in that one's usage too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     #[serde(serialize_with = "rfc3339")]
     pub started: Timestamp,
     #[serde(serialize_with = "rfc3339_or_null")]
@@ -94,6 +99,9 @@ impl Journal {
     pub fn started(&self, mut run: Run) {
         for name in [&mut run.invocation, &mut run.skill, &mut run.tool, &mut run.digest, &mut run.caller] {
             cut(name, MAX_NAME);
+        }
+        if let Some(parent) = &mut run.parent {
+            cut(parent, MAX_NAME);
         }
         let session = Arc::clone(&self.0.session);
         let prune = self.0.started.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY);

@@ -9,8 +9,8 @@ use crate::state::{int, uint};
 
 pub(super) fn start(tx: &Transaction<'_>, session: &str, run: &Run) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO runs (invocation, session, skill, tool, digest, caller, started_us)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO runs (invocation, session, skill, tool, digest, caller, started_us, parent)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         run.invocation,
@@ -19,7 +19,8 @@ pub(super) fn start(tx: &Transaction<'_>, session: &str, run: &Run) -> rusqlite:
         run.tool,
         run.digest,
         run.caller,
-        run.at.as_microsecond()
+        run.at.as_microsecond(),
+        run.parent
     ])?;
     Ok(())
 }
@@ -53,7 +54,7 @@ pub(super) fn prune(tx: &Transaction<'_>, kept: u64) -> rusqlite::Result<()> {
 }
 
 const COLUMNS: &str = "invocation, skill, tool, digest, caller, started_us, ended_us, kind, message, input_tokens,
-     output_tokens, micro_dollars, host_calls, wall_ms, log_dropped, session";
+     output_tokens, micro_dollars, host_calls, wall_ms, log_dropped, session, parent";
 
 pub(super) fn recent(db: &Connection, session: &str, limit: u32) -> rusqlite::Result<Vec<Record>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM runs ORDER BY seq DESC LIMIT ?1"))?
@@ -79,6 +80,7 @@ fn record(row: &Row<'_>, session: &str) -> rusqlite::Result<Record> {
         tool: row.get(2)?,
         digest: row.get(3)?,
         caller: row.get(4)?,
+        parent: row.get(16)?,
         started: time(row.get(5)?),
         ended: ended.map(time),
         kind: kind.unwrap_or_else(|| unfinished.into()),

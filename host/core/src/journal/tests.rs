@@ -12,6 +12,7 @@ fn run(invocation: &str) -> Run {
         tool: "add".into(),
         digest: "sha256:00".into(),
         caller: "user".into(),
+        parent: None,
         at: at(0),
     }
 }

@@ -8,15 +8,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Reply;
+use crate::bindings::ringfence::skill::tools::{Answer, Listed};
+use crate::bindings::ringfence::skill::types::Failure as WitFailure;
+use crate::bindings::ringfence::skill::user::Question;
 use crate::log::Level;
 use crate::model::{Message, ModelInfo, Request};
-use crate::{Refusal, kv};
+use crate::{Failure, Outcome, Refusal, ToolDescription, ToolHints, kv};
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<RefCell<State>>>> = const { RefCell::new(None) };
 }
 
 type Rule = Box<dyn FnMut(&Request) -> Option<Reply>>;
+type ToolRule = Box<dyn FnMut(&str) -> Result<Answer, Refusal>>;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -40,6 +44,11 @@ pub(super) struct State {
     pub(super) logs: Vec<Line>,
     pub(super) reports: Vec<Report>,
     pub(super) emitted: String,
+    pub(super) tools: Vec<Listed>,
+    tool_rules: BTreeMap<String, ToolRule>,
+    pub(super) calls: Vec<(String, String)>,
+    pub(super) person: VecDeque<Result<String, Refusal>>,
+    pub(super) questions: Vec<Question>,
 }
 
 /// One line of the log.
@@ -158,6 +167,71 @@ impl Host {
         self
     }
 
+    /// A tool of another skill, `skill/tool`, that gives this text.
+    pub fn tool(self, name: &str, text: &str) -> Self {
+        let text = text.to_owned();
+        self.tool_with(name, move |_| Ok(Outcome::text(text.clone())))
+    }
+
+    /// A tool of another skill, `skill/tool`, answered by a function that is given the input.
+    pub fn tool_with(
+        self,
+        name: &str,
+        mut rule: impl FnMut(serde_json::Value) -> Result<Outcome, Failure> + 'static,
+    ) -> Self {
+        let answer = move |input: &str| {
+            let input = serde_json::from_str(input).map_err(|error| Refusal::Invalid(error.to_string()))?;
+            Ok(match rule(input) {
+                Ok(outcome) => Answer::Outcome(outcome),
+                Err(Failure { kind, message, hint }) => Answer::Failure(WitFailure { kind, message, hint }),
+            })
+        };
+        self.with_tool(name, Box::new(answer))
+    }
+
+    /// A tool of another skill, `skill/tool`, that the host does not call.
+    pub fn refuse_tool(self, name: &str, refusal: Refusal) -> Self {
+        self.with_tool(name, Box::new(move |_| Err(refusal.clone())))
+    }
+
+    fn with_tool(self, name: &str, rule: ToolRule) -> Self {
+        let tool = ToolDescription {
+            name: name.rsplit('/').next().unwrap_or_default().to_owned(),
+            title: None,
+            description: "A tool of the test.".to_owned(),
+            input_schema: r#"{"type":"object"}"#.to_owned(),
+            output_schema: None,
+            hints: ToolHints::empty(),
+        };
+        let mut state = self.state.borrow_mut();
+        state.tools.push(Listed { name: name.to_owned(), tool });
+        state.tool_rules.insert(name.to_owned(), rule);
+        drop(state);
+        self
+    }
+
+    /// What the person answers next, as JSON. Where no answer is left, nobody is there.
+    pub fn person(self, answer: impl Serialize) -> Self {
+        self.state.borrow_mut().person.push_back(Ok(json(answer)));
+        self
+    }
+
+    /// The next question is refused, for example because the person declines.
+    pub fn refuse_question(self, refusal: Refusal) -> Self {
+        self.state.borrow_mut().person.push_back(Err(refusal));
+        self
+    }
+
+    /// The calls of other skills' tools, as names and inputs.
+    pub fn calls(&self) -> Vec<(String, String)> {
+        self.state.borrow().calls.clone()
+    }
+
+    /// The questions that the person was asked.
+    pub fn questions(&self) -> Vec<Question> {
+        self.state.borrow().questions.clone()
+    }
+
     /// All requests to models, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.state.borrow().requests.clone()
@@ -168,7 +242,7 @@ impl Host {
         self.state.borrow().requests.iter().map(prompt).collect()
     }
 
-    /// The largest number of generations that were open at once.
+    /// The largest number of generations, or calls of tools, that were open at once.
     pub fn most_in_flight(&self) -> usize {
         self.state.borrow().most_in_flight
     }
@@ -217,6 +291,17 @@ impl State {
             None => panic!(
                 "the skill asked a model and the fake has no answer for it: script one with `.answer(\"...\")`. It asked:\n{}",
                 prompt(request)
+            ),
+        }
+    }
+
+    /// The answer of another skill's tool.
+    pub(super) fn call(&mut self, name: &str, input: &str) -> Result<Answer, Refusal> {
+        self.calls.push((name.to_owned(), input.to_owned()));
+        match self.tool_rules.get_mut(name) {
+            Some(rule) => rule(input),
+            None => panic!(
+                "the skill called `{name}` and the fake has no such tool: give it one with `.tool(\"{name}\", \"...\")`"
             ),
         }
     }

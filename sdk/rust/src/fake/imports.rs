@@ -10,6 +10,8 @@ pub(crate) use super::web::{
 };
 use crate::bindings::ringfence::skill::kv::{Condition, Entry, Page, Written};
 use crate::bindings::ringfence::skill::model::{Embeddings, Event, ModelInfo, Request, Response, Usage};
+use crate::bindings::ringfence::skill::tools::{Answer, Listed};
+use crate::bindings::ringfence::skill::user::Question;
 use crate::log::Level;
 use crate::{Excess, Refusal};
 
@@ -167,4 +169,45 @@ pub(crate) fn embed(model: &str, inputs: &[String]) -> Result<Embeddings, Refusa
 
 pub(crate) fn models() -> Vec<ModelInfo> {
     with("model::models", |state| state.models.clone())
+}
+
+pub(crate) fn tools_list() -> Vec<Listed> {
+    with("tools::list", |state| state.tools.clone())
+}
+
+pub(crate) fn tools_call(name: &str, input: &str) -> Result<Answer, Refusal> {
+    with("tools::call", |state| state.call(name, input))
+}
+
+/// A call under way: the fake has its answer already.
+pub(crate) struct PendingCall(RefCell<Option<Result<Answer, Refusal>>>);
+
+pub(crate) fn tools_start(name: &str, input: &str) -> Result<PendingCall, Refusal> {
+    with("tools::start", |state| {
+        let answer = state.call(name, input);
+        state.in_flight += 1;
+        state.most_in_flight = state.most_in_flight.max(state.in_flight);
+        Ok(PendingCall(RefCell::new(Some(answer))))
+    })
+}
+
+pub(crate) fn tools_wait(pending: &PendingCall) -> Result<Answer, Refusal> {
+    let again = || Err(Refusal::Invalid("this call was waited for already".into()));
+    pending.0.borrow_mut().take().unwrap_or_else(again)
+}
+
+impl Drop for PendingCall {
+    fn drop(&mut self) {
+        try_with(|state| state.in_flight = state.in_flight.saturating_sub(1));
+    }
+}
+
+pub(crate) fn user_ask(question: &Question) -> Result<String, Refusal> {
+    with("user::ask", |state| {
+        state.questions.push(question.clone());
+        match state.person.pop_front() {
+            Some(answer) => answer,
+            None => Err(Refusal::Unavailable("nobody is there who could answer a question".into())),
+        }
+    })
 }

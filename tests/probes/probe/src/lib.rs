@@ -2,6 +2,7 @@
 
 mod hostile;
 mod models;
+mod others;
 mod state;
 mod web;
 mod world;
@@ -64,6 +65,13 @@ ringfence_skill::export!(
     hostile::bad_output,
     models::generate,
     models::open,
+    others::relay,
+    others::attempt,
+    others::fan_out,
+    others::callable,
+    others::read_and_relay,
+    others::relay_twice,
+    others::question,
     state::put,
     state::read,
     state::count,

@@ -2,18 +2,22 @@
 //! printed twice.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use ringfence_core::events::{Level, LogLine};
-use ringfence_core::{Content, Error, Event, Finished};
+use ringfence_core::{Content, Error, Event, Finished, Person};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
 use crate::cli::Context;
+use crate::ui::person::{Terminal, Turn};
 use crate::ui::progress::Line;
 
 /// Shows events while a tool works.
 pub(super) struct Screen {
     line: Line,
+    /// Questions have the terminal for themselves.
+    turn: Turn,
     /// Whether partial text is printed as it comes.
     streams: bool,
     verbose: bool,
@@ -29,16 +33,24 @@ impl Screen {
     pub(super) fn new(context: &Context) -> Self {
         Self {
             line: Line::new(context.quiet),
+            turn: Turn::default(),
             streams: !context.json() && std::io::stdout().is_terminal(),
             verbose: context.verbose > 0,
             warns: !context.quiet,
         }
     }
 
+    /// The person in front of it, where one can be asked.
+    pub(super) fn person(&self, context: &Context) -> Option<Arc<dyn Person>> {
+        let person = || Arc::new(Terminal::new(self.turn.clone(), self.line.clone())) as Arc<dyn Person>;
+        (crate::ui::can_ask() && !context.json()).then(person)
+    }
+
     /// Shows events until the last sender is gone.
     pub(super) async fn follow(self, mut events: Receiver<Event>) -> Streamed {
         let mut streamed = Streamed::default();
         while let Some(event) = events.recv().await {
+            let _turn = self.turn.take().await;
             match event {
                 Event::Progress { done, total, message } => {
                     // Below text that streams a moving line would only disturb.

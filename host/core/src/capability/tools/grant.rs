@@ -1,0 +1,196 @@
+//! What a manifest requests of other skills' tools, and what an operator grants.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Name;
+use super::name::is_tool;
+use crate::policy::manifest::is_name;
+use crate::policy::{Facts, GrantError, Grantable, Missing, Wish};
+
+/// What an operator writes to let a skill call tools of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Grant {
+    /// `skill/tool`, or `skill/*` for all tools of a skill.
+    pub tools: Vec<String>,
+}
+
+/// `[permissions.tools]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Request {
+    /// `skill/tool` or `skill/*`: what it wants to call.
+    pub tools: Vec<String>,
+    /// Why, in one sentence for the person who decides.
+    pub reason: String,
+}
+
+/// Hands what it is given to other skills. Together they reach no more than each of them does.
+const RISK: u8 = 40;
+
+impl Grantable for Grant {
+    const CAPABILITY: &'static str = "tools";
+    type Request = Request;
+
+    fn effective(request: &Request, granted: &[&Self]) -> Option<Self> {
+        let all: Vec<String> = granted.iter().flat_map(|grant| &grant.tools).cloned().collect();
+        Some(Self { tools: both(&request.tools, &all) })
+    }
+
+    fn within(&self, other: &Self) -> Self {
+        Self { tools: both(&self.tools, &other.tools) }
+    }
+
+    fn merged(mut self, more: Self) -> Self {
+        for name in more.tools {
+            if !self.tools.contains(&name) {
+                self.tools.push(name);
+            }
+        }
+        self
+    }
+
+    fn missing(request: &Request, have: Option<&Self>, _: &Facts<'_>) -> Option<Missing> {
+        let have = have.map(|grant| grant.tools.as_slice()).unwrap_or_default();
+        let covered = |name: &&String| !have.iter().any(|have| covers(have, name));
+        let tools: Vec<&str> = request.tools.iter().filter(covered).map(String::as_str).collect();
+        (!tools.is_empty()).then(|| Missing {
+            capability: Self::CAPABILITY,
+            grant: format!("tools={}", tools.join(",")),
+            words: words(&tools),
+            reason: request.reason.clone(),
+            risk: RISK,
+        })
+    }
+
+    fn wish(request: &Request) -> Wish {
+        let tools: Vec<&str> = request.tools.iter().map(String::as_str).collect();
+        Wish { capability: Self::CAPABILITY, words: words(&tools), reason: request.reason.clone(), risk: RISK }
+    }
+
+    fn check(&self) -> Result<(), GrantError> {
+        for name in &self.tools {
+            let right =
+                name.split_once('/').is_some_and(|(skill, tool)| is_name(skill) && (tool == "*" || is_tool(tool)));
+            if !right {
+                return Err(GrantError::new(
+                    format!("{name:?} is not a tool of an installed skill: it must be `skill/tool` or `skill/*`"),
+                    "see `ringfence list` for the names",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn parse(value: Option<&str>) -> Result<Self, GrantError> {
+        let names = value.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
+        let tools: Vec<String> = names.map(str::to_owned).collect();
+        if tools.is_empty() {
+            return Err(GrantError::new("`tools` names no tool", "write for example `tools=summarize/summarize`"));
+        }
+        Ok(Self { tools })
+    }
+
+    fn words(&self) -> Vec<String> {
+        if self.tools.is_empty() { Vec::new() } else { vec![format!("tools={}", self.tools.join(","))] }
+    }
+}
+
+impl Grant {
+    /// Whether it covers a tool.
+    pub fn covers(&self, name: &Name) -> bool {
+        let name = name.to_string();
+        self.tools.iter().any(|have| covers(have, &name))
+    }
+
+    /// Whether it names the tool itself, and not only its skill.
+    pub fn names(&self, name: &Name) -> bool {
+        let name = name.to_string();
+        self.tools.contains(&name)
+    }
+}
+
+fn words(tools: &[&str]) -> String {
+    format!("hand what you give it to tools of other skills: {}", tools.join(", "))
+}
+
+/// What each of two lists covers of the other.
+fn both(one: &[String], two: &[String]) -> Vec<String> {
+    let covered = |by: &[String], name: &String| by.iter().any(|have| covers(have, name));
+    let mut tools: Vec<String> = Vec::new();
+    let first = one.iter().filter(|name| covered(two, name));
+    for name in first.chain(two.iter().filter(|name| covered(one, name))) {
+        if !tools.contains(name) {
+            tools.push(name.clone());
+        }
+    }
+    tools
+}
+
+/// Whether the name or pattern `have` covers `want`. A pattern is `skill/*`.
+fn covers(have: &str, want: &str) -> bool {
+    have == want
+        || have
+            .strip_suffix('*')
+            .is_some_and(|prefix| prefix.len() > 1 && prefix.ends_with('/') && want.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(tools: &[&str]) -> Grant {
+        Grant { tools: tools.iter().map(ToString::to_string).collect() }
+    }
+
+    #[test]
+    fn a_grant_reaches_no_further_than_the_request() {
+        for (wanted, granted, expected) in [
+            (vec!["a/x"], vec![], vec![]),
+            (vec!["a/x"], vec!["a/x"], vec!["a/x"]),
+            (vec!["a/x"], vec!["a/*"], vec!["a/x"]),
+            (vec!["a/*"], vec!["a/x", "b/x"], vec!["a/x"]),
+            (vec!["a/*"], vec!["a/*"], vec!["a/*"]),
+            (vec!["a/x"], vec!["ab/*", "b/x", "*", "*/x", "a*"], vec![]),
+            (vec!["*", "/*"], vec!["a/x"], vec![]),
+        ] {
+            let request = Request { tools: grant(&wanted).tools, reason: String::new() };
+            let got = Grant::effective(&request, &[&grant(&granted)]).unwrap();
+            assert_eq!(got, grant(&expected), "{wanted:?} with {granted:?}");
+        }
+        assert_eq!(grant(&["a/*", "b/y"]).within(&grant(&["a/x", "b/*"])), grant(&["b/y", "a/x"]));
+        assert_eq!(grant(&["a/*"]).within(&grant(&["b/*"])), grant(&[]));
+        assert_eq!(grant(&["a/x"]).merged(grant(&["a/x", "b/x"])), grant(&["a/x", "b/x"]));
+    }
+
+    #[test]
+    fn what_is_named_and_what_is_only_covered() {
+        let name = Name::parse("a/x").unwrap();
+        assert!(grant(&["a/*"]).covers(&name) && !grant(&["a/*"]).names(&name));
+        assert!(grant(&["a/*", "a/x"]).names(&name));
+        assert!(!grant(&["a/y"]).covers(&name));
+    }
+
+    #[test]
+    fn what_is_missing_is_what_is_not_covered() {
+        let request = Request { tools: grant(&["a/x", "b/*"]).tools, reason: "r".into() };
+        let facts = Facts { is_free: &|_| false };
+        let missing = |have: &[&str]| Grant::missing(&request, Some(&grant(have)), &facts).map(|one| one.grant);
+        assert_eq!(missing(&[]).as_deref(), Some("tools=a/x,b/*"));
+        assert_eq!(missing(&["a/*", "b/x"]).as_deref(), Some("tools=b/*"));
+        assert_eq!(missing(&["a/x", "b/*"]), None);
+        assert!(Grant::wish(&request).words.contains("a/x, b/*"));
+    }
+
+    #[test]
+    fn grants_that_can_never_match_are_refused() {
+        for bad in ["", "*", "/*", "*/*", "a", "a/", "a/b/c", "A/b", "a/x*", "../x", "a/x\n"] {
+            assert!(grant(&[bad]).check().is_err(), "{bad:?}");
+        }
+        grant(&["a/x", "a-1/*", "a/x_y-z"]).check().unwrap();
+        assert!(Grant::parse(None).is_err() && Grant::parse(Some(" ,")).is_err());
+        assert_eq!(Grant::parse(Some("a/x, b/*")).unwrap(), grant(&["a/x", "b/*"]));
+        assert_eq!(grant(&["a/x", "b/*"]).words(), ["tools=a/x,b/*"]);
+    }
+}
