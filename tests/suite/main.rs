@@ -25,7 +25,7 @@ mod sandbox;
 mod skills;
 mod state;
 mod supply;
-#[allow(dead_code, reason = "shared with the attacks, which need some of it")]
+#[allow(dead_code, reason = "shared with tests/adversary, which needs more of it")]
 mod support;
 mod tools;
 mod user;

@@ -63,7 +63,7 @@ async fn ask(authority: &CertifiedIssuer<'static, KeyPair>, leaf: Leaf, alpn: &[
         }
     });
     let mut roots = RootCertStore::empty();
-    roots.add(authority.der().clone()).unwrap();
+    roots.add(AsRef::<rcgen::Certificate>::as_ref(authority).der().clone()).unwrap();
     let names = Names::of(&[("good.test", &["127.0.0.1"])]);
     let tls = Some(crate::tls::trusting(roots));
     let ground = With { names, tls, reachable: vec!["127.0.0.1"], ..With::grant(url.clone()) }.open().await;
