@@ -73,7 +73,11 @@ impl Denials {
     pub async fn lift(&self, identity: &str, granted: &Grants) -> Result<(), StateError> {
         let mut all = self.of(identity);
         let before = all.len();
-        all.retain(|denied| !Grants::parse([denied.wanted.as_str()]).is_ok_and(|wanted| holds(granted, wanted)));
+        all.retain(|denied| match Grants::parse([denied.wanted.as_str()]) {
+            Ok(wanted) => !holds(granted, wanted),
+            // A person had to say more before it could be granted, and now has said it for this capability.
+            Err(_) => !granted.by_capability().iter().any(|(name, _)| *name == denied.capability),
+        });
         if all.len() == before { Ok(()) } else { self.keep(identity, all).await }
     }
 
@@ -111,7 +115,11 @@ impl Denials {
 pub(crate) fn standing(requests: &Requests, granted: &[&Grants], facts: &Facts<'_>, denied: &[Denied]) -> Vec<Denied> {
     let open = missing(requests, granted, facts);
     let counts = |one: &&Denied| {
-        let Ok(wanted) = Grants::parse([one.wanted.as_str()]) else { return false };
+        let Ok(wanted) = Grants::parse([one.wanted.as_str()]) else {
+            // Words that are no grant before a person says more, such as a folder's name without the folder.
+            let parts = pieces(&one.wanted);
+            return open.iter().any(|open| pieces(&open.grant).iter().any(|part| parts.contains(part)));
+        };
         let with = [granted, &[&wanted]].concat();
         missing(requests, &with, facts) != open
     };
@@ -128,6 +136,12 @@ fn apart(word: &str) -> Vec<String> {
         (Ok(sum), Ok(one)) if sum == one => parts,
         _ => whole(),
     }
+}
+
+/// The capability with each part of its list.
+fn pieces(word: &str) -> Vec<(&str, &str)> {
+    let (name, list) = word.split_once('=').unwrap_or((word, ""));
+    list.split(',').map(|part| (name, part)).collect()
 }
 
 /// Whether `granted` holds all of `wanted`: adding it would change nothing.

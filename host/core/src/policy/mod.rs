@@ -270,16 +270,15 @@ impl Grants {
 }
 
 impl Requests {
-    /// All that is requested, as if it were granted.
-    fn granted_whole(&self) -> Result<Grants, GrantError> {
-        let all = missing(self, &[], &NOTHING_IS_FREE);
-        Grants::parse(all.iter().map(|one| one.grant.as_str()))
-    }
-
-    /// What these ask for beyond `before`. What cannot be said as a grant counts as new.
+    /// What these ask for beyond `before`.
     pub(crate) fn beyond(&self, before: &Self) -> Vec<Missing> {
-        let had = before.granted_whole().unwrap_or_default();
-        missing(self, &[&had], &NOTHING_IS_FREE)
+        let all = missing(before, &[], &NOTHING_IS_FREE);
+        // As if everything were granted. Where a person has to say more before it can be a grant, the same words are the same.
+        let had = all.iter().filter_map(|one| Grants::parse([one.grant.as_str()]).ok());
+        let had = had.fold(Grants::default(), Grants::merged);
+        let mut more = missing(self, &[&had], &NOTHING_IS_FREE);
+        more.retain(|one| !all.iter().any(|old| old.grant == one.grant));
+        more
     }
 
     /// Whether both ask for the same. Reasons are an author's words and change nothing.
