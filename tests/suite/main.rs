@@ -25,6 +25,7 @@ mod sandbox;
 mod skills;
 mod state;
 mod supply;
+#[allow(dead_code, reason = "shared with tests/adversary, which needs more of it")]
 mod support;
 mod tools;
 mod user;

@@ -129,7 +129,7 @@ impl Opened {
             count.resize(before, size, self.root.most)?;
             self.file().set_len(size).map_err(|error| {
                 // It is as it was.
-                drop(count.resize(size, before, self.root.most));
+                let _ = count.resize(size, before, self.root.most);
                 of_io(&error)
             })
         };
@@ -161,9 +161,9 @@ impl Drop for Opened {
             count.closed(own.id, own.file.metadata().map_or(0, |found| found.len()));
         };
         match self.root.quota.try_lock() {
-            Some(mut count) => close(&mut *count),
+            Some(mut count) => close(&mut count),
             // Somebody writes. This may be a thread that runs guests: it does not wait for a disk.
-            None => self.disk.close_elsewhere(move || close(&mut *root.quota.lock())),
+            None => self.disk.close_elsewhere(move || close(&mut root.quota.lock())),
         }
     }
 }

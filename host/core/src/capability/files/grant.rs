@@ -188,14 +188,14 @@ impl Grantable for Grant {
         (!folders.is_empty()).then_some(Self { folders })
     }
 
-    /// Two skills know a folder by different names, so it is paths that are compared. The names are those of `other`, the
-    /// skill that is called: it gets its own folders as far as one of the caller's is the same or holds it.
+    /// Two skills know a folder by different names, so it is paths that are compared. The names stay those of the skill that is
+    /// called: it gets its own folders as far as one of its caller's, `other`, is the same or holds it.
     fn within(&self, other: &Self) -> Self {
         let allowed = |folder: &Folder| {
-            let above = self.folders.values().filter(|own| folder.is_below(own));
-            above.max_by_key(|own| own.mode).map(|own| folder.within(own))
+            let above = other.folders.values().filter(|held| folder.is_below(held));
+            above.max_by_key(|held| held.mode).map(|held| folder.within(held))
         };
-        let folders = other.folders.iter().filter_map(|(name, folder)| Some((name.clone(), allowed(folder)?)));
+        let folders = self.folders.iter().filter_map(|(name, folder)| Some((name.clone(), allowed(folder)?)));
         Self { folders: folders.collect() }
     }
 
@@ -280,8 +280,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        let all = grant("docs:/a,b:c,out:/x:y:write:max-bytes=10:max-files=2,keys:/k:i-know,read:/read");
-        assert_eq!(all.folders["docs"].path, "/a,b:c", "commas and colons belong to paths");
+        let all = grant("docs:/a,b,out:/x:y:write:max-bytes=10:max-files=2,keys:/k:i-know,read:/read");
+        assert_eq!(all.folders["docs"].path, "/a,b", "a comma that no name follows belongs to the path");
         let out =
             Folder { path: "/x:y".into(), mode: Mode::Write, max_bytes: Some(10), max_files: Some(2), i_know: false };
         assert_eq!(all.folders["out"], out);
@@ -323,10 +323,10 @@ mod tests {
     fn a_skill_that_is_called_gets_what_its_caller_holds() {
         let caller = grant("mine:/home/notes,work:/work:write:max-files=5");
         let callee = grant("docs:/home/notes/a:write,out:/work:write,other:/home:write,near:/home/notes2");
-        let both = caller.within(&callee);
+        let both = callee.within(&caller);
         assert_eq!(both.folders.keys().collect::<Vec<_>>(), ["docs", "out"]);
         assert_eq!((both.folders["docs"].mode, both.folders["docs"].path.as_str()), (Mode::Read, "/home/notes/a"));
         assert_eq!((both.folders["out"].mode, both.folders["out"].max_files), (Mode::Write, Some(5)));
-        assert_eq!(Grant::default().within(&callee), Grant::default());
+        assert_eq!(callee.within(&Grant::default()), Grant::default());
     }
 }
