@@ -99,11 +99,11 @@ impl Ledger {
         let row = store::Row {
             id,
             day: held.day.number,
-            skill: skill.to_string(),
-            invocation: invocation.to_string(),
+            skill: Arc::clone(skill),
+            invocation: Arc::clone(invocation),
             amount,
         };
-        treasury.state().write(move |tx| store::reserve(tx, &row)).await.map_err(|error| {
+        treasury.state().write_first(move |tx| store::reserve(tx, &row)).await.map_err(|error| {
             tracing::error!(%error, "a reservation could not be written");
             Refusal::Unavailable(format!("the budget cannot be recorded ({}), so nothing may be spent", error.kind()))
         })?;

@@ -62,7 +62,7 @@ impl GrantsStore {
         let sum = self
             .state
             .write(move |tx| {
-                let sum = merged(load(tx, &of)?, more);
+                let sum = merged(load(tx, &of)?, more.clone());
                 put(tx, &of, "model", sum.model.as_ref())?;
                 put(tx, &of, "kv", sum.kv.as_ref())?;
                 Ok(sum)
