@@ -120,9 +120,9 @@ impl Ledger {
 
     /// As [`reserve`](Self::reserve), and `also` is written in the same transaction, where anything is written at all: see
     /// [`Reservation::is_written`].
-    pub async fn reserve_with<F>(&self, amount: Amount, also: F) -> Result<Reservation, Refusal>
+    pub async fn reserve_with<F>(&self, amount: Amount, mut also: F) -> Result<Reservation, Refusal>
     where
-        F: FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
+        F: FnMut(&rusqlite::Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
     {
         let amount = amount.spendable();
         if amount.is_zero() {
@@ -137,11 +137,11 @@ impl Ledger {
         let row = store::Row {
             id,
             day: held.day.number,
-            skill: skill.to_string(),
-            invocation: invocation.to_string(),
+            skill: Arc::clone(skill),
+            invocation: Arc::clone(invocation),
             amount,
         };
-        let write = treasury.state().write(move |tx| {
+        let write = treasury.state().write_first(move |tx| {
             store::reserve(tx, &row)?;
             also(tx)
         });

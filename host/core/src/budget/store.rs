@@ -1,5 +1,7 @@
 //! The ledger's tables.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::Amount;
@@ -13,8 +15,8 @@ const KEPT_DAYS: i64 = 400;
 pub(super) struct Row {
     pub(super) id: i64,
     pub(super) day: i64,
-    pub(super) skill: String,
-    pub(super) invocation: String,
+    pub(super) skill: Arc<str>,
+    pub(super) invocation: Arc<str>,
     pub(super) amount: Amount,
 }
 
@@ -26,8 +28,8 @@ pub(super) fn reserve(tx: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
     .execute(params![
         row.id,
         row.day,
-        row.skill,
-        row.invocation,
+        &*row.skill,
+        &*row.invocation,
         int(row.amount.input_tokens),
         int(row.amount.output_tokens),
         int(row.amount.micro_dollars),

@@ -53,7 +53,7 @@ impl Treasury {
     pub(super) async fn open_at(state: State, clock: Clock) -> Result<Self, StateError> {
         let day = clock();
         let (left, sums) = state
-            .write(move |tx| {
+            .write_large(move |tx| {
                 let left = store::recover(tx, day)?;
                 Ok((left, store::day(tx, day)?))
             })

@@ -35,7 +35,7 @@ impl Index {
     /// Adds a skill, in the place of one of the same name.
     pub(crate) async fn put(&self, entry: Entry) -> Result<(), StateError> {
         self.state
-            .write(move |tx| {
+            .write_large(move |tx| {
                 tx.execute(
                     "INSERT OR REPLACE INTO skills VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                     params![
@@ -72,7 +72,7 @@ impl Index {
     /// Says whether there was one.
     pub(crate) async fn remove(&self, name: &str) -> Result<bool, StateError> {
         let name = name.to_owned();
-        self.state.write(move |tx| tx.execute("DELETE FROM skills WHERE name = ?1", [name])).await.map(|gone| gone > 0)
+        self.state.write(move |tx| tx.execute("DELETE FROM skills WHERE name = ?1", [&name])).await.map(|gone| gone > 0)
     }
 }
 

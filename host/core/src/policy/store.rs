@@ -101,7 +101,7 @@ impl GrantsStore {
         let sum = self
             .state
             .write(move |tx| {
-                let sum = load(tx, &of)?.merged(more);
+                let sum = load(tx, &of)?.merged(more.clone());
                 put(tx, &of, &sum)?;
                 Ok(sum)
             })

@@ -1,27 +1,30 @@
 //! The host's state: one SQLite file in a private directory.
 //!
-//! One thread writes. What is queued when it wakes goes into one transaction (group commit), each piece in a savepoint of its
-//! own. [`State::write`] waits for the commit; [`State::post`] does not, and costs no more than a lock and a push while the
-//! writer is awake. A second small set of threads reads.
+//! One connection writes. What is queued goes into one transaction (group commit), and what fails in it fails alone.
+//! [`State::write`] waits for the commit, and makes it itself where a commit needs no sync; [`State::post`] waits for nothing,
+//! and costs no more than a lock and a push while the thread that writes is awake. A second small set of threads reads.
 
+mod desk;
 mod dir;
 mod error;
+mod job;
 mod reader;
 mod schema;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 pub use error::StateError;
 use reader::Readers;
-use writer::Writer;
+use writer::{Posts, Writer};
 
 /// What a write that was acknowledged survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -58,7 +61,7 @@ struct Inner {
     readers: Readers,
     /// None where the file was opened for reading only.
     writer: Option<Writer>,
-    path: PathBuf,
+    path: Arc<Path>,
     _lock: Option<dir::Lock>,
 }
 
@@ -70,9 +73,9 @@ impl State {
         let lock = dir::Lock::take(&dir, wait)?;
         let path = dir.join(FILE);
         let db = schema::open(&path, durability)?;
-        let writer = Writer::start(db, path.clone())?;
+        let writer = Writer::start(db, durability, path.clone())?;
         let readers = Readers::start(&path)?;
-        Ok(Self(Arc::new(Inner { readers, writer: Some(writer), path, _lock: Some(lock) })))
+        Ok(Self(Arc::new(Inner { readers, writer: Some(writer), path: path.into(), _lock: Some(lock) })))
     }
 
     /// Opens what is there for reading only, also while another process writes. None where that cannot be: where nothing is
@@ -86,7 +89,7 @@ impl State {
             return Ok(None);
         }
         let readers = Readers::start(&path)?;
-        Ok(Some(Self(Arc::new(Inner { readers, writer: None, path, _lock: None }))))
+        Ok(Some(Self(Arc::new(Inner { readers, writer: None, path: path.into(), _lock: None }))))
     }
 
     /// The file.
@@ -95,19 +98,49 @@ impl State {
     }
 
     /// Runs `act` in a transaction, and returns when it is committed. Where `act` fails, what it did is undone and nothing
-    /// else. It is queued before this function returns its future, so the order of calls is the order of effects; dropping
-    /// the future does not take it back.
+    /// else. It is queued or committed before this function returns its future, so the order of calls is the order of effects;
+    /// dropping the future does not take it back. `act` may run more than once; each time what it did before has been undone.
+    ///
+    /// It may run on the caller's thread, for some hundred microseconds with what was posted before it. What writes more than
+    /// some pages is for [`write_large`](Self::write_large).
     pub fn write<T, F>(&self, act: F) -> impl Future<Output = Result<T, StateError>> + Send + 'static
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        let reply = self.0.writer.as_ref().map(|writer| writer.write(act));
-        let path = self.0.path.clone();
+        self.written(|writer| writer.write(act, Posts::Before))
+    }
+
+    /// As [`write`](Self::write), without waiting for posts: those that were queued before it may be committed after it. For
+    /// small changes in the middle of something fast, which have nothing to do with what was posted.
+    pub fn write_first<T, F>(&self, act: F) -> impl Future<Output = Result<T, StateError>> + Send + 'static
+    where
+        T: Send + 'static,
+        F: FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.written(|writer| writer.write(act, Posts::Whenever))
+    }
+
+    /// As [`write`](Self::write), for what takes long. It never runs on the caller's thread.
+    pub fn write_large<T, F>(&self, act: F) -> impl Future<Output = Result<T, StateError>> + Send + 'static
+    where
+        T: Send + 'static,
+        F: FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.written(|writer| writer.write_large(act))
+    }
+
+    fn written<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Writer) -> oneshot::Receiver<Result<T, StateError>>,
+    ) -> impl Future<Output = Result<T, StateError>> + Send + 'static {
+        let reply = self.0.writer.as_ref().map(write);
+        let path = Arc::clone(&self.0.path);
         async move {
+            let path = || path.to_path_buf();
             match reply {
-                Some(reply) => reply.await.unwrap_or(Err(StateError::Closed { path })),
-                None => Err(StateError::Unwritable { path, reason: "it was opened for reading only".into() }),
+                Some(reply) => reply.await.unwrap_or_else(|_| Err(StateError::Closed { path: path() })),
+                None => Err(StateError::Unwritable { path: path(), reason: "it was opened for reading only".into() }),
             }
         }
     }
@@ -131,13 +164,13 @@ impl State {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let reply = self.0.readers.read(act);
-        reply.await.unwrap_or_else(|_| Err(StateError::Closed { path: self.0.path.clone() }))
+        reply.await.unwrap_or_else(|_| Err(StateError::Closed { path: self.0.path.to_path_buf() }))
     }
 
     /// Returns when everything that was posted before is committed, or says why it cannot be.
     pub async fn flush(&self) -> Result<(), StateError> {
         let Some(writer) = &self.0.writer else { return Ok(()) };
-        writer.flush().await.unwrap_or_else(|_| Err(StateError::Closed { path: self.0.path.clone() }))
+        writer.flush().await.unwrap_or_else(|_| Err(StateError::Closed { path: self.0.path.to_path_buf() }))
     }
 }
 

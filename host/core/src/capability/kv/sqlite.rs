@@ -10,6 +10,9 @@ use crate::broker::Permit;
 use crate::error::{Explain as _, Refusal};
 use crate::state::{State, StateError, int, uint};
 
+/// Bytes of a value that is written in its caller's place: some pages. Larger ones are for the thread that writes.
+const SMALL: usize = 16 << 10;
+
 /// The embedded default. A write that returned is committed.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
@@ -31,6 +34,10 @@ impl Store for Sqlite {
 
     fn set(&self, permit: Permit<Set>) -> BoxFuture<'_, Result<Written, Refusal>> {
         let ask = permit.ask().clone();
+        if ask.value.len() > SMALL {
+            let done = self.state.write_large(move |tx| write(tx, &ask));
+            return async move { done.await.map_err(refuse)? }.boxed();
+        }
         let done = self.state.write(move |tx| write(tx, &ask));
         async move { done.await.map_err(refuse)? }.boxed()
     }
@@ -52,7 +59,7 @@ impl Store for Sqlite {
 pub(crate) async fn clear(state: &State, skill: &str) -> Result<(), StateError> {
     let skill = skill.to_owned();
     state
-        .write(move |tx| {
+        .write_large(move |tx| {
             tx.execute("DELETE FROM kv WHERE skill = ?1", [&skill])?;
             tx.execute("UPDATE kv_totals SET bytes = 0, keys = 0 WHERE skill = ?1", [&skill])
         })

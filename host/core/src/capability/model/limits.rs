@@ -54,7 +54,7 @@ pub fn check(request: &Request) -> Result<(), Refusal> {
         }
     }
     if let Some(options) = &request.provider_options {
-        most("provider options", serde_json::to_string(options).map_or(0, |text| text.len()), OPTION_BYTES)?;
+        most("provider options", json_bytes(options), OPTION_BYTES)?;
     }
     for stop in &request.stop {
         most("stop sequence", stop.len(), STOP_BYTES)?;
@@ -152,8 +152,8 @@ fn prompt_bytes(request: &Request) -> usize {
         .iter()
         .map(|tool| tool.name.len() + tool.description.len() + json_bytes(&tool.input_schema))
         .sum();
-    let options = request.provider_options.as_ref().and_then(|options| serde_json::to_string(options).ok());
-    messages + tools + request.output_schema.as_ref().map_or(0, json_bytes) + options.map_or(0, |text| text.len())
+    let schema = request.output_schema.as_ref().map_or(0, json_bytes);
+    messages + tools + schema + request.provider_options.as_ref().map_or(0, json_bytes)
 }
 
 fn message_bytes(message: &Message) -> usize {
@@ -171,8 +171,21 @@ fn part_bytes(part: &Part) -> usize {
     }
 }
 
-fn json_bytes(value: &serde_json::Value) -> usize {
-    serde_json::to_string(value).map_or(0, |text| text.len())
+/// Bytes of a value as JSON text, which is not made for that.
+fn json_bytes(value: &impl serde::Serialize) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).map_or(0, |()| count.0)
 }
 
 #[cfg(test)]

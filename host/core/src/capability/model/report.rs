@@ -84,7 +84,8 @@ impl Router {
             self.ready(&alias).await;
         }
         let aliases = self.aliases().into_iter().map(|name| {
-            let candidates = self.resolve(&name).into_iter().map(|candidate| CandidateReport {
+            let candidates = self.resolve(&name);
+            let candidates = candidates.iter().map(|candidate| CandidateReport {
                 name: candidate.name(),
                 local: candidate.local(),
                 price: candidate.price,

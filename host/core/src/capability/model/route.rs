@@ -1,11 +1,15 @@
 //! Where a name leads: the candidates behind an alias or a `provider/model`.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
 use tokio::sync::Semaphore;
 
 use super::breaker::Breaker;
+use super::names;
 use super::prices::Price;
 use super::provider::{Provider, ProviderError};
-use super::settings::{Kind, ProviderSettings};
+use super::settings::{Kind, ModelSettings, ProviderSettings};
 
 /// One configured provider with what guards it. Lives as long as the router.
 pub(super) struct Slot {
@@ -41,10 +45,39 @@ impl Slot {
     }
 }
 
+/// The settings, and what follows from them for every alias, so that no call works it out again.
+pub(super) struct Ways {
+    pub(super) settings: ModelSettings,
+    aliases: HashMap<String, Arc<[Candidate]>>,
+}
+
+impl Ways {
+    pub(super) fn new(settings: ModelSettings, slots: &BTreeMap<String, Arc<Slot>>) -> Self {
+        let behind =
+            |models: &Vec<String>| models.iter().filter_map(|model| candidate(&settings, slots, model)).collect();
+        let aliases = settings.aliases.iter().map(|(alias, models)| (alias.clone(), behind(models))).collect();
+        Self { settings, aliases }
+    }
+
+    /// The models behind a name, in the order in which they are asked. Empty where there is no such name.
+    pub(super) fn to(&self, name: &str, slots: &BTreeMap<String, Arc<Slot>>) -> Arc<[Candidate]> {
+        match self.aliases.get(name) {
+            Some(candidates) => Arc::clone(candidates),
+            None => candidate(&self.settings, slots, name).into_iter().collect(),
+        }
+    }
+}
+
+fn candidate(settings: &ModelSettings, slots: &BTreeMap<String, Arc<Slot>>, name: &str) -> Option<Candidate> {
+    let (provider, model) = names::split(name)?;
+    let slot = Arc::clone(slots.get(provider)?);
+    Some(Candidate { slot, model: model.to_owned(), price: settings.price(provider, model) })
+}
+
 /// One model that may answer.
 #[derive(Clone)]
 pub struct Candidate {
-    pub(super) slot: std::sync::Arc<Slot>,
+    pub(super) slot: Arc<Slot>,
     /// The provider's own name for it.
     pub model: String,
     pub price: Option<Price>,

@@ -21,7 +21,7 @@ use super::meter::Meter;
 use super::persist::{LOST, Stop, Work, persist};
 use super::prices::Price;
 use super::provider::{Events, Provider, ProviderError};
-use super::route::{Candidate, Slot};
+use super::route::{Candidate, Slot, Ways};
 use super::settings::{Kind, ModelError, ModelSettings, ProviderSettings};
 use super::types::{Embeddings, Part, Request, Response, StopReason, Usage};
 use super::{discover, limits, names, providers, schema};
@@ -40,7 +40,7 @@ const SLACK: u64 = 64 << 10;
 /// All providers and the ways to them. One for the host; calls run through it in parallel.
 pub struct Router {
     /// Changes once at most, when a running Ollama is found.
-    settings: ArcSwap<ModelSettings>,
+    ways: ArcSwap<Ways>,
     slots: BTreeMap<String, Arc<Slot>>,
     /// Aliases that a running Ollama would serve better than `offline`.
     hopeful: Vec<&'static str>,
@@ -75,7 +75,7 @@ impl Router {
             slots.insert(name.clone(), Arc::new(slot));
         }
         Ok(Self {
-            settings: ArcSwap::from_pointee(settings),
+            ways: ArcSwap::from_pointee(Ways::new(settings, &slots)),
             slots,
             hopeful,
             looked: OnceCell::new(),
@@ -85,18 +85,8 @@ impl Router {
     }
 
     /// The models behind a name, in the order in which they are asked. Empty where there is no such name.
-    pub fn resolve(&self, name: &str) -> Vec<Candidate> {
-        let settings = self.settings.load();
-        match settings.aliases.get(name) {
-            Some(models) => models.iter().filter_map(|model| self.candidate(&settings, model)).collect(),
-            None => self.candidate(&settings, name).into_iter().collect(),
-        }
-    }
-
-    fn candidate(&self, settings: &ModelSettings, name: &str) -> Option<Candidate> {
-        let (provider, model) = names::split(name)?;
-        let slot = Arc::clone(self.slots.get(provider)?);
-        Some(Candidate { slot, model: model.to_owned(), price: settings.price(provider, model) })
+    pub fn resolve(&self, name: &str) -> Arc<[Candidate]> {
+        self.ways.load().to(name, &self.slots)
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
@@ -110,9 +100,9 @@ impl Router {
 
     /// Providers whose key would travel in the clear, with their addresses: not encrypted, and to another machine.
     pub fn exposed(&self) -> Vec<(String, String)> {
-        let settings = self.settings.load();
+        let ways = self.ways.load();
         let of = |slot: &Arc<Slot>| {
-            let base = settings.providers.get(&slot.name)?.base_url.clone()?;
+            let base = ways.settings.providers.get(&slot.name)?.base_url.clone()?;
             let open = slot.has_key && !slot.local && base.trim_start().to_ascii_lowercase().starts_with("http:");
             open.then(|| (slot.name.clone(), base))
         };
@@ -121,12 +111,13 @@ impl Router {
 
     /// Aliases, in order of name.
     pub fn aliases(&self) -> Vec<String> {
-        self.settings.load().aliases.keys().cloned().collect()
+        self.ways.load().settings.aliases.keys().cloned().collect()
     }
 
     /// Model names of a provider that the price table or the configuration knows.
     pub(super) fn known_models(&self, provider: &str) -> Vec<String> {
-        let settings = self.settings.load();
+        let ways = self.ways.load();
+        let settings = &ways.settings;
         let mut known: Vec<String> = settings
             .prices
             .keys()
@@ -146,7 +137,7 @@ impl Router {
 
     /// The most tokens that a skill with this grant may ask for in one answer.
     pub fn max_tokens(&self, grant: Option<&Grant>) -> u32 {
-        grant.and_then(|grant| grant.max_tokens).unwrap_or_else(|| self.settings.load().max_tokens).max(1)
+        grant.and_then(|grant| grant.max_tokens).unwrap_or_else(|| self.ways.load().settings.max_tokens).max(1)
     }
 
     /// Looks for a running Ollama, once, where `name` is an alias that nothing better serves. Start-up does not wait for it.
@@ -165,13 +156,13 @@ impl Router {
     async fn look_for_ollama(&self) {
         let Some(slot) = self.slots.get("ollama") else { return };
         let Ok(Ok(models)) = tokio::time::timeout(OLLAMA_PROBE, slot.provider.list()).await else { return };
-        let mut settings = ModelSettings::clone(&self.settings.load());
+        let mut settings = self.ways.load().settings.clone();
         for alias in &self.hopeful {
             if let Some(model) = discover::from_ollama(&models, alias) {
                 settings.aliases.insert((*alias).to_owned(), vec![model]);
             }
         }
-        self.settings.store(Arc::new(settings));
+        self.ways.store(Arc::new(Ways::new(settings, &self.slots)));
     }
 
     /// The ask for a request: checked, clamped, and with what the router knows of the model. `money_limited` says whether
@@ -184,7 +175,7 @@ impl Router {
     ) -> Result<Generate, Refusal> {
         limits::check(&request)?;
         let cap = self.max_tokens(grant);
-        let wanted = request.max_tokens.unwrap_or_else(|| self.settings.load().max_tokens).clamp(1, cap);
+        let wanted = request.max_tokens.unwrap_or_else(|| self.ways.load().settings.max_tokens).clamp(1, cap);
         request.max_tokens = Some(wanted);
         let candidates = self.resolve(&request.model);
         let mut tokens = (limits::prompt_tokens(&request), u64::from(wanted));
@@ -291,25 +282,24 @@ impl Router {
         work: &W,
     ) -> Result<(Candidate, W::Output), Refusal> {
         let candidates = self.resolve(name);
-        let attempts = self.settings.load().retries;
+        let attempts = self.ways.load().settings.retries;
         let mut before = String::new();
-        let mut last = Err(self.unknown(name));
-        let count = candidates.len();
-        for (index, candidate) in candidates.into_iter().enumerate() {
-            let alternative = index + 1 < count;
-            let stop = match persist(meter, permit, &candidate, work, attempts, alternative).await {
-                Ok(output) => return Ok((candidate, output)),
+        let mut last = None;
+        for (index, candidate) in candidates.iter().enumerate() {
+            let alternative = index + 1 < candidates.len();
+            let stop = match persist(meter, permit, candidate, work, attempts, alternative).await {
+                Ok(output) => return Ok((candidate.clone(), output)),
                 Err(stop) => stop,
             };
-            let refusal = refusal(&candidate, &stop, name, std::mem::take(&mut before));
+            let refusal = refusal(candidate, &stop, name, std::mem::take(&mut before));
             tracing::info!(model = %candidate.name(), %refusal, "a model call failed");
             if is_final(&stop) || meter.streamed() > 0 || meter.lost() >= LOST {
                 return Err(refusal);
             }
             before = refusal.to_string();
-            last = Err(refusal);
+            last = Some(refusal);
         }
-        last
+        Err(last.unwrap_or_else(|| self.unknown(name)))
     }
 
     fn unknown(&self, name: &str) -> Refusal {
@@ -320,7 +310,7 @@ impl Router {
 
 impl std::fmt::Debug for Router {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Router").field("aliases", &self.settings.load().aliases).finish_non_exhaustive()
+        f.debug_struct("Router").field("aliases", &self.ways.load().settings.aliases).finish_non_exhaustive()
     }
 }
 

@@ -124,7 +124,7 @@ impl Vault {
             known.redactors.clear();
         }
         let of = name.as_str().to_owned();
-        self.state.write(move |tx| tx.execute("DELETE FROM secrets WHERE name = ?1", [of])).await?;
+        self.state.write(move |tx| tx.execute("DELETE FROM secrets WHERE name = ?1", [&of])).await?;
         Ok(())
     }
 

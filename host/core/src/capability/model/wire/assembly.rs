@@ -54,28 +54,35 @@ pub(super) fn ended_early() -> ProviderError {
 /// Gives every tool call of an answer an id of its own. Servers send none, the same one twice, or numbers.
 #[derive(Debug)]
 pub struct Ids {
-    /// Makes ids that are made here unique in the whole conversation.
-    seed: String,
+    /// Makes ids that are made here unique in the whole conversation. None until the first is needed.
+    seed: Option<String>,
     given: HashSet<String>,
 }
 
 impl Ids {
     pub fn new(seed: impl Into<String>) -> Self {
-        Self { seed: seed.into(), given: HashSet::new() }
+        Self { seed: Some(seed.into()), given: HashSet::new() }
     }
 
     /// A seed that no other answer has.
     pub fn fresh() -> Self {
-        // Its end is the random part. Some providers take ids of at most 40 characters.
-        let random = uuid::Uuid::now_v7().simple().to_string();
-        Self::new(random.get(16..).unwrap_or_default())
+        Self { seed: None, given: HashSet::new() }
     }
 
     /// `wanted` where it is usable, or one made up.
     pub(super) fn give(&mut self, wanted: Option<&str>) -> String {
         let wanted = wanted.filter(|id| !id.is_empty() && !self.given.contains(*id));
-        let id = wanted.map_or_else(|| format!("call_{}_{}", self.seed, self.given.len()), str::to_owned);
+        let id = wanted.map_or_else(|| self.made_up(), str::to_owned);
         self.given.insert(id.clone());
         id
+    }
+
+    fn made_up(&mut self) -> String {
+        let seed = self.seed.get_or_insert_with(|| {
+            // Its end is the random part. Some providers take ids of at most 40 characters.
+            let random = uuid::Uuid::now_v7().simple().to_string();
+            random.get(16..).unwrap_or_default().to_owned()
+        });
+        format!("call_{seed}_{}", self.given.len())
     }
 }

@@ -129,13 +129,11 @@ fn messages(request: &Request) -> Result<(Vec<Value>, Option<usize>), ProviderEr
 /// the wire takes images nowhere else.
 fn others(message: &Message, list: &mut Vec<Value>) -> Result<(), ProviderError> {
     let role = if message.role == Role::System { "system" } else { "user" };
-    let mut content = Vec::new();
+    let (mut texts, mut images) = (0, 0);
     for part in &message.parts {
         match part {
-            Part::Text(text) => content.push(json!({ "type": "text", "text": text })),
-            Part::Image(image) if message.role != Role::System => {
-                content.push(json!({ "type": "image_url", "image_url": { "url": data_url(image) } }));
-            }
+            Part::Text(_) => texts += 1,
+            Part::Image(_) if message.role != Role::System => images += 1,
             Part::ToolResult(result) => {
                 // The wire has no field for a failure.
                 let text = if result.is_error { format!("Error: {}", result.content) } else { result.content.clone() };
@@ -146,13 +144,21 @@ fn others(message: &Message, list: &mut Vec<Value>) -> Result<(), ProviderError>
             Part::ToolCall(_) => return Err(misplaced("a tool call", message.role)),
         }
     }
-    let plain = content.iter().all(|part| part["type"] == "text");
-    match content.len() {
-        0 => {}
-        _ if plain => list.push(json!({ "role": role, "content": message.joined_text() })),
-        _ => list.push(json!({ "role": role, "content": content })),
-    }
+    let content = match (texts, images) {
+        (0, 0) => return Ok(()),
+        (_, 0) => Value::from(message.joined_text()),
+        _ => message.parts.iter().filter_map(content).collect(),
+    };
+    list.push(json!({ "role": role, "content": content }));
     Ok(())
+}
+
+fn content(part: &Part) -> Option<Value> {
+    match part {
+        Part::Text(text) => Some(json!({ "type": "text", "text": text })),
+        Part::Image(image) => Some(json!({ "type": "image_url", "image_url": { "url": data_url(image) } })),
+        _ => None,
+    }
 }
 
 fn assistant(message: &Message, with_reasoning: bool) -> Result<Value, ProviderError> {
