@@ -35,6 +35,7 @@ const DIRECTIONS: &[Rule] = &[
     },
     Rule { who: "plain", not: ALL, but: &["plain"], why: "it only makes text safe" },
     Rule { who: "files", not: ALL, but: &["files"], why: "it only writes files" },
+    Rule { who: "act", not: ALL, but: &["act"], why: "it only says who polls" },
     Rule { who: "events", not: ALL, but: &["events", "plain"], why: "events go to the caller and decide nothing" },
     Rule {
         who: "budget",
@@ -45,7 +46,7 @@ const DIRECTIONS: &[Rule] = &[
     Rule {
         who: "broker",
         not: ALL,
-        but: &["broker", "budget", "error", "policy::Grants"],
+        but: &["act", "broker", "budget", "error", "policy::Grants"],
         why: "the broker asks and reserves for any capability, and so knows none",
     },
     Rule {

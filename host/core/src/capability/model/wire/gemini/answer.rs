@@ -40,7 +40,15 @@ pub struct Candidate {
 impl Candidate {
     /// `model` is what was asked for, where the answer does not say who answers.
     pub fn new(model: &str, ids: Ids) -> Self {
-        Self { ids, model: model.to_owned(), parts: Vec::new(), calls: 0, stop: None, usage: None, counts: String::new() }
+        Self {
+            ids,
+            model: model.to_owned(),
+            parts: Vec::new(),
+            calls: 0,
+            stop: None,
+            usage: None,
+            counts: String::new(),
+        }
     }
 
     /// A chunk of the usual form; false where it has to be read as a tree.
@@ -204,7 +212,8 @@ impl Assembly for Candidate {
             stop => stop,
         };
         let message = Message { role: Role::Assistant, parts: self.parts };
-        let usage = if self.counts.is_empty() { self.usage } else { read_usage(&lenient_json(self.counts.as_bytes())?) };
+        let usage =
+            if self.counts.is_empty() { self.usage } else { read_usage(&lenient_json(self.counts.as_bytes())?) };
         Ok(Response { message, stop_reason, model: self.model, usage })
     }
 }
