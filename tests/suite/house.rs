@@ -36,6 +36,7 @@ const DIRECTIONS: &[Rule] = &[
     Rule { who: "person", not: ALL, but: &["person"], why: "a person is asked, and knows nothing of the host" },
     Rule { who: "plain", not: ALL, but: &["plain"], why: "it only makes text safe" },
     Rule { who: "files", not: ALL, but: &["files"], why: "it only writes files" },
+    Rule { who: "act", not: ALL, but: &["act"], why: "it only says who polls" },
     Rule { who: "events", not: ALL, but: &["events", "plain"], why: "events go to the caller and decide nothing" },
     Rule {
         who: "budget",
@@ -47,6 +48,7 @@ const DIRECTIONS: &[Rule] = &[
         who: "broker",
         not: ALL,
         but: &[
+            "act",
             "broker",
             "budget",
             "error",

@@ -4,6 +4,7 @@
 
 #![deny(unsafe_code)]
 
+mod act;
 #[doc(hidden)]
 pub mod bench;
 pub mod broker;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::approval::{self, Refused};
 use super::{Ask, Permit, Receipt, Verdict};
+use crate::act::{Act, Panicked};
 use crate::budget::Ledger;
 use crate::error::{Denial, Explain as _, Refusal};
 use crate::journal::audit::{self, Audit, Entry, Event};
@@ -322,7 +323,7 @@ impl Session {
                     Ok(result) => result,
                     Err(error) => {
                         tracing::error!(%error, "a host function failed");
-                        Err(Refusal::Unavailable("the host failed inside of this call; its log says more".into()))
+                        Err(Panicked.into())
                     }
                 },
                 () = tokio::time::sleep_until(deadline) => {
@@ -330,6 +331,26 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Begins an act that goes on whether the guest waits for it or not. Its end is the invocation's at the latest. Where a
+    /// light guest waits for it, it is polled with the guest (see [`perform_in_place`](Self::perform_in_place)), and else by
+    /// the workers that do input and output.
+    pub(crate) fn begin<T: Send + 'static>(
+        &self,
+        act: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Act<Result<T, Refusal>> {
+        let (cancel, deadline) = (self.0.cancel.clone(), self.0.deadline);
+        Act::begin(self.0.shared.io.clone(), async move {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => Err(Refusal::Cancelled),
+                done = act => done,
+                () = tokio::time::sleep_until(deadline) => {
+                    Err(Refusal::TimedOut("the invocation's deadline has come".into()))
+                }
+            }
+        })
     }
 
     /// As [`perform`](Self::perform), for an act that the guest waits for and that does nothing before it is polled.
@@ -358,6 +379,12 @@ impl Session {
                 Err(Refusal::TimedOut("the invocation's deadline has come".into()))
             }
         }
+    }
+}
+
+impl From<Panicked> for Refusal {
+    fn from(_: Panicked) -> Self {
+        Self::Unavailable("the host failed inside of this call; its log says more".into())
     }
 }
 

@@ -1,14 +1,16 @@
 //! The guest's side of `model`: decode, ask the broker, encode. No decisions here.
 
 use std::sync::Arc;
+use std::task::Poll;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
+use super::provider::Events;
 use super::router::Router;
 use super::types::{self as plain, Event, Response};
 use super::{ask, names};
+use crate::act::Act;
 use crate::broker::{Session, Verdict};
 use crate::capability::words;
 use crate::error::Refusal;
@@ -63,51 +65,40 @@ pub fn add_to_linker<T: Send + 'static>(
 
 type Answer<T> = wasmtime::Result<Result<T, words::types::Refusal>>;
 
-/// A generation under way. Dropping it aborts its task, which settles its permit.
+/// A generation under way. Dropping it cancels it, which settles its permit.
 pub struct Generation {
     events: mpsc::Receiver<Event>,
-    result: Option<BoxFuture<'static, Result<Response, Refusal>>>,
+    /// None after its end.
+    act: Option<Act<Result<Response, Refusal>>>,
+    /// Why it broke, until that can be told.
+    broken: Option<Refusal>,
 }
 
 impl Generation {
     /// Waits until there is something and takes all that is there. Empty at the end; a failure comes once, after every
     /// event before it.
     async fn next(&mut self) -> Result<Vec<wit::Event>, Refusal> {
+        let Some(act) = &self.act else { return self.broken.take().map_or(Ok(Vec::new()), Err) };
+        let events = &mut self.events;
         let mut batch = Vec::new();
-        let Some(result) = &mut self.result else { return Ok(Vec::new()) };
-        tokio::select! {
-            biased;
-            count = self.events.recv_many(&mut batch, BATCH) => if count > 0 {
-                return Ok(batch.into_iter().map(encode_event).collect());
-            },
-            // Also where the provider hangs: the invocation's deadline and its cancellation end the result.
-            result = &mut *result => return self.finish(result),
-        }
-        let result = result.await;
-        self.finish(result)
-    }
-
-    fn finish(&mut self, result: Result<Response, Refusal>) -> Result<Vec<wit::Event>, Refusal> {
-        // What came between the last look and the end belongs before it. The channel is bounded, and so is this.
-        let mut left = Vec::new();
-        while let Ok(event) = self.events.try_recv() {
-            left.push(encode_event(event));
-        }
-        match result {
-            Ok(response) => {
-                self.result = None;
-                left.push(wit::Event::Done(encode_response(response)));
-                Ok(left)
+        // Also where the provider hangs: the invocation's deadline and its cancellation end the act.
+        let done = act.watch(|done| {
+            // Those before the end have been sent before it.
+            while batch.len() < BATCH
+                && let Ok(event) = events.try_recv()
+            {
+                batch.push(encode_event(event));
             }
-            Err(refusal) if left.is_empty() => {
-                self.result = None;
-                Err(refusal)
-            }
-            Err(refusal) => {
-                self.result = Some(Box::pin(std::future::ready(Err(refusal))));
-                Ok(left)
-            }
+            if done.is_some() || !batch.is_empty() { Poll::Ready(done) } else { Poll::Pending }
+        });
+        let Some(done) = done.await else { return Ok(batch) };
+        self.act = None;
+        match done.map_err(Refusal::from).flatten() {
+            Ok(response) => batch.push(wit::Event::Done(encode_response(response))),
+            Err(refusal) if batch.is_empty() => return Err(refusal),
+            Err(refusal) => self.broken = Some(refusal),
         }
+        Ok(batch)
     }
 }
 
@@ -136,17 +127,17 @@ impl ModelView<'_> {
     async fn start(&mut self, request: wit::Request) -> Result<Generation, Refusal> {
         let permit = self.permit_request(request).await?;
         let receipt = permit.receipt();
-        let (sender, events) = mpsc::channel(UNREAD);
+        let (sender, events) = Events::new(UNREAD);
         let router = Arc::clone(self.router);
         let session = self.session.clone();
-        let result = self.session.perform(async move {
+        let act = self.session.begin(async move {
             let answer = router.generate(permit, Some(sender)).await;
             receipt.ended(&answer);
             let response = answer?;
             session.note_answer(&response.model);
             Ok(response)
         });
-        Ok(Generation { events, result: Some(Box::pin(result)) })
+        Ok(Generation { events, act: Some(act), broken: None })
     }
 
     async fn whole(&mut self, request: wit::Request) -> Result<wit::Response, Refusal> {

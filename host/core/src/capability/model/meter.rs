@@ -10,13 +10,12 @@
 //!   prompt's estimate and `max-tokens`, or what was counted where that is more;
 //! - an attempt that never reached the provider, or that it refused, costs nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::limits::text_tokens;
 use super::prices::Price;
-use super::provider::ProviderError;
-use super::types::{Event, Usage};
+use super::provider::{ProviderError, Streamed};
+use super::types::Usage;
 use crate::broker::Permit;
 use crate::budget::Amount;
 
@@ -32,8 +31,8 @@ pub(super) type Log = std::sync::Arc<Mutex<Vec<Amount>>>;
 pub(super) struct Meter<A> {
     permit: Option<Permit<A>>,
     total: Mutex<Total>,
-    /// Bytes of answer that the attempt under way has streamed.
-    streamed: AtomicU64,
+    /// What the attempt under way has streamed.
+    streamed: Streamed,
     #[cfg(test)]
     pub(super) log: Log,
 }
@@ -66,7 +65,7 @@ impl<A> Meter<A> {
         Self {
             permit: Some(permit),
             total: Mutex::default(),
-            streamed: AtomicU64::new(0),
+            streamed: Streamed::default(),
             #[cfg(test)]
             log: Log::default(),
         }
@@ -86,26 +85,18 @@ impl<A> Meter<A> {
 
     /// An attempt begins: from here on it may be billed.
     pub(super) fn begin(&self, flight: Flight) {
-        self.streamed.store(0, Ordering::Relaxed);
+        self.streamed.begin_anew();
         self.total().flight = Some(flight);
-    }
-
-    /// More of the answer has come.
-    pub(super) fn count(&self, event: &Event) {
-        let bytes = match event {
-            Event::Text(text) | Event::Thinking(text) => text.len(),
-            Event::ToolCallDelta { input, .. } => input.len(),
-            Event::ToolCallStart { name, .. } => name.len(),
-            // Its pieces have been counted.
-            Event::ToolCall(_) => 0,
-        };
-        // At least one byte each: that something was streamed must be seen.
-        self.streamed.fetch_add(bytes.max(1) as u64, Ordering::Relaxed);
     }
 
     /// Bytes that the attempt under way, or the last one, has streamed.
     pub(super) fn streamed(&self) -> u64 {
-        self.streamed.load(Ordering::Relaxed)
+        self.streamed.bytes()
+    }
+
+    /// Where an attempt's events are counted.
+    pub(super) fn counter(&self) -> &Streamed {
+        &self.streamed
     }
 
     /// Failed attempts that may have been billed.
@@ -236,6 +227,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::types::Event;
     use super::*;
 
     fn flight(local: bool) -> Flight {
@@ -267,7 +259,7 @@ mod tests {
         assert_eq!(settled(|meter| meter.begin(flight(false))), tokens(100, 50));
         let long = settled(|meter| {
             meter.begin(flight(false));
-            meter.count(&Event::Text("x".repeat(300)));
+            meter.counter().count(&Event::Text("x".repeat(300)));
         });
         assert_eq!(long, tokens(100, 100), "counted, where that is more");
     }
@@ -311,7 +303,7 @@ mod tests {
         }
         let streamed = settled(|meter| {
             meter.begin(flight(false));
-            meter.count(&Event::Text("x".into()));
+            meter.counter().count(&Event::Text("x".into()));
             meter.failed(&server(500));
         });
         assert_eq!(streamed, tokens(100, 50), "something was streamed, so it was made");
@@ -365,7 +357,7 @@ mod tests {
                             (100, 50)
                         }
                         Fate::Streamed(bytes) => {
-                            meter.count(&Event::Text("x".repeat(usize::from(*bytes))));
+                            meter.counter().count(&Event::Text("x".repeat(usize::from(*bytes))));
                             meter.failed(&ProviderError::Connect(String::new()));
                             (100, 50.max(u64::from(*bytes).max(1).div_ceil(3)))
                         }

@@ -1,18 +1,89 @@
 //! The port: what every provider of models can do. One file per wire under `wire/`, and two built-in ones that need no
 //! network (`offline`, `scripted`).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::ask::{Embed, Generate};
 use super::types::{Embeddings, Event, Request, Response};
 use crate::broker::Permit;
 
-/// Where a provider puts events. Bounded: a reader that stops reading stops the provider's stream too. A send that fails
-/// means that nobody reads any more: the provider stops and drops its connection.
-pub type Events = mpsc::Sender<Event>;
+/// Where a provider puts events. Bounded: a reader that stops reading stops the provider's stream too.
+#[derive(Clone, Debug)]
+pub struct Events {
+    sender: mpsc::Sender<Event>,
+    streamed: Streamed,
+    /// Bytes above which an answer is none.
+    most: u64,
+}
+
+impl Events {
+    /// Events, and their reader. At most `unread` of them wait for it.
+    pub fn new(unread: usize) -> (Self, mpsc::Receiver<Event>) {
+        let (sender, reader) = mpsc::channel(unread);
+        (Self { sender, streamed: Streamed::default(), most: u64::MAX }, reader)
+    }
+
+    /// The same reader for one attempt, which is counted and may be `most` bytes long.
+    pub(super) fn counted(&self, streamed: &Streamed, most: u64) -> Self {
+        Self { sender: self.sender.clone(), streamed: streamed.clone(), most }
+    }
+
+    /// Sends an event on, and waits where the reader is slow. An error ends the provider's attempt: nobody reads any more, or
+    /// the answer has become far too long.
+    pub async fn send(&self, event: Event) -> Result<(), ProviderError> {
+        let streamed = self.streamed.count(&event);
+        // Mostly there is room, and then nothing has to be waited for.
+        match self.sender.try_send(event) {
+            Ok(()) => {}
+            Err(TrySendError::Full(event)) => {
+                self.sender.send(event).await.map_err(|_| ProviderError::Abandoned)?;
+            }
+            Err(TrySendError::Closed(_)) => return Err(ProviderError::Abandoned),
+        }
+        if streamed > self.most {
+            return Err(ProviderError::Garbled("it streams far more than the tokens that were asked for".into()));
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody reads any more.
+    pub async fn closed(&self) {
+        self.sender.closed().await;
+    }
+}
+
+/// How much of an answer an attempt has streamed. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Streamed(Arc<AtomicU64>);
+
+impl Streamed {
+    /// Counts more of the answer, and gives the sum. At least one byte each: that something was streamed must be seen.
+    pub(super) fn count(&self, event: &Event) -> u64 {
+        let bytes = match event {
+            Event::Text(text) | Event::Thinking(text) => text.len(),
+            Event::ToolCallDelta { input, .. } => input.len(),
+            Event::ToolCallStart { name, .. } => name.len(),
+            // Its pieces have been counted.
+            Event::ToolCall(_) => 0,
+        };
+        let bytes = bytes.max(1) as u64;
+        self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begin_anew(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
 
 /// What a wire can do by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

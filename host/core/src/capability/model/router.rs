@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use serde_json::Value;
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::OnceCell;
 
 use super::ask::{Embed, Facts, Generate};
 use super::grant::Grant;
@@ -31,8 +31,6 @@ use crate::error::Refusal;
 
 /// How long a running Ollama may take to say which models it has.
 const OLLAMA_PROBE: Duration = Duration::from_millis(500);
-/// Events between a provider and the reader.
-const PIPE: usize = 256;
 /// More answer than this per asked token, above `SLACK`, is a provider that does not stop.
 const BYTES_PER_TOKEN: u64 = 32;
 const SLACK: u64 = 64 << 10;
@@ -395,35 +393,9 @@ impl Generation<'_> {
         candidate: &Candidate,
         request: &Request,
     ) -> Result<Response, ProviderError> {
-        let provider = &candidate.slot.provider;
-        let Some(events) = self.events else {
-            return provider.generate(permit, &candidate.model, request, None).await;
-        };
-        // Through a pipe of our own: that something has been streamed, and how much, must be known here.
-        let (sender, mut pipe) = mpsc::channel(PIPE);
-        let mut run = provider.generate(permit, &candidate.model, request, Some(&sender));
         let most = u64::from(request.max_tokens.unwrap_or(u32::MAX)) * BYTES_PER_TOKEN + SLACK;
-        let mut batch = Vec::with_capacity(PIPE);
-        loop {
-            let result = tokio::select! {
-                biased;
-                _ = pipe.recv_many(&mut batch, PIPE) => None,
-                result = &mut run => Some(result),
-            };
-            while let Ok(event) = pipe.try_recv() {
-                batch.push(event);
-            }
-            for event in batch.drain(..) {
-                meter.count(&event);
-                events.send(event).await.map_err(|_| ProviderError::Abandoned)?;
-            }
-            if let Some(result) = result {
-                return result;
-            }
-            if meter.streamed() > most {
-                return Err(ProviderError::Garbled("it streams far more than the tokens that were asked for".into()));
-            }
-        }
+        let events = self.events.map(|events| events.counted(meter.counter(), most));
+        candidate.slot.provider.generate(permit, &candidate.model, request, events.as_ref()).await
     }
 }
 

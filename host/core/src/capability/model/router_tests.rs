@@ -58,7 +58,7 @@ impl Provider for Played {
                     Do::Stream(texts, then) => {
                         for text in texts {
                             let event = Event::Text(text.to_owned());
-                            events.unwrap().send(event).await.map_err(|_| ProviderError::Abandoned)?;
+                            events.unwrap().send(event).await?;
                         }
                         *then
                     }
@@ -287,7 +287,7 @@ async fn after_the_first_event_a_failure_is_final_and_charged() {
     let a = fake([Do::Stream(vec!["ei"], Box::new(Do::Fail(broken)))]);
     let b = fake([]);
     let router = two(&a, &b);
-    let (sender, mut events) = mpsc::channel(8);
+    let (sender, mut events) = Events::new(8);
     let refusal = router.generate(permit(&router, request("smart")), Some(sender)).await.unwrap_err();
     assert!(matches!(refusal, Refusal::Unavailable(_)));
     assert_eq!(events.recv().await, Some(Event::Text("ei".into())));
@@ -299,7 +299,7 @@ async fn after_the_first_event_a_failure_is_final_and_charged() {
 async fn streams_pass_in_order_and_stop_when_nobody_listens() {
     let texts = || vec!["a"; 1_000];
     let router = two(&fake([Do::Stream(texts(), Box::new(Do::Report("a", 1, 1_000)))]), &fake([]));
-    let (sender, mut events) = mpsc::channel(4);
+    let (sender, mut events) = Events::new(4);
     let (response, count) = tokio::join!(router.generate(permit(&router, request("smart")), Some(sender)), async {
         let mut count = 0;
         while events.recv().await.is_some() {
@@ -310,7 +310,7 @@ async fn streams_pass_in_order_and_stop_when_nobody_listens() {
     assert_eq!((response.unwrap().usage.unwrap().output_tokens, count), (1_000, 1_000));
 
     let router = two(&fake([Do::Stream(texts(), Box::new(Do::Hang))]), &fake([]));
-    let (sender, events) = mpsc::channel(4);
+    let (sender, events) = Events::new(4);
     drop(events);
     let refusal = router.generate(permit(&router, request("smart")), Some(sender)).await.unwrap_err();
     assert_eq!(refusal, Refusal::Cancelled);
@@ -321,7 +321,7 @@ async fn streams_pass_in_order_and_stop_when_nobody_listens() {
 async fn a_stream_that_does_not_stop_is_cut() {
     let flood = "x".repeat(1 << 16).leak();
     let router = two(&fake([Do::Stream(vec![flood; 600], Box::new(Do::Hang))]), &fake([]));
-    let (sender, mut events) = mpsc::channel(1_000);
+    let (sender, mut events) = Events::new(1_000);
     let (result, ()) = tokio::join!(router.generate(permit(&router, request("smart")), Some(sender)), async {
         while events.recv().await.is_some() {}
     });
@@ -496,7 +496,7 @@ proptest! {
         let (a, b) = (fake(first.clone()), fake(second.clone()));
         let router = two(&a, &b);
         runtime.block_on(async {
-            let (sender, mut events) = mpsc::channel(8);
+            let (sender, mut events) = Events::new(8);
             let call = router.generate(permit(&router, request("smart")), Some(sender));
             let reader = async { while events.recv().await.is_some() {} };
             let limit = Duration::from_millis(cancel_after.unwrap_or(120_000));

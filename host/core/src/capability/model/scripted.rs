@@ -286,7 +286,7 @@ impl Scripted {
         let pieces = pieces(&answer);
         let before = if events.is_some() { answer.after.min(pieces.len()) } else { 0 };
         if let (Some(events), Some(thinking)) = (events, &answer.thinking) {
-            send(events, Event::Thinking(thinking.clone())).await?;
+            events.send(Event::Thinking(thinking.clone())).await?;
         }
         send_all(events, &pieces[..before]).await?;
         if let Some(gate) = &answer.gate {
@@ -300,9 +300,9 @@ impl Scripted {
         let response = respond(model, request, &answer, pieces.concat());
         for part in &response.message.parts {
             if let (Some(events), Part::ToolCall(call)) = (events, part) {
-                send(events, Event::ToolCallStart { id: call.id.clone(), name: call.name.clone() }).await?;
-                send(events, Event::ToolCallDelta { id: call.id.clone(), input: call.input.clone() }).await?;
-                send(events, Event::ToolCall(call.clone())).await?;
+                events.send(Event::ToolCallStart { id: call.id.clone(), name: call.name.clone() }).await?;
+                events.send(Event::ToolCallDelta { id: call.id.clone(), input: call.input.clone() }).await?;
+                events.send(Event::ToolCall(call.clone())).await?;
             }
         }
         Ok(response)
@@ -405,18 +405,13 @@ fn respond(model: &str, request: &Request, answer: &Answer, text: String) -> Res
 async fn send_all(events: Option<&Events>, pieces: &[String]) -> Result<(), ProviderError> {
     let Some(events) = events else { return Ok(()) };
     for piece in pieces {
-        send(events, Event::Text(piece.clone())).await?;
+        events.send(Event::Text(piece.clone())).await?;
     }
     Ok(())
 }
 
-async fn send(events: &Events, event: Event) -> Result<(), ProviderError> {
-    events.send(event).await.map_err(|_| ProviderError::Abandoned)
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc;
 
     use super::*;
 
@@ -457,7 +452,7 @@ mod tests {
         let script = r#"{"answers": [{"text": "abcdef", "chunk": 2, "gate": "g", "after": 1},
             {"text": "abcd", "chunk": 2, "after": 1, "error": {"kind": "server", "status": 529}}]}"#;
         let provider = Scripted::new(Script::parse(Path::new("s.json"), script).unwrap());
-        let (sender, mut events) = mpsc::channel(16);
+        let (sender, mut events) = Events::new(16);
         let task = tokio::spawn({
             let provider = provider.clone();
             async move { provider.generate(&permit(), "m", &ask("x"), Some(&sender)).await }
@@ -470,7 +465,7 @@ mod tests {
         assert_eq!(events.recv().await, Some(Event::Text("ef".into())));
         assert_eq!(task.await.unwrap().unwrap().message.joined_text(), "abcdef");
 
-        let (sender, mut events) = mpsc::channel(16);
+        let (sender, mut events) = Events::new(16);
         let broken = provider.generate(&permit(), "m", &ask("x"), Some(&sender)).await;
         assert!(matches!(broken, Err(ProviderError::Server { status: 529, .. })));
         assert_eq!(events.recv().await, Some(Event::Text("ab".into())));
@@ -487,7 +482,7 @@ mod tests {
         assert_eq!(response.usage.unwrap().output_tokens, 9);
         let Part::ToolCall(call) = &response.message.parts[1] else { panic!("{response:?}") };
         assert_eq!((call.id.as_str(), call.input.as_str()), ("call_2", "{}"));
-        let (sender, events) = mpsc::channel(1);
+        let (sender, events) = Events::new(1);
         drop(events);
         let gone = provider.generate(&permit(), "m", &ask("x"), Some(&sender)).await;
         assert_eq!(gone, Err(ProviderError::Abandoned));

@@ -188,15 +188,15 @@ async fn stream(response: &Response, events: &Events) -> Result<(), ProviderErro
         match part {
             Part::Text(text) => {
                 for word in words(text) {
-                    send(events, Event::Text(word)).await?;
+                    events.send(Event::Text(word)).await?;
                 }
             }
             Part::ToolCall(call) => {
-                send(events, Event::ToolCallStart { id: call.id.clone(), name: call.name.clone() }).await?;
+                events.send(Event::ToolCallStart { id: call.id.clone(), name: call.name.clone() }).await?;
                 for word in words(&call.input) {
-                    send(events, Event::ToolCallDelta { id: call.id.clone(), input: word }).await?;
+                    events.send(Event::ToolCallDelta { id: call.id.clone(), input: word }).await?;
                 }
-                send(events, Event::ToolCall(call.clone())).await?;
+                events.send(Event::ToolCall(call.clone())).await?;
             }
             _ => {}
         }
@@ -214,10 +214,6 @@ fn words(text: &str) -> Vec<String> {
         }
     }
     out
-}
-
-async fn send(events: &Events, event: Event) -> Result<(), ProviderError> {
-    events.send(event).await.map_err(|_| ProviderError::Abandoned)
 }
 
 #[cfg(test)]

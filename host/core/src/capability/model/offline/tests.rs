@@ -305,7 +305,7 @@ fn hostile_schemas_end() {
 #[tokio::test]
 async fn streams_what_it_returns() {
     let permit = Permit::unchecked(Generate::default());
-    let (sender, mut events) = tokio::sync::mpsc::channel(1);
+    let (sender, mut events) = Events::new(1);
     let long = ask("Summarise in 5 sentences.", &README.repeat(20));
     let read = async {
         let mut pieces = Vec::new();

@@ -2,49 +2,73 @@
 
 use std::collections::HashSet;
 
-use futures_util::{FutureExt, Stream, StreamExt};
+use bytes::Bytes;
+use futures_util::{FutureExt, Stream};
 
-use super::stream::{emit, while_heard};
+use super::stream::{Frame, Frames, emit, while_heard};
 use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::{Event, Response};
 
 /// More tool calls than this in one answer are not an answer.
 pub(super) const MAX_CALLS: usize = 256;
 
-/// A wire's stream as a machine: fed one item at a time, it says what happened, and in the end what the answer is.
+/// A wire's stream as a machine: fed one frame at a time, it says what happened, and in the end what the answer is.
 pub trait Assembly: Send {
-    /// What the wire's stream is made of.
-    type Item: Send;
-
-    fn feed(&mut self, item: Self::Item) -> Result<Vec<Event>, ProviderError>;
+    /// What happened is added to `events`.
+    fn feed(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), ProviderError>;
 
     /// Whether the wire's own end mark has come: nothing that follows matters.
     fn is_done(&self) -> bool;
 
-    /// The last events and the whole answer; [`ProviderError::Garbled`] where the stream ended before its end.
-    fn finish(self) -> Result<(Vec<Event>, Response), ProviderError>;
+    /// The whole answer, and the last events; [`ProviderError::Garbled`] where the stream ended before its end.
+    fn finish(self, events: &mut Vec<Event>) -> Result<Response, ProviderError>;
 }
 
 /// Runs a stream through its assembly, and sends the events on as they come.
-pub async fn assemble<A: Assembly>(
-    mut stream: impl Stream<Item = Result<A::Item, ProviderError>> + Send + Unpin,
+pub async fn assemble<A, S>(
+    mut frames: Frames<S>,
     mut assembly: A,
     events: Option<&Events>,
-) -> Result<Response, ProviderError> {
+) -> Result<Response, ProviderError>
+where
+    A: Assembly,
+    S: Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin,
+{
     while_heard(events, async {
-        while let Some(item) = stream.next().await {
-            emit(events, assembly.feed(item?)?).await?;
+        let mut batch = Vec::new();
+        loop {
+            // What was said before an error has been said.
+            let fed = feed(&mut frames, &mut assembly, &mut batch);
+            emit(events, &mut batch).await?;
+            fed?;
             if assembly.is_done() {
                 // A connection is used again only when its body was read to the end, which is mostly here already.
-                let _ = stream.next().now_or_never();
+                let _ = frames.more().now_or_never();
+                break;
+            }
+            if !frames.more().await? {
                 break;
             }
         }
-        let (last, response) = assembly.finish()?;
-        emit(events, last).await?;
+        let response = assembly.finish(&mut batch)?;
+        emit(events, &mut batch).await?;
         Ok(response)
     })
     .await
+}
+
+/// Feeds what is here.
+fn feed<A, S>(frames: &mut Frames<S>, assembly: &mut A, events: &mut Vec<Event>) -> Result<(), ProviderError>
+where
+    A: Assembly,
+    S: Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin,
+{
+    while !assembly.is_done()
+        && let Some(frame) = frames.here()?
+    {
+        assembly.feed(frame, events)?;
+    }
+    Ok(())
 }
 
 pub(super) fn ended_early() -> ProviderError {

@@ -1,7 +1,9 @@
 //! One provider's HTTP endpoint: where it is, who we are there, how long we wait, and what we read of what it says.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::OnceLock;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +11,7 @@ use futures_util::{Stream, StreamExt};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tokio::time::{Instant, Sleep, sleep_until};
 use url::Url;
 
 use super::failure::{failure, scrub};
@@ -287,17 +290,72 @@ fn timed<S>(stream: S, timeouts: Timeouts) -> impl Stream<Item = Result<Bytes, P
 where
     S: Stream<Item = reqwest::Result<Bytes>> + Send + Unpin + 'static,
 {
-    let next = move |(mut stream, begun): (S, bool)| async move {
-        let (phase, after) = if begun { ("idle", timeouts.idle) } else { ("first byte", timeouts.first_byte) };
-        match tokio::time::timeout(after, stream.next()).await {
-            Err(_) => Err(ProviderError::TimedOut { phase, after }),
-            Ok(None) => Ok(None),
-            Ok(Some(Ok(bytes))) => Ok(Some((bytes, (stream, true)))),
-            Ok(Some(Err(_))) if begun => Err(ProviderError::Garbled("the connection broke in the middle of it".into())),
-            Ok(Some(Err(_))) => Err(ProviderError::Connect("the connection broke before the answer began".into())),
+    Timed { stream, timeouts, begun: false, over: false, silent_since: None, alarm: None }
+}
+
+struct Timed<S> {
+    stream: S,
+    timeouts: Timeouts,
+    begun: bool,
+    over: bool,
+    /// Since when a reader waits for the next bytes.
+    silent_since: Option<Instant>,
+    /// One for the whole stream. It rings too early where bytes have come meanwhile, and then is set anew: setting it for each
+    /// token would cost more than reading one.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Stream for Timed<S>
+where
+    S: Stream<Item = reqwest::Result<Bytes>> + Unpin,
+{
+    type Item = Result<Bytes, ProviderError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.over {
+            return Poll::Ready(None);
         }
-    };
-    Box::pin(futures_util::stream::try_unfold((stream, false), next))
+        let error = match this.stream.poll_next_unpin(cx) {
+            Poll::Ready(Some(Ok(bytes))) => {
+                this.silent_since = None;
+                if !std::mem::replace(&mut this.begun, true) {
+                    this.alarm = None;
+                }
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            Poll::Ready(None) => {
+                this.over = true;
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(Err(_))) if this.begun => {
+                ProviderError::Garbled("the connection broke in the middle of it".into())
+            }
+            Poll::Ready(Some(Err(_))) => ProviderError::Connect("the connection broke before the answer began".into()),
+            Poll::Pending => ready!(this.silence(cx)),
+        };
+        this.over = true;
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl<S> Timed<S> {
+    /// Waits until the silence has lasted too long.
+    fn silence(&mut self, cx: &mut Context<'_>) -> Poll<ProviderError> {
+        let timeouts = &self.timeouts;
+        let (phase, after) = if self.begun { ("idle", timeouts.idle) } else { ("first byte", timeouts.first_byte) };
+        // Beyond the end of time is never.
+        let since = *self.silent_since.get_or_insert_with(Instant::now);
+        let Some(due) = since.checked_add(after) else { return Poll::Pending };
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        while alarm.as_mut().poll(cx).is_ready() {
+            if alarm.deadline() >= due {
+                return Poll::Ready(ProviderError::TimedOut { phase, after });
+            }
+            alarm.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
 }
 
 /// `work`, or `error` when it takes longer than `limit`.

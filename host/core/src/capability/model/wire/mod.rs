@@ -11,6 +11,7 @@ pub mod http;
 pub mod ollama;
 pub mod openai_chat;
 pub mod openai_responses;
+mod quick;
 pub mod stream;
 #[cfg(test)]
 mod testing;
@@ -19,7 +20,7 @@ mod values;
 pub use assembly::{Assembly, Ids, assemble};
 pub use failure::{classify, failure, in_stream, scrub};
 pub use http::{Auth, Endpoint, Timeouts};
-pub use stream::{SseEvent, emit, lenient_json, ndjson, sse, while_heard};
+pub use stream::{Frame, Frames, emit, lenient_json, ndjson, sse, while_heard};
 
 #[cfg(test)]
 mod test_peer;

@@ -1,13 +1,15 @@
-//! Streams of answers: server-sent events and lines of JSON, with guards in front of both.
+//! Streams of answers: server-sent events and lines of JSON, cut out of a body as it comes.
 //!
-//! The guard cuts the bytes into lines and hands on only whole ones. So a parser behind it never looks at the same bytes twice,
-//! a line that never ends is refused while it grows, and a character that was split between two chunks is whole again.
+//! Nothing looks at the same bytes twice, a line that never ends is refused while it grows, and a character that was split
+//! between two chunks is whole again. The reading of server-sent events is our own because a token passes through it: the
+//! library for it (`eventsource-stream`) copies each one five times, and is what the tests compare with.
 
 use std::future::Future;
+use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
-use eventsource_stream::{EventStream, EventStreamError};
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use memchr::memchr2;
 use serde_json::Value;
 
 use crate::capability::model::provider::{Events, ProviderError};
@@ -22,37 +24,55 @@ pub const MAX_STREAM: usize = 64 << 20;
 /// Most bytes between two lines that say something: comments and empty lines keep a connection open, but not for ever.
 const MAX_CHATTER: usize = 1 << 20;
 
-/// One server-sent event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SseEvent {
+/// A byte order mark, which is allowed in front.
+const MARK: char = '\u{feff}';
+
+/// One thing that a stream says: a server-sent event, or a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
     /// `message` where the stream names none.
-    pub event: String,
-    pub data: String,
+    pub event: &'a str,
+    pub data: &'a str,
 }
 
-/// Server-sent events. Ends where the bytes end: whether that was the answer's end is the wire's to say.
-pub fn sse<S>(bytes: S) -> impl Stream<Item = Result<SseEvent, ProviderError>> + Send + Unpin
-where
-    S: Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin + 'static,
-{
-    // The last event may lack its empty line: some servers close right after `[DONE]`.
-    let lines =
-        lines(bytes, |line| line.starts_with(b"data")).chain(futures_util::stream::iter([Ok("\n\n".to_owned())]));
-    Box::pin(EventStream::new(lines).map(|event| match event {
-        Ok(event) => Ok(SseEvent { event: event.event, data: event.data }),
-        Err(EventStreamError::Transport(error)) => Err(error),
-        Err(_) => Err(ProviderError::Garbled("it is not a stream of events".into())),
-    }))
+/// A body that is read frame by frame.
+pub struct Frames<S> {
+    body: S,
+    cutter: Cutter,
 }
 
-/// Lines of JSON.
-pub fn ndjson<S>(bytes: S) -> impl Stream<Item = Result<Value, ProviderError>> + Send + Unpin
+/// Server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>). They end where the bytes end:
+/// whether that was the answer's end is the wire's to say. The last one may lack its empty line: some servers close right
+/// after `[DONE]`.
+pub fn sse<S>(body: S) -> Frames<S> {
+    Frames { body, cutter: Cutter::new(Kind::Events) }
+}
+
+/// Lines that are not blank.
+pub fn ndjson<S>(body: S) -> Frames<S> {
+    Frames { body, cutter: Cutter::new(Kind::Lines) }
+}
+
+impl<S> Frames<S>
 where
-    S: Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin + 'static,
+    S: Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin,
 {
-    let lines = lines(bytes, |line| !line.trim_ascii().is_empty());
-    let whole = lines.try_filter(|line| std::future::ready(!line.trim().is_empty()));
-    Box::pin(whole.and_then(|line| std::future::ready(lenient_json(line.as_bytes()))))
+    /// The next frame of what is here.
+    pub fn here(&mut self) -> Result<Option<Frame<'_>>, ProviderError> {
+        self.cutter.frame()
+    }
+
+    /// Waits for more. False at the end, when nothing is left of what was here.
+    pub async fn more(&mut self) -> Result<bool, ProviderError> {
+        if self.cutter.ended {
+            return Ok(false);
+        }
+        match self.body.next().await {
+            Some(chunk) => self.cutter.take(&chunk?)?,
+            None => self.cutter.ended = true,
+        }
+        Ok(true)
+    }
 }
 
 /// JSON as real servers write it: control characters inside of strings and broken UTF-8 are replaced where the text cannot be
@@ -68,12 +88,14 @@ pub fn lenient_json(bytes: &[u8]) -> Result<Value, ProviderError> {
     })
 }
 
-/// Sends events to whoever reads the answer, waiting where the reader is slow.
-pub async fn emit(events: Option<&Events>, batch: impl IntoIterator<Item = Event>) -> Result<(), ProviderError> {
-    if let Some(events) = events {
-        for event in batch {
-            events.send(event).await.map_err(|_| ProviderError::Abandoned)?;
-        }
+/// Sends events to whoever reads the answer, waiting where the reader is slow. Leaves none.
+pub async fn emit(events: Option<&Events>, batch: &mut Vec<Event>) -> Result<(), ProviderError> {
+    let Some(events) = events else {
+        batch.clear();
+        return Ok(());
+    };
+    for event in batch.drain(..) {
+        events.send(event).await?;
     }
     Ok(())
 }
@@ -91,73 +113,163 @@ pub async fn while_heard<T>(
     }
 }
 
-/// Whole lines with their ends (LF, CR LF or CR), one at a time. The last one may lack its end.
-fn lines<S>(
-    bytes: S,
-    says_something: fn(&[u8]) -> bool,
-) -> impl Stream<Item = Result<String, ProviderError>> + Send + Unpin
-where
-    S: Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin + 'static,
-{
-    let cutter = Cutter { buffer: BytesMut::new(), seen: 0, total: 0, chatter: 0, ended: false, says_something };
-    Box::pin(futures_util::stream::try_unfold((bytes, cutter), |(mut bytes, mut cutter)| async move {
-        loop {
-            if let Some(line) = cutter.line()? {
-                return Ok(Some((line, (bytes, cutter))));
-            }
-            if cutter.ended {
-                return Ok(None);
-            }
-            match bytes.next().await {
-                Some(chunk) => cutter.take(&chunk?)?,
-                None => cutter.ended = true,
-            }
-        }
-    }))
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Events,
+    Lines,
 }
 
+/// Cuts bytes into lines (that end with LF, CR LF or CR), and makes frames of them. The last line may lack its end.
 struct Cutter {
-    buffer: BytesMut,
-    /// Bytes of `buffer` that hold no line end.
+    kind: Kind,
+    buffer: Vec<u8>,
+    /// Where in `buffer` the first line begins that has not been read.
+    at: usize,
+    /// Bytes behind `at` that hold no line end.
     seen: usize,
+    /// Whether the line before ended with a CR, of which an LF is a part.
+    after_cr: bool,
     total: usize,
     chatter: usize,
     ended: bool,
-    says_something: fn(&[u8]) -> bool,
+    event: String,
+    data: String,
+    /// Whether `event` and `data` were a frame, and the next one begins.
+    given: bool,
 }
 
 impl Cutter {
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            buffer: Vec::new(),
+            at: 0,
+            seen: 0,
+            after_cr: false,
+            total: 0,
+            chatter: 0,
+            ended: false,
+            event: String::new(),
+            data: String::new(),
+            given: false,
+        }
+    }
+
     fn take(&mut self, chunk: &[u8]) -> Result<(), ProviderError> {
         self.total += chunk.len();
         if self.total > MAX_STREAM {
             return Err(ProviderError::Garbled(format!("the stream is larger than {} MiB", MAX_STREAM >> 20)));
         }
+        self.buffer.drain(..self.at);
+        self.at = 0;
         self.buffer.extend_from_slice(chunk);
         Ok(())
     }
 
-    fn line(&mut self) -> Result<Option<String>, ProviderError> {
-        let end = self.buffer[self.seen..].iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-        let length = match end {
-            Some(offset) => self.seen + offset + 1,
-            None if self.ended && !self.buffer.is_empty() => self.buffer.len(),
+    fn frame(&mut self) -> Result<Option<Frame<'_>>, ProviderError> {
+        if std::mem::take(&mut self.given) {
+            self.event.clear();
+            self.data.clear();
+        }
+        while let Some(line) = self.line()? {
+            let line = &self.buffer[line];
+            let whole = match self.kind {
+                Kind::Events => event_line(line, &mut self.event, &mut self.data),
+                Kind::Lines => text_line(line, &mut self.data),
+            };
+            if whole {
+                return Ok(Some(self.give()));
+            }
+        }
+        let last = self.ended && dispatch(&mut self.event, &mut self.data);
+        Ok(last.then(|| self.give()))
+    }
+
+    fn give(&mut self) -> Frame<'_> {
+        self.given = true;
+        let event = if self.event.is_empty() { "message" } else { &self.event };
+        Frame { event, data: &self.data }
+    }
+
+    /// Where in `buffer` the next whole line is, without its end.
+    fn line(&mut self) -> Result<Option<Range<usize>>, ProviderError> {
+        if self.after_cr
+            && let Some(next) = self.buffer.get(self.at)
+        {
+            self.at += usize::from(*next == b'\n');
+            self.after_cr = false;
+        }
+        let here = self.buffer.len() - self.at;
+        let end = memchr2(b'\n', b'\r', &self.buffer[self.at + self.seen..]).map(|offset| self.seen + offset);
+        let (length, with_end) = match end {
+            Some(length) => (length, length + 1),
+            None if self.ended && here > 0 => (here, here),
             None => {
-                self.seen = self.buffer.len();
-                return if self.seen > MAX_LINE { Err(too_long()) } else { Ok(None) };
+                self.seen = here;
+                return if here > MAX_LINE { Err(too_long()) } else { Ok(None) };
             }
         };
-        if length > MAX_LINE {
+        if with_end > MAX_LINE {
             return Err(too_long());
         }
-        let line = self.buffer.split_to(length);
+        let line = self.at..self.at + length;
+        self.after_cr = end.is_some() && self.buffer[line.end] == b'\r';
+        self.at += with_end;
         self.seen = 0;
-        self.chatter = if (self.says_something)(&line) { 0 } else { self.chatter + length };
+        let says_something = match self.kind {
+            Kind::Events => self.buffer[line.clone()].starts_with(b"data"),
+            Kind::Lines => !self.buffer[line.clone()].trim_ascii().is_empty(),
+        };
+        self.chatter = if says_something { 0 } else { self.chatter + with_end };
         if self.chatter > MAX_CHATTER {
             return Err(ProviderError::Garbled("the stream keeps the connection open and says nothing".into()));
         }
-        // A byte order mark is allowed in front, and the parser behind this panics on it.
-        Ok(Some(String::from_utf8_lossy(&line).trim_start_matches('\u{feff}').to_owned()))
+        Ok(Some(line))
     }
+}
+
+/// A line of text is a frame where it is not blank.
+fn text_line(line: &[u8], data: &mut String) -> bool {
+    let line = String::from_utf8_lossy(line);
+    let line = line.trim_start_matches(MARK);
+    let whole = !line.trim().is_empty();
+    if whole {
+        data.push_str(line);
+    }
+    whole
+}
+
+/// A line of an event: whether the event is whole and says something. Fields that are about reconnecting say nothing here.
+fn event_line(line: &[u8], event: &mut String, data: &mut String) -> bool {
+    let line = String::from_utf8_lossy(line);
+    let line = line.trim_start_matches(MARK);
+    if line.is_empty() {
+        return dispatch(event, data);
+    }
+    let (name, value) = line.split_once(':').unwrap_or((line, ""));
+    let value = value.strip_prefix(' ').unwrap_or(value);
+    match name {
+        "data" => {
+            data.push_str(value);
+            data.push('\n');
+        }
+        "event" => {
+            event.clear();
+            event.push_str(value);
+        }
+        _ => {}
+    }
+    false
+}
+
+/// At the end of an event. One without data is none.
+fn dispatch(event: &mut String, data: &mut String) -> bool {
+    // Each line of data has put an end behind it.
+    let says_something = data.pop().is_some();
+    if !says_something {
+        event.clear();
+    }
+    says_something
 }
 
 fn too_long() -> ProviderError {

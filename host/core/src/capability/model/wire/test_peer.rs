@@ -8,10 +8,9 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use secrecy::SecretString;
-use tokio::sync::mpsc;
 
-use super::{Assembly, Endpoint, SseEvent, Timeouts, assemble, sse};
-use crate::capability::model::provider::ProviderError;
+use super::{Assembly, Endpoint, Timeouts, assemble, sse};
+use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::{Event, Response};
 
 pub(super) const KEY: &str = "test-key-0123456789";
@@ -38,11 +37,11 @@ pub(super) async fn peer(status: u16, kind: &'static str, body: impl Into<String
 }
 
 /// Reads a recorded stream that comes in these pieces.
-pub(super) async fn replay<A>(pieces: Vec<Bytes>, assembly: A) -> Result<(Response, Vec<Event>), ProviderError>
-where
-    A: Assembly<Item = SseEvent>,
-{
-    let (sender, mut receiver) = mpsc::channel(4096);
+pub(super) async fn replay<A: Assembly>(
+    pieces: Vec<Bytes>,
+    assembly: A,
+) -> Result<(Response, Vec<Event>), ProviderError> {
+    let (sender, mut receiver) = Events::new(4096);
     let bytes = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, ProviderError>)).boxed();
     let response = assemble(sse(bytes), assembly, Some(&sender)).await?;
     drop(sender);
@@ -54,10 +53,10 @@ where
 }
 
 /// A stream split at every byte, and in single bytes, says the same as in one piece.
-pub(super) async fn same_at_every_split<A>(recorded: &str, assembly: impl Fn() -> A) -> (Response, Vec<Event>)
-where
-    A: Assembly<Item = SseEvent>,
-{
+pub(super) async fn same_at_every_split<A: Assembly>(
+    recorded: &str,
+    assembly: impl Fn() -> A,
+) -> (Response, Vec<Event>) {
     let bytes = Bytes::copy_from_slice(recorded.as_bytes());
     let whole = replay(vec![bytes.clone()], assembly()).await.unwrap();
     for at in 0..bytes.len() {

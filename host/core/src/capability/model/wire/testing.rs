@@ -7,18 +7,22 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use super::assembly::Assembly;
 use super::http::{Endpoint, Timeouts};
+use super::quick::off;
+use super::stream::Frames;
 use crate::broker::Permit;
 use crate::capability::model::ask::{Embed, Generate};
-use crate::capability::model::provider::{Provider, ProviderError};
+use crate::capability::model::provider::{Events, Provider, ProviderError};
 use crate::capability::model::types::{Event, Request, Response};
 
 pub(super) const KEY: &str = "sk-CANARY-0123456789";
@@ -148,22 +152,117 @@ pub(super) fn pieces(
 
 /// Runs a stream to its end without a network: its events and its answer.
 pub(super) fn run<A: Assembly>(
-    mut stream: impl Stream<Item = Result<A::Item, ProviderError>> + Unpin,
+    mut frames: Frames<impl Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin>,
     mut assembly: A,
 ) -> Result<(Vec<Event>, Response), ProviderError> {
     futures_util::FutureExt::now_or_never(async {
         let mut events = Vec::new();
-        while let Some(item) = stream.next().await {
-            events.extend(assembly.feed(item?)?);
-            if assembly.is_done() {
+        loop {
+            while !assembly.is_done()
+                && let Some(frame) = frames.here()?
+            {
+                assembly.feed(frame, &mut events)?;
+            }
+            if assembly.is_done() || !frames.more().await? {
                 break;
             }
         }
-        let (last, response) = assembly.finish()?;
-        events.extend(last);
+        let response = assembly.finish(&mut events)?;
         Ok((events, response))
     })
     .expect("a stream of bytes that are here does not wait")
+}
+
+/// Damage that the quick reading of a piece must survive as the tree does: other forms and other fields.
+fn damage() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(json!(null)),
+        Just(json!("")),
+        Just(json!("x")),
+        Just(json!("a\"\u{7}ü")),
+        Just(json!("error")),
+        Just(json!(true)),
+        Just(json!(0)),
+        Just(json!(-1)),
+        Just(json!(1.5)),
+        Just(json!(u64::MAX)),
+        Just(json!([])),
+        Just(json!([null])),
+        Just(json!(["x", "y"])),
+        Just(json!([["x"], "y"])),
+        Just(json!({})),
+        Just(json!({"text": "x", "message": "x", "content": "x"})),
+    ]
+}
+
+/// All that the quick reading reads is read the same as a tree: recorded streams of `frame`s, each damaged in one place in its
+/// form and in one place in its bytes, with fields that are `known` to the wire.
+pub(super) fn both(
+    recorded: &str,
+    known: &[&'static str],
+    read: impl Fn(&[u8]) -> Result<(Vec<Event>, Response), ProviderError>,
+) {
+    let same = |bytes: &[u8]| {
+        let (quick, tree) = (read(bytes), off(|| read(bytes)));
+        let skipped = matches!(&tree, Err(ProviderError::Garbled(text)) if text.starts_with("it is not JSON"));
+        (skipped || quick == tree).then_some(()).ok_or_else(|| {
+            TestCaseError::fail(format!("{}\nquick {quick:?}\ntree {tree:?}", String::from_utf8_lossy(bytes)))
+        })
+    };
+    same(recorded.as_bytes()).unwrap();
+    let lines: Vec<&str> = recorded.lines().collect();
+    let at = || any::<prop::sample::Index>();
+    let mut runner = TestRunner::new(Config { cases: 2_000, failure_persistence: None, ..Config::default() });
+    let names = prop::sample::select(known.to_vec());
+    let edits = (at(), at(), names, damage(), 0..4_usize);
+    runner
+        .run(&edits, |(line, place, name, value, how)| {
+            let mut lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+            let pieces: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].contains('{')).collect();
+            let line = &mut lines[*line.get(&pieces)];
+            let (mark, text) = line.split_at(line.find('{').unwrap());
+            let (mark, text) = (mark.to_owned(), text.to_owned());
+            *line = match how {
+                // The same field once more, which a tree takes the last of.
+                0 => format!("{mark}{},\"{name}\":{value}}}", text.trim_end().strip_suffix('}').unwrap()),
+                1 => {
+                    let mut bytes = text.into_bytes();
+                    let at = place.index(bytes.len());
+                    bytes[at] = b"\"}],:0n\\ "[name.len() % 9];
+                    format!("{mark}{}", String::from_utf8_lossy(&bytes))
+                }
+                _ => {
+                    let Ok(mut piece) = serde_json::from_str::<Value>(&text) else { return Ok(()) };
+                    let mut places = Vec::new();
+                    pointers(&piece, String::new(), &mut places);
+                    let found = piece.pointer_mut(place.get::<String>(&places)).unwrap();
+                    match found {
+                        Value::Object(fields) if how == 2 => {
+                            fields.insert(name.to_owned(), value);
+                        }
+                        Value::Array(list) if how == 2 => list.push(value),
+                        other => *other = value,
+                    }
+                    format!("{mark}{piece}")
+                }
+            };
+            same(lines.join("\n").as_bytes())
+        })
+        .unwrap();
+}
+
+/// Where all the values in `value` are.
+fn pointers(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| pointers(value, format!("{at}/{name}"), found));
+        }
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(index, value)| pointers(value, format!("{at}/{index}"), found));
+        }
+        _ => {}
+    }
+    found.push(at);
 }
 
 /// One streamed attempt against a server.
@@ -172,7 +271,7 @@ pub(super) async fn streamed(
     model: &str,
     request: &Request,
 ) -> (Result<Response, ProviderError>, Vec<Event>) {
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
+    let (sender, mut receiver) = Events::new(4);
     let permit = permit();
     let attempt = async {
         let result = provider.generate(&permit, model, request, Some(&sender)).await;

@@ -1,12 +1,14 @@
 //! From the bytes of a Messages answer to a response, whole or streamed.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::capability::model::provider::ProviderError;
 use crate::capability::model::types::{Event, Message, Part, Response, Role, StopReason, Thinking, ToolCall, Usage};
 use crate::capability::model::wire::assembly::{Assembly, Ids, MAX_CALLS, ended_early};
 use crate::capability::model::wire::failure::unredacted;
-use crate::capability::model::wire::stream::{SseEvent, lenient_json};
+use crate::capability::model::wire::quick::{Object, Text, Unusual, quick, rename, said};
+use crate::capability::model::wire::stream::{Frame, lenient_json};
 use crate::capability::model::wire::values::{arguments, count};
 
 /// In front of signatures that this wire made, so that it gives back only its own: a conversation may have begun at another
@@ -25,14 +27,15 @@ pub fn decode(answer: &Value, model: &str, ids: Ids) -> Result<Response, Provide
     let blocks = blocks.ok_or_else(|| ProviderError::Garbled("it is not a message".into()))?;
     let mut messages = Messages::new(model, ids);
     messages.name(answer);
+    let mut events = Vec::new();
     for (at, block) in (0..).zip(blocks) {
-        messages.start(at, block)?;
+        messages.start(at, block, &mut events)?;
         messages.stop_block(at);
     }
     messages.counts.read(&answer["usage"], true);
     messages.stop_reason(answer)?;
     messages.done = true;
-    messages.finish().map(|(_, response)| response)
+    messages.finish(&mut events)
 }
 
 /// A streamed answer being put together.
@@ -76,21 +79,33 @@ impl Messages {
     }
 
     fn name(&mut self, message: &Value) {
-        if let Some(model) = message["model"].as_str().filter(|model| !model.is_empty()) {
-            self.model = model.to_owned();
-        }
+        rename(&mut self.model, message["model"].as_str());
     }
 
-    fn event(&mut self, event: &Value, kind: &str) -> Result<Vec<Event>, ProviderError> {
+    /// An event of the usual form; false where it has to be read as a tree.
+    fn usual(&mut self, data: &str, events: &mut Vec<Event>) -> Result<bool, ProviderError> {
+        let piece = quick::<BlockDelta<'_>>(data).filter(|piece| piece.kind.0 == "content_block_delta");
+        let Some(BlockDelta { index, delta: Object(delta), .. }) = piece else { return Ok(false) };
+        let delta = Delta {
+            text: said(&delta.text),
+            thinking: said(&delta.thinking),
+            signature: said(&delta.signature),
+            partial_json: said(&delta.partial_json),
+        };
+        self.delta(index.unwrap_or(0), &delta, events)?;
+        Ok(true)
+    }
+
+    fn event(&mut self, event: &Value, kind: &str, events: &mut Vec<Event>) -> Result<(), ProviderError> {
         let at = event["index"].as_u64().unwrap_or(0);
         match kind {
             "message_start" => {
                 self.name(&event["message"]);
                 self.counts.read(&event["message"]["usage"], false);
             }
-            "content_block_start" => return self.start(at, &event["content_block"]),
-            "content_block_delta" => return self.delta(at, &event["delta"]),
-            "content_block_stop" => return Ok(self.stop_block(at).into_iter().collect()),
+            "content_block_start" => self.start(at, &event["content_block"], events)?,
+            "content_block_delta" => self.delta(at, &Delta::of(&event["delta"]), events)?,
+            "content_block_stop" => events.extend(self.stop_block(at)),
             "message_delta" => {
                 self.counts.read(&event["usage"], true);
                 self.stop_reason(&event["delta"])?;
@@ -100,15 +115,14 @@ impl Messages {
             // `ping`, and what will be added: the API's versioning policy allows new events.
             _ => {}
         }
-        Ok(Vec::new())
+        Ok(())
     }
 
-    fn start(&mut self, at: u64, block: &Value) -> Result<Vec<Event>, ProviderError> {
+    fn start(&mut self, at: u64, block: &Value, events: &mut Vec<Event>) -> Result<(), ProviderError> {
         if self.blocks.len() >= 4 * MAX_CALLS || self.blocks.iter().any(|(known, _)| *known == at) {
             return Err(ProviderError::Garbled("too many blocks, or one twice".into()));
         }
         let text = |field: &str| block[field].as_str().unwrap_or_default().to_owned();
-        let mut events = Vec::new();
         let begun = match block["type"].as_str() {
             Some("text") => {
                 events.extend(Some(text("text")).filter(|text| !text.is_empty()).map(Event::Text));
@@ -139,35 +153,35 @@ impl Messages {
             _ => Block::Other,
         };
         self.blocks.push((at, begun));
-        Ok(events)
+        Ok(())
     }
 
-    fn delta(&mut self, at: u64, delta: &Value) -> Result<Vec<Event>, ProviderError> {
+    fn delta(&mut self, at: u64, delta: &Delta<'_>, events: &mut Vec<Event>) -> Result<(), ProviderError> {
         let block = self.blocks.iter_mut().find(|(known, _)| *known == at).map(|(_, block)| block);
         let block = block.ok_or_else(|| ProviderError::Garbled("a piece of a block that never began".into()))?;
-        let piece = |field: &str| delta[field].as_str().filter(|text| !text.is_empty());
         let event = match block {
-            Block::Text(whole) => piece("text").map(|text| {
+            Block::Text(whole) => delta.text.map(|text| {
                 whole.push_str(text);
                 Event::Text(text.to_owned())
             }),
             Block::Thinking(whole) => {
-                if let Some(piece) = piece("signature") {
+                if let Some(piece) = delta.signature {
                     whole.signature.get_or_insert_with(|| MARK.to_owned()).push_str(piece);
                 }
-                piece("thinking").map(|text| {
+                delta.thinking.map(|text| {
                     whole.text.push_str(text);
                     Event::Thinking(text.to_owned())
                 })
             }
-            Block::Call { id, input, state: State::Open, .. } => piece("partial_json").map(|text| {
+            Block::Call { id, input, state: State::Open, .. } => delta.partial_json.map(|text| {
                 input.push_str(text);
                 Event::ToolCallDelta { id: id.clone(), input: text.to_owned() }
             }),
             Block::Call { .. } => return Err(ProviderError::Garbled("a piece of a tool call that had ended".into())),
             Block::Other => None,
         };
-        Ok(event.into_iter().collect())
+        events.extend(event);
+        Ok(())
     }
 
     fn stop_block(&mut self, at: u64) -> Option<Event> {
@@ -204,24 +218,22 @@ impl Messages {
 }
 
 impl Assembly for Messages {
-    type Item = SseEvent;
-
-    fn feed(&mut self, item: SseEvent) -> Result<Vec<Event>, ProviderError> {
-        if item.data.trim().is_empty() {
-            return Ok(Vec::new());
+    fn feed(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), ProviderError> {
+        if frame.data.trim().is_empty() || self.usual(frame.data, events)? {
+            return Ok(());
         }
-        let event = lenient_json(item.data.as_bytes())?;
+        let event = lenient_json(frame.data.as_bytes())?;
         // The type inside is the same as the event's name, which proxies lose.
-        let kind = event["type"].as_str().unwrap_or(&item.event).to_owned();
-        let kind = if event["error"].is_object() { "error" } else { &kind };
-        self.event(&event, kind)
+        let kind = event["type"].as_str().unwrap_or(frame.event);
+        let kind = if event["error"].is_object() { "error" } else { kind };
+        self.event(&event, kind, events)
     }
 
     fn is_done(&self) -> bool {
         self.done
     }
 
-    fn finish(self) -> Result<(Vec<Event>, Response), ProviderError> {
+    fn finish(self, _events: &mut Vec<Event>) -> Result<Response, ProviderError> {
         let stop = self.stop.filter(|_| self.done).ok_or_else(ended_early)?;
         let mut parts = Vec::new();
         for (_, block) in self.blocks {
@@ -241,7 +253,51 @@ impl Assembly for Messages {
             stop => stop,
         };
         let message = Message { role: Role::Assistant, parts };
-        Ok((Vec::new(), Response { message, stop_reason, model: self.model, usage: self.counts.usage() }))
+        Ok(Response { message, stop_reason, model: self.model, usage: self.counts.usage() })
+    }
+}
+
+/// What is looked at of a usual piece of a block.
+#[derive(Deserialize)]
+struct BlockDelta<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    index: Option<u64>,
+    #[serde(borrow)]
+    delta: Object<DeltaFields<'a>>,
+    #[serde(rename = "error")]
+    _error: Option<Unusual>,
+}
+
+#[derive(Deserialize)]
+struct DeltaFields<'a> {
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
+    #[serde(borrow)]
+    thinking: Option<Text<'a>>,
+    #[serde(borrow)]
+    signature: Option<Text<'a>>,
+    #[serde(borrow)]
+    partial_json: Option<Text<'a>>,
+}
+
+/// A piece of a block: the block says which of the texts it is about. None is empty.
+struct Delta<'a> {
+    text: Option<&'a str>,
+    thinking: Option<&'a str>,
+    signature: Option<&'a str>,
+    partial_json: Option<&'a str>,
+}
+
+impl<'a> Delta<'a> {
+    fn of(delta: &'a Value) -> Self {
+        let text = |field: &str| delta[field].as_str().filter(|text| !text.is_empty());
+        Self {
+            text: text("text"),
+            thinking: text("thinking"),
+            signature: text("signature"),
+            partial_json: text("partial_json"),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::*;
 use crate::capability::model::types::{
     Effort, Event, Image, Message, Part, Role, StopReason, Thinking, Tool, ToolCall, ToolChoice, ToolResult, Usage,
 };
 use crate::capability::model::wire::test_peer::{KEY, peer, replay, same_at_every_split};
+use crate::capability::model::wire::testing::{both, pieces, run};
 
 const TOOLS: &str = include_str!("../fixtures/anthropic_tools.sse");
 
@@ -61,6 +61,12 @@ async fn a_stream_is_the_same_at_every_split() {
     );
     assert_eq!(content[1], json!({"type": "redacted_thinking", "data": "EmwKAhgBEgy3va3p"}));
     assert_eq!(content[3]["input"], json!({"city": "München"}));
+}
+
+#[test]
+fn usual_events_say_the_same_as_trees() {
+    let known = ["type", "index", "delta", "error", "text", "thinking", "signature", "partial_json", "content_block"];
+    both(TOOLS, &known, |bytes| run(sse(pieces(bytes, &[])), machine()));
 }
 
 #[tokio::test]
@@ -196,7 +202,7 @@ fn options_never_override_the_host() {
 #[tokio::test]
 async fn over_http_streamed() {
     let (endpoint, seen) = peer(200, "text/event-stream", TOOLS).await;
-    let (sender, mut receiver) = mpsc::channel(100);
+    let (sender, mut receiver) = Events::new(100);
     let provider = Anthropic::new(endpoint).unwrap();
     let response = provider.attempt("claude-sonnet-4-6", &user(), Some(&sender)).await.unwrap();
     assert_eq!(response.stop_reason, StopReason::ToolCall);

@@ -1,12 +1,15 @@
 //! From the bytes of a `generateContent` answer to a response, whole or streamed.
 
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::capability::model::provider::ProviderError;
 use crate::capability::model::types::{Event, Message, Part, Response, Role, StopReason, Thinking, ToolCall, Usage};
 use crate::capability::model::wire::assembly::{Assembly, Ids, MAX_CALLS, ended_early};
 use crate::capability::model::wire::failure::unredacted;
-use crate::capability::model::wire::stream::{SseEvent, lenient_json};
+use crate::capability::model::wire::quick::{Object, One, Text, Unusual, quick, rename, said};
+use crate::capability::model::wire::stream::{Frame, lenient_json};
 use crate::capability::model::wire::values::{count, usage};
 
 /// In front of signatures that this wire made, so that it gives back only its own: a conversation may have begun at another
@@ -16,8 +19,9 @@ pub(super) const MARK: &str = "gemini:";
 /// A whole answer. It is read as a stream of one chunk.
 pub fn decode(answer: &Value, model: &str, ids: Ids) -> Result<Response, ProviderError> {
     let mut candidate = Candidate::new(model, ids);
-    candidate.chunk(answer)?;
-    candidate.finish().map(|(_, response)| response)
+    let mut events = Vec::new();
+    candidate.chunk(answer, &mut events)?;
+    candidate.finish(&mut events)
 }
 
 /// A streamed answer being put together. Each chunk is an answer of its own, with the next parts.
@@ -29,15 +33,40 @@ pub struct Candidate {
     calls: usize,
     stop: Option<StopReason>,
     usage: Option<Usage>,
+    /// The counts that came last, unread: every chunk brings them, and only the last ones are wanted.
+    counts: String,
 }
 
 impl Candidate {
     /// `model` is what was asked for, where the answer does not say who answers.
     pub fn new(model: &str, ids: Ids) -> Self {
-        Self { ids, model: model.to_owned(), parts: Vec::new(), calls: 0, stop: None, usage: None }
+        Self {
+            ids,
+            model: model.to_owned(),
+            parts: Vec::new(),
+            calls: 0,
+            stop: None,
+            usage: None,
+            counts: String::new(),
+        }
     }
 
-    fn chunk(&mut self, chunk: &Value) -> Result<Vec<Event>, ProviderError> {
+    /// A chunk of the usual form; false where it has to be read as a tree.
+    fn usual(&mut self, chunk: &str, events: &mut Vec<Event>) -> Result<bool, ProviderError> {
+        let Some(chunk) = quick::<Chunk<'_>>(chunk).filter(Chunk::is_usual) else { return Ok(false) };
+        rename(&mut self.model, said(&chunk.model));
+        if let Some(counts) = chunk.counts {
+            counts.get().clone_into(&mut self.counts);
+        }
+        let candidate = chunk.candidates.and_then(|candidates| candidates.0);
+        let parts = candidate.and_then(|candidate| candidate.0.content).and_then(|content| content.0.parts);
+        let Some(Object(part)) = parts.and_then(|parts| parts.0) else { return Ok(true) };
+        let text = said(&part.text).unwrap_or_default();
+        self.text(text, part.thought.unwrap_or(false), None, events)?;
+        Ok(true)
+    }
+
+    fn chunk(&mut self, chunk: &Value, events: &mut Vec<Event>) -> Result<(), ProviderError> {
         // Errors come alone or in a list of one.
         if chunk.pointer("/error").or_else(|| chunk.pointer("/0/error")).is_some_and(Value::is_object) {
             return Err(unredacted(chunk));
@@ -45,26 +74,24 @@ impl Candidate {
         if !chunk.is_object() {
             return Err(ProviderError::Garbled("it is not a response".into()));
         }
-        if let Some(model) = chunk["modelVersion"].as_str().filter(|model| !model.is_empty()) {
-            self.model = model.to_owned();
-        }
+        rename(&mut self.model, chunk["modelVersion"].as_str());
         if chunk["usageMetadata"].is_object() {
+            self.counts.clear();
             self.usage = read_usage(&chunk["usageMetadata"]);
         }
         // A refused prompt has no candidates.
         if chunk.pointer("/promptFeedback/blockReason").and_then(Value::as_str).is_some() {
             self.stop = Some(StopReason::Refused);
         }
-        let mut events = Vec::new();
         // Others than the first are not asked for.
         let candidates = chunk["candidates"].as_array().into_iter().flatten();
         for candidate in candidates.filter(|candidate| candidate["index"].as_u64().unwrap_or(0) == 0) {
             for part in candidate["content"]["parts"].as_array().into_iter().flatten() {
-                self.part(part, &mut events)?;
+                self.part(part, events)?;
             }
             self.finish_reason(candidate)?;
         }
-        Ok(events)
+        Ok(())
     }
 
     fn part(&mut self, part: &Value, events: &mut Vec<Event>) -> Result<(), ProviderError> {
@@ -73,8 +100,17 @@ impl Candidate {
         if part["functionCall"].is_object() {
             return self.call(&part["functionCall"], signature, events);
         }
-        let text = part["text"].as_str().unwrap_or_default();
-        if part["thought"] == true {
+        self.text(part["text"].as_str().unwrap_or_default(), part["thought"] == true, signature, events)
+    }
+
+    fn text(
+        &mut self,
+        text: &str,
+        thought: bool,
+        signature: Option<String>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), ProviderError> {
+        if thought {
             if !text.is_empty() {
                 events.push(Event::Thinking(text.to_owned()));
             }
@@ -158,13 +194,11 @@ impl Candidate {
 }
 
 impl Assembly for Candidate {
-    type Item = SseEvent;
-
-    fn feed(&mut self, item: SseEvent) -> Result<Vec<Event>, ProviderError> {
-        if item.data.trim().is_empty() {
-            return Ok(Vec::new());
+    fn feed(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), ProviderError> {
+        if frame.data.trim().is_empty() || self.usual(frame.data, events)? {
+            return Ok(());
         }
-        self.chunk(&lenient_json(item.data.as_bytes())?)
+        self.chunk(&lenient_json(frame.data.as_bytes())?, events)
     }
 
     /// The wire has no end mark: usage and a signature may follow the finish reason.
@@ -172,13 +206,64 @@ impl Assembly for Candidate {
         false
     }
 
-    fn finish(self) -> Result<(Vec<Event>, Response), ProviderError> {
+    fn finish(self, _events: &mut Vec<Event>) -> Result<Response, ProviderError> {
         let stop_reason = match self.stop.ok_or_else(ended_early)? {
             StopReason::End if self.calls > 0 => StopReason::ToolCall,
             stop => stop,
         };
         let message = Message { role: Role::Assistant, parts: self.parts };
-        Ok((Vec::new(), Response { message, stop_reason, model: self.model, usage: self.usage }))
+        let usage =
+            if self.counts.is_empty() { self.usage } else { read_usage(&lenient_json(self.counts.as_bytes())?) };
+        Ok(Response { message, stop_reason, model: self.model, usage })
+    }
+}
+
+/// What is looked at of a usual chunk.
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow, rename = "modelVersion")]
+    model: Option<Text<'a>>,
+    #[serde(borrow, rename = "usageMetadata")]
+    counts: Option<&'a RawValue>,
+    #[serde(borrow)]
+    candidates: Option<One<Object<Choice<'a>>>>,
+    #[serde(rename = "promptFeedback")]
+    _feedback: Option<Unusual>,
+    #[serde(rename = "error")]
+    _error: Option<Unusual>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    index: Option<u64>,
+    #[serde(borrow)]
+    content: Option<Object<Content<'a>>>,
+    #[serde(rename = "finishReason")]
+    _finish_reason: Option<Unusual>,
+}
+
+#[derive(Deserialize)]
+struct Content<'a> {
+    #[serde(borrow)]
+    parts: Option<One<Object<TextPart<'a>>>>,
+}
+
+#[derive(Deserialize)]
+struct TextPart<'a> {
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
+    thought: Option<bool>,
+    #[serde(rename = "thoughtSignature")]
+    _signature: Option<Unusual>,
+    #[serde(rename = "functionCall")]
+    _call: Option<Unusual>,
+}
+
+impl Chunk<'_> {
+    fn is_usual(&self) -> bool {
+        let candidate = self.candidates.as_ref().and_then(|candidates| candidates.0.as_ref());
+        candidate.is_none_or(|candidate| candidate.0.index.unwrap_or(0) == 0)
+            && self.counts.is_none_or(|counts| counts.get().starts_with('{'))
     }
 }
 

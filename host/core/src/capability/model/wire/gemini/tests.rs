@@ -1,10 +1,10 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::*;
 use crate::capability::model::types::{Effort, Image, Message, Part, Role, StopReason, ToolCall, ToolResult, Usage};
 use crate::capability::model::wire::test_peer::{KEY, peer, replay, same_at_every_split};
+use crate::capability::model::wire::testing::{both, pieces, run};
 
 const TOOLS: &str = include_str!("../fixtures/gemini_tools.sse");
 
@@ -57,6 +57,28 @@ async fn a_stream_is_the_same_at_every_split() {
     assert_eq!(*first, json!({ "id": "fc_1", "name": "weather", "response": { "sun": 1 } }));
     let other = &turns[1]["parts"][1]["functionResponse"];
     assert_eq!(*other, json!({ "id": second, "name": "time", "response": { "error": "no" } }));
+}
+
+#[test]
+fn usual_chunks_say_the_same_as_trees() {
+    let known = [
+        "error",
+        "modelVersion",
+        "usageMetadata",
+        "promptFeedback",
+        "candidates",
+        "index",
+        "content",
+        "parts",
+        "finishReason",
+        "text",
+        "thought",
+        "thoughtSignature",
+        "functionCall",
+        "promptTokenCount",
+        "candidatesTokenCount",
+    ];
+    both(TOOLS, &known, |bytes| run(sse(pieces(bytes, &[])), machine()));
 }
 
 #[tokio::test]
@@ -153,7 +175,7 @@ async fn a_hostile_model_name_stays_in_its_segment() {
 #[tokio::test]
 async fn over_http() {
     let (endpoint, seen) = peer(200, "text/event-stream", TOOLS).await;
-    let (sender, _receiver) = mpsc::channel(100);
+    let (sender, _receiver) = Events::new(100);
     let response = Gemini::new(endpoint).attempt("gemini-3-flash", &user(), Some(&sender)).await.unwrap();
     assert_eq!(response.stop_reason, StopReason::ToolCall);
     let (path, headers, _) = seen.lock().unwrap().remove(0);

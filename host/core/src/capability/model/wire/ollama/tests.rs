@@ -5,7 +5,7 @@ use crate::capability::model::types::{
     Effort, Event, Image, Message, Part, Role, StopReason, Thinking, Tool, ToolCall, ToolChoice, ToolResult,
 };
 use crate::capability::model::wire::http::Endpoint;
-use crate::capability::model::wire::testing::{PATIENT, embed_permit, pieces, run, serve, streamed};
+use crate::capability::model::wire::testing::{PATIENT, both, embed_permit, pieces, run, serve, streamed};
 
 const TOOLS: &[u8] = include_bytes!("../fixtures/ollama_tools.ndjson");
 
@@ -44,6 +44,12 @@ fn a_recorded_stream_is_understood() {
     assert_eq!((usage.input_tokens, usage.output_tokens), (171, 52));
     assert_eq!(events.len(), 3 + 6);
     assert_eq!(events[5], Event::ToolCall(first));
+}
+
+#[test]
+fn usual_lines_say_the_same_as_trees() {
+    let known = ["error", "model", "message", "thinking", "content", "tool_calls", "done", "done_reason", "eval_count"];
+    both(&String::from_utf8_lossy(TOOLS), &known, |bytes| run(ndjson(pieces(bytes, &[])), lines()));
 }
 
 #[test]

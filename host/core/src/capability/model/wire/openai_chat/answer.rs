@@ -1,12 +1,14 @@
 //! From the bytes of a Chat Completions answer to a response, whole or streamed.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::capability::model::provider::ProviderError;
 use crate::capability::model::types::{Event, Message, Part, Response, Role, StopReason, Thinking, ToolCall, Usage};
 use crate::capability::model::wire::assembly::{Assembly, Ids, MAX_CALLS, ended_early};
 use crate::capability::model::wire::failure::unredacted;
-use crate::capability::model::wire::stream::{SseEvent, lenient_json};
+use crate::capability::model::wire::quick::{Object, One, Text, Unusual, quick, rename, said};
+use crate::capability::model::wire::stream::{Frame, lenient_json};
 use crate::capability::model::wire::values::{arguments, count, usage};
 
 /// In front of signatures that this wire made, so that it gives back only its own: a conversation may have begun at another
@@ -16,12 +18,13 @@ pub(super) const MARK: &str = "chat:";
 /// A whole answer. It is read as a stream of one chunk.
 pub fn decode(answer: &Value, model: &str, ids: Ids) -> Result<Response, ProviderError> {
     let mut chat = Chat::new(model, ids);
-    chat.chunk(answer)?;
+    let mut events = Vec::new();
+    chat.chunk(answer, &mut events)?;
     if !chat.begun {
         return Err(ProviderError::Garbled("it has no choice with an answer".into()));
     }
     chat.ended = true;
-    chat.finish().map(|(_, response)| response)
+    chat.finish(&mut events)
 }
 
 /// A streamed answer being put together.
@@ -73,45 +76,74 @@ impl Chat {
         }
     }
 
-    fn chunk(&mut self, chunk: &Value) -> Result<Vec<Event>, ProviderError> {
+    /// A chunk of the usual form; false where it has to be read as a tree.
+    fn usual(&mut self, chunk: &str, events: &mut Vec<Event>) -> Result<bool, ProviderError> {
+        let Some(chunk) = quick::<Chunk<'_>>(chunk).filter(Chunk::is_usual) else { return Ok(false) };
+        rename(&mut self.model, said(&chunk.model));
+        let choice = chunk.choices.and_then(|choices| choices.0);
+        let Some(Object(Choice { delta: Object(delta), .. })) = choice else { return Ok(true) };
+        self.begun = true;
+        let reasoning = [("reasoning_content", &delta.reasoning_content), ("reasoning", &delta.reasoning)];
+        self.think(reasoning.into_iter().find_map(|(field, text)| Some((field, said(text)?))), events);
+        self.say(said(&delta.content), events);
+        if let Some(Object(piece)) = delta.tool_calls.and_then(|calls| calls.0) {
+            let function = piece.function.as_ref().map(|function| &function.0);
+            let piece = Piece {
+                index: piece.index,
+                wire_id: said(&piece.id).unwrap_or_default().to_owned(),
+                name: function.and_then(|function| said(&function.name)).unwrap_or_default(),
+                signature: None,
+                input: function.and_then(|function| said(&function.arguments)).unwrap_or_default().to_owned(),
+            };
+            self.call(piece, events)?;
+        }
+        Ok(true)
+    }
+
+    fn chunk(&mut self, chunk: &Value, events: &mut Vec<Event>) -> Result<(), ProviderError> {
         if chunk.get("error").is_some_and(|error| !error.is_null()) || chunk["object"] == "error" {
             return Err(unredacted(chunk));
         }
-        if let Some(model) = chunk["model"].as_str().filter(|model| !model.is_empty()) {
-            self.model = model.to_owned();
-        }
+        rename(&mut self.model, chunk["model"].as_str());
         if chunk["usage"].is_object() {
             self.usage = read_usage(&chunk["usage"]);
         }
-        let mut events = Vec::new();
         // Others than the first are not asked for.
         let choices = chunk["choices"].as_array().into_iter().flatten();
         for choice in choices.filter(|choice| choice["index"].as_u64().unwrap_or(0) == 0) {
             self.begun = true;
             let delta = choice.get("delta").or_else(|| choice.get("message")).unwrap_or(&Value::Null);
-            self.delta(delta, &mut events)?;
+            self.delta(delta, events)?;
             self.finish_reason(choice)?;
         }
-        Ok(events)
+        Ok(())
+    }
+
+    fn think(&mut self, reasoning: Option<(&'static str, &str)>, events: &mut Vec<Event>) {
+        if let Some((field, text)) = reasoning {
+            self.field.get_or_insert(field);
+            self.thinking.push_str(text);
+            events.push(Event::Thinking(text.to_owned()));
+        }
+    }
+
+    fn say<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>, events: &mut Vec<Event>) {
+        for text in texts {
+            self.text.push_str(text);
+            events.push(Event::Text(text.to_owned()));
+        }
     }
 
     fn delta(&mut self, delta: &Value, events: &mut Vec<Event>) -> Result<(), ProviderError> {
         let reasoning = ["reasoning_content", "reasoning"]
             .into_iter()
             .find_map(|field| Some((field, delta[field].as_str().filter(|text| !text.is_empty())?)));
-        if let Some((field, text)) = reasoning {
-            self.field.get_or_insert(field);
-            self.thinking.push_str(text);
-            events.push(Event::Thinking(text.to_owned()));
-        }
+        self.think(reasoning, events);
         let refusal = delta["refusal"].as_str().filter(|text| !text.is_empty());
         self.refused |= refusal.is_some();
-        for text in texts(&delta["content"]).into_iter().chain(refusal) {
-            self.text.push_str(text);
-            events.push(Event::Text(text.to_owned()));
-        }
+        self.say(texts(&delta["content"]).into_iter().chain(refusal), events);
         for call in delta["tool_calls"].as_array().into_iter().flatten() {
-            self.call(call, events)?;
+            self.call(piece(call), events)?;
         }
         if delta["function_call"].is_object() {
             let function = &delta["function_call"];
@@ -125,21 +157,15 @@ impl Chat {
     }
 
     /// One piece of a tool call.
-    fn call(&mut self, piece: &Value, events: &mut Vec<Event>) -> Result<(), ProviderError> {
-        let wire_id = match &piece["id"] {
-            Value::String(id) => id.clone(),
-            Value::Number(id) => id.to_string(),
-            _ => String::new(),
-        };
-        let function = &piece["function"];
-        let name = function["name"].as_str().unwrap_or_default();
-        let at = match self.place(piece["index"].as_u64(), &wire_id, name) {
+    fn call(&mut self, piece: Piece<'_>, events: &mut Vec<Event>) -> Result<(), ProviderError> {
+        let Piece { index, wire_id, name, signature, input } = piece;
+        let at = match self.place(index, &wire_id, name) {
             Some(at) => at,
             None if self.calls.len() >= MAX_CALLS => {
                 return Err(ProviderError::Garbled(format!("more than {MAX_CALLS} tool calls")));
             }
             None => {
-                self.calls.push(Call { index: piece["index"].as_u64(), ..Call::default() });
+                self.calls.push(Call { index, ..Call::default() });
                 self.calls.len() - 1
             }
         };
@@ -156,10 +182,9 @@ impl Chat {
                 events.push(Event::ToolCallDelta { id: call.id.clone(), input: call.input.clone() });
             }
         }
-        if piece["extra_content"].is_object() {
-            call.signature = Some(format!("{MARK}{}", piece["extra_content"]));
+        if signature.is_some() {
+            call.signature = signature;
         }
-        let input = input(&function["arguments"]);
         if !input.is_empty() {
             call.input.push_str(&input);
             if !call.id.is_empty() {
@@ -231,26 +256,24 @@ impl Chat {
 }
 
 impl Assembly for Chat {
-    type Item = SseEvent;
-
-    fn feed(&mut self, item: SseEvent) -> Result<Vec<Event>, ProviderError> {
-        let data = item.data.trim();
+    fn feed(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), ProviderError> {
+        let data = frame.data.trim();
         if data == "[DONE]" {
             self.ended = true;
-            return Ok(Vec::new());
+            return Ok(());
         }
-        if data.is_empty() {
-            return Ok(Vec::new());
+        if data.is_empty() || frame.event != "error" && self.usual(data, events)? {
+            return Ok(());
         }
         let chunk = lenient_json(data.as_bytes())?;
-        if item.event == "error" { Err(unredacted(&chunk)) } else { self.chunk(&chunk) }
+        if frame.event == "error" { Err(unredacted(&chunk)) } else { self.chunk(&chunk, events) }
     }
 
     fn is_done(&self) -> bool {
         self.ended
     }
 
-    fn finish(mut self) -> Result<(Vec<Event>, Response), ProviderError> {
+    fn finish(mut self, events: &mut Vec<Event>) -> Result<Response, ProviderError> {
         // Compatible servers leave `[DONE]` out; a finish reason is as good.
         if !self.begun || !(self.ended || self.stop.is_some()) {
             return Err(ended_early());
@@ -263,7 +286,7 @@ impl Assembly for Chat {
             StopReason::End if !calls.is_empty() => StopReason::ToolCall,
             stop => stop,
         };
-        let events = calls.iter().cloned().map(Event::ToolCall).collect();
+        events.extend(calls.iter().cloned().map(Event::ToolCall));
         let mut parts = Vec::new();
         if !self.thinking.is_empty() {
             let signature = self.field.map(|field| format!("{MARK}{field}"));
@@ -274,7 +297,100 @@ impl Assembly for Chat {
         }
         parts.extend(calls.into_iter().map(Part::ToolCall));
         let message = Message { role: Role::Assistant, parts };
-        Ok((events, Response { message, stop_reason, model: self.model, usage: self.usage }))
+        Ok(Response { message, stop_reason, model: self.model, usage: self.usage })
+    }
+}
+
+/// What is looked at of a usual chunk.
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow)]
+    object: Option<Text<'a>>,
+    #[serde(borrow)]
+    model: Option<Text<'a>>,
+    #[serde(borrow)]
+    choices: Option<One<Object<Choice<'a>>>>,
+    #[serde(rename = "usage")]
+    _usage: Option<Unusual>,
+    #[serde(rename = "error")]
+    _error: Option<Unusual>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    index: Option<u64>,
+    #[serde(borrow)]
+    delta: Object<Delta<'a>>,
+    #[serde(borrow)]
+    finish_reason: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow)]
+    content: Option<Text<'a>>,
+    #[serde(borrow)]
+    reasoning_content: Option<Text<'a>>,
+    #[serde(borrow)]
+    reasoning: Option<Text<'a>>,
+    #[serde(borrow)]
+    tool_calls: Option<One<Object<CallPiece<'a>>>>,
+    #[serde(rename = "refusal")]
+    _refusal: Option<Unusual>,
+    #[serde(rename = "function_call")]
+    _function_call: Option<Unusual>,
+}
+
+#[derive(Deserialize)]
+struct CallPiece<'a> {
+    index: Option<u64>,
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    function: Option<Object<Function<'a>>>,
+    #[serde(rename = "extra_content")]
+    _extra_content: Option<Unusual>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    arguments: Option<Text<'a>>,
+}
+
+impl Chunk<'_> {
+    fn is_usual(&self) -> bool {
+        let choice = self.choices.as_ref().and_then(|choices| choices.0.as_ref());
+        let usual = |choice: &Choice<'_>| choice.index.unwrap_or(0) == 0 && said(&choice.finish_reason).is_none();
+        choice.is_none_or(|choice| usual(&choice.0)) && said(&self.object) != Some("error")
+    }
+}
+
+/// A piece of a tool call.
+struct Piece<'a> {
+    index: Option<u64>,
+    /// The id as the server wrote it.
+    wire_id: String,
+    name: &'a str,
+    signature: Option<String>,
+    input: String,
+}
+
+fn piece(piece: &Value) -> Piece<'_> {
+    let function = &piece["function"];
+    let extra = &piece["extra_content"];
+    Piece {
+        index: piece["index"].as_u64(),
+        wire_id: match &piece["id"] {
+            Value::String(id) => id.clone(),
+            Value::Number(id) => id.to_string(),
+            _ => String::new(),
+        },
+        name: function["name"].as_str().unwrap_or_default(),
+        signature: extra.is_object().then(|| format!("{MARK}{extra}")),
+        input: input(&function["arguments"]),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::capability::model::types::{
 };
 use crate::capability::model::wire::http::Timeouts;
 use crate::capability::model::wire::testing::{
-    HEAD, KEY, PATIENT, embed_permit, endpoint, permit, pieces, raw_bytes, raw_then_silence, run, serve, streamed,
+    HEAD, KEY, PATIENT, both, embed_permit, endpoint, permit, pieces, raw_bytes, raw_then_silence, run, serve, streamed,
 };
 
 const TOOLS: &[u8] = include_bytes!("../fixtures/chat_openai_tools.sse");
@@ -106,6 +106,35 @@ fn reasoning_is_kept_and_given_back_while_the_turn_lasts() {
     let message = Message { role: Role::Assistant, parts: vec![Part::Thinking(foreign), Part::Text("a".into())] };
     request.messages = vec![Message::text(Role::User, "?"), message];
     assert_eq!(sent(&request), json!({"role": "assistant", "content": "a"}));
+}
+
+#[test]
+fn usual_chunks_say_the_same_as_trees() {
+    let known = [
+        "error",
+        "object",
+        "model",
+        "usage",
+        "choices",
+        "index",
+        "delta",
+        "message",
+        "finish_reason",
+        "content",
+        "refusal",
+        "reasoning",
+        "reasoning_content",
+        "tool_calls",
+        "function_call",
+        "function",
+        "id",
+        "name",
+        "arguments",
+        "extra_content",
+    ];
+    for stream in [TOOLS, LLAMA, REASONING] {
+        both(&String::from_utf8_lossy(stream), &known, |bytes| read(bytes, &[]));
+    }
 }
 
 #[test]
@@ -450,7 +479,7 @@ async fn a_hostile_server_is_an_error_of_its_kind() {
 #[tokio::test]
 async fn a_reader_that_leaves_ends_a_silent_stream() {
     let provider = OpenAiChat::new(endpoint(raw_then_silence(HEAD).await, PATIENT));
-    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let (sender, receiver) = Events::new(1);
     drop(receiver);
     let result = provider.generate(&permit(), "m", &full(), Some(&sender)).await;
     assert_eq!(result, Err(ProviderError::Abandoned));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::stops::{self, Stops};
@@ -9,7 +10,8 @@ use crate::capability::model::provider::ProviderError;
 use crate::capability::model::types::{Event, Message, Part, Response, Role, StopReason, Thinking, ToolCall, Usage};
 use crate::capability::model::wire::assembly::{Assembly, Ids, MAX_CALLS, ended_early};
 use crate::capability::model::wire::failure::unredacted;
-use crate::capability::model::wire::stream::{SseEvent, lenient_json};
+use crate::capability::model::wire::quick::{Text, quick, said};
+use crate::capability::model::wire::stream::{Frame, lenient_json};
 use crate::capability::model::wire::values::{arguments, count, usage};
 
 /// In front of signatures that this wire made. Behind it is the reasoning item as the provider wants it back.
@@ -156,9 +158,9 @@ impl Items {
         }
     }
 
-    fn added(&mut self, at: u64, item: &Value) -> Result<Vec<Event>, ProviderError> {
+    fn added(&mut self, at: u64, item: &Value, events: &mut Vec<Event>) -> Result<(), ProviderError> {
         if item["type"] != "function_call" || self.announced.contains_key(&at) {
-            return Ok(Vec::new());
+            return Ok(());
         }
         if self.announced.len() >= MAX_CALLS {
             return Err(too_many());
@@ -166,15 +168,16 @@ impl Items {
         let id = self.ids.give(item["call_id"].as_str());
         self.announced.insert(at, id.clone());
         let name = item["name"].as_str().unwrap_or_default().to_owned();
-        Ok(vec![Event::ToolCallStart { id, name }])
+        events.push(Event::ToolCallStart { id, name });
+        Ok(())
     }
 
-    fn done(&mut self, at: u64, mut item: Value) -> Result<Vec<Event>, ProviderError> {
+    fn done(&mut self, at: u64, mut item: Value, events: &mut Vec<Event>) -> Result<(), ProviderError> {
         if !item.is_object() || self.items.len() > 2 * MAX_CALLS {
             return Err(ProviderError::Garbled("its stream has items that are none, or too many".into()));
         }
-        let mut events: Vec<Event> = self.stops.rest().map(Event::Text).into_iter().collect();
-        events.extend(self.added(at, &item)?);
+        events.extend(self.stops.rest().map(Event::Text));
+        self.added(at, &item, events)?;
         if let Some(id) = self.announced.get(&at).filter(|_| item["status"] != "incomplete") {
             item["call_id"] = id.clone().into();
             let call = call(&item, arguments(&item["arguments"])?)?;
@@ -183,10 +186,37 @@ impl Items {
             }
         }
         self.items.insert(at, item);
-        Ok(events)
+        Ok(())
     }
 
-    fn event(&mut self, event: &Value, kind: &str) -> Result<Vec<Event>, ProviderError> {
+    /// An event of the usual form; false where it has to be read as a tree.
+    fn usual(&mut self, data: &str, events: &mut Vec<Event>) -> bool {
+        let Some(Piece { kind, output_index, delta }) = quick(data) else { return false };
+        // Behind a stop sequence only the end is heard, and no piece is one.
+        let delta = said(&delta).filter(|_| !self.stops.met);
+        delta.is_some_and(|delta| self.delta(&kind.0, output_index.unwrap_or(0), delta, events))
+    }
+
+    /// A piece of a text; false where the event is no such thing.
+    fn delta(&mut self, kind: &str, at: u64, delta: &str, events: &mut Vec<Event>) -> bool {
+        match kind {
+            "response.output_text.delta" | "response.refusal.delta" => {
+                events.extend(self.stops.pass(delta).map(Event::Text));
+            }
+            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" | "response.reasoning.delta" => {
+                self.thought = true;
+                events.push(Event::Thinking(delta.to_owned()));
+            }
+            "response.function_call_arguments.delta" => {
+                let id = self.announced.get(&at).cloned();
+                events.extend(id.map(|id| Event::ToolCallDelta { id, input: delta.to_owned() }));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn event(&mut self, event: &Value, kind: &str, events: &mut Vec<Event>) -> Result<(), ProviderError> {
         // Behind a stop sequence only the end is heard.
         if self.stops.met
             && !matches!(
@@ -194,52 +224,40 @@ impl Items {
                 "response.completed" | "response.incomplete" | "response.done" | "response.failed" | "error"
             )
         {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let at = event["output_index"].as_u64().unwrap_or(0);
-        let delta = event["delta"].as_str().filter(|delta| !delta.is_empty());
-        match (kind, delta) {
-            ("response.output_text.delta" | "response.refusal.delta", Some(text)) => {
-                Ok(self.stops.pass(text).map(Event::Text).into_iter().collect())
-            }
-            (
-                "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" | "response.reasoning.delta",
-                Some(text),
-            ) => {
-                self.thought = true;
-                Ok(vec![Event::Thinking(text.to_owned())])
-            }
-            ("response.reasoning_summary_part.added", _) if self.thought => Ok(vec![Event::Thinking("\n\n".into())]),
-            ("response.output_item.added", _) => self.added(at, &event["item"]),
-            ("response.function_call_arguments.delta", Some(input)) => {
-                let id = self.announced.get(&at).cloned();
-                Ok(id.map(|id| Event::ToolCallDelta { id, input: input.to_owned() }).into_iter().collect())
-            }
-            ("response.output_item.done", _) => self.done(at, event["item"].clone()),
-            ("response.completed" | "response.incomplete" | "response.done", _) => {
-                self.last = Some(event["response"].clone());
-                Ok(Vec::new())
-            }
-            ("response.failed", _) => Err(unredacted(&event["response"])),
-            ("error", _) => Err(unredacted(event)),
-            _ => Ok(Vec::new()),
+        if let Some(delta) = event["delta"].as_str().filter(|delta| !delta.is_empty())
+            && self.delta(kind, at, delta, events)
+        {
+            return Ok(());
         }
+        match kind {
+            "response.reasoning_summary_part.added" if self.thought => events.push(Event::Thinking("\n\n".into())),
+            "response.output_item.added" => self.added(at, &event["item"], events)?,
+            "response.output_item.done" => self.done(at, event["item"].clone(), events)?,
+            "response.completed" | "response.incomplete" | "response.done" => {
+                self.last = Some(event["response"].clone());
+            }
+            "response.failed" => return Err(unredacted(&event["response"])),
+            "error" => return Err(unredacted(event)),
+            _ => {}
+        }
+        Ok(())
     }
 }
 
 impl Assembly for Items {
-    type Item = SseEvent;
-
-    fn feed(&mut self, item: SseEvent) -> Result<Vec<Event>, ProviderError> {
-        let data = item.data.trim();
-        if data.is_empty() || data == "[DONE]" {
-            return Ok(Vec::new());
+    fn feed(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), ProviderError> {
+        let data = frame.data.trim();
+        if data.is_empty() || data == "[DONE]" || frame.event != "error" && self.usual(data, events) {
+            return Ok(());
         }
         let event = lenient_json(data.as_bytes())?;
         // The name is in the data; the SSE field is the same, or missing.
         match event["type"].as_str() {
-            Some(kind) if item.event != "error" => self.event(&event, kind),
-            None if item.event != "error" && event.get("error").is_none() => self.event(&event, &item.event),
+            Some(kind) if frame.event != "error" => self.event(&event, kind, events),
+            None if frame.event != "error" && event.get("error").is_none() => self.event(&event, frame.event, events),
             _ => Err(unredacted(&event)),
         }
     }
@@ -248,7 +266,7 @@ impl Assembly for Items {
         self.last.is_some()
     }
 
-    fn finish(mut self) -> Result<(Vec<Event>, Response), ProviderError> {
+    fn finish(mut self, events: &mut Vec<Event>) -> Result<Response, ProviderError> {
         let Some(last) = self.last.take() else { return Err(ended_early()) };
         // Some servers send the items only once.
         let mut output: Vec<(u64, Value)> = match last["output"].as_array() {
@@ -265,6 +283,17 @@ impl Assembly for Items {
             Part::ToolCall(call) if !self.told.contains(&call.id) => Some(Event::ToolCall(call.clone())),
             _ => None,
         });
-        Ok((self.stops.rest().map(Event::Text).into_iter().chain(untold).collect(), response))
+        events.extend(self.stops.rest().map(Event::Text).into_iter().chain(untold));
+        Ok(response)
     }
+}
+
+/// What is looked at of a piece of a text.
+#[derive(Deserialize)]
+struct Piece<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    output_index: Option<u64>,
+    #[serde(borrow)]
+    delta: Option<Text<'a>>,
 }

@@ -6,7 +6,7 @@ use crate::capability::model::types::{
     Effort, Event, Image, Message, Part, Role, StopReason, Thinking, Tool, ToolCall, ToolChoice, ToolResult,
 };
 use crate::capability::model::wire::testing::{
-    HEAD, PATIENT, embed_permit, endpoint, permit, pieces, raw_bytes, run, serve, streamed,
+    HEAD, PATIENT, both, embed_permit, endpoint, permit, pieces, raw_bytes, run, serve, streamed,
 };
 
 const TOOLS: &[u8] = include_bytes!("../fixtures/responses_tools.sse");
@@ -36,6 +36,15 @@ fn text_item(text: &str) -> Value {
 
 fn user(text: &str) -> Request {
     Request { messages: vec![Message::text(Role::User, text)], ..Request::default() }
+}
+
+#[test]
+fn usual_events_say_the_same_as_trees() {
+    let known = ["type", "output_index", "delta", "item", "response", "error", "output", "status", "call_id"];
+    both(&String::from_utf8_lossy(TOOLS), &known, |bytes| read(bytes, &[]));
+    both(&String::from_utf8_lossy(TOOLS), &known, |bytes| {
+        run(sse(pieces(bytes, &[])), Items::new("asked", Ids::new("t"), &["nach".to_owned()]))
+    });
 }
 
 #[test]
