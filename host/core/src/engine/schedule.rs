@@ -57,37 +57,41 @@ impl Scheduler {
     /// Runs a guest's future to its end. Dropping the returned future ends the guest at its next yield.
     ///
     /// `cpu` is the most processor time that it may use.
-    pub(crate) async fn run<F>(&self, cpu: Duration, future: F) -> Result<F::Output, Stopped>
+    pub(crate) fn run<F>(&self, cpu: Duration, future: F) -> impl Future<Output = Result<F::Output, Stopped>>
     where
         F: Future + Send + 'static,
         F::Output: Send,
     {
-        let mut guest = Scheduled {
-            guest: Box::pin(future),
-            recent: Duration::ZERO,
-            total: Duration::ZERO,
-            limit: cpu,
-            paused_at: None,
-            turn: PollSemaphore::new(Arc::clone(&self.background)),
-        };
-        let light = poll_fn(|cx| {
-            let Ok(_place) = self.beside_callers.try_acquire() else { return Poll::Ready(None) };
-            match Pin::new(&mut guest).poll(cx) {
-                Poll::Ready(done) => Poll::Ready(Some(done)),
-                Poll::Pending if guest.recent > LIGHT => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
+        // Boxed here and not below: an argument stays in the caller's future for as long as the guest runs.
+        let guest = Box::pin(future);
+        async move {
+            let mut guest = Scheduled {
+                guest,
+                recent: Duration::ZERO,
+                total: Duration::ZERO,
+                limit: cpu,
+                paused_at: None,
+                turn: PollSemaphore::new(Arc::clone(&self.background)),
+            };
+            let light = poll_fn(|cx| {
+                let Ok(_place) = self.beside_callers.try_acquire() else { return Poll::Ready(None) };
+                match Pin::new(&mut guest).poll(cx) {
+                    Poll::Ready(done) => Poll::Ready(Some(done)),
+                    Poll::Pending if guest.recent > LIGHT => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                }
+            });
+            if let Some(done) = light.await {
+                return done;
             }
-        });
-        if let Some(done) = light.await {
-            return done;
-        }
-        let Some(runtime) = &self.runtime else { return Err(Stopped::Panicked) };
-        let mut task = AbortOnDrop(runtime.spawn(guest));
-        match (&mut task.0).await {
-            Ok(done) => done,
-            Err(error) => {
-                tracing::error!(%error, "a guest's task failed");
-                Err(Stopped::Panicked)
+            let Some(runtime) = &self.runtime else { return Err(Stopped::Panicked) };
+            let mut task = AbortOnDrop(runtime.spawn(guest));
+            match (&mut task.0).await {
+                Ok(done) => done,
+                Err(error) => {
+                    tracing::error!(%error, "a guest's task failed");
+                    Err(Stopped::Panicked)
+                }
             }
         }
     }

@@ -149,7 +149,9 @@ impl ModelView<'_> {
     async fn whole(&mut self, request: wit::Request) -> Result<wit::Response, Refusal> {
         let permit = self.permit_request(request).await?;
         let router = Arc::clone(self.router);
-        let response = self.session.perform_in_place(async move { router.generate(permit, None).await }).await?;
+        // Boxed: by value it would lie in each of the futures around it, for as long as the model thinks.
+        let act = Box::pin(async move { router.generate(permit, None).await });
+        let response = self.session.perform_in_place(act).await?;
         self.session.note_answer(&response.model);
         Ok(encode_response(response))
     }
@@ -158,7 +160,8 @@ impl ModelView<'_> {
         self.ready(&model).await?;
         let permit = self.session.permit(self.router.embed_ask(model, inputs, self.money_limited)?).await?;
         let router = Arc::clone(self.router);
-        let embeddings = self.session.perform_in_place(async move { router.embed(permit).await }).await?;
+        let act = Box::pin(async move { router.embed(permit).await });
+        let embeddings = self.session.perform_in_place(act).await?;
         self.session.note_answer(&embeddings.model);
         Ok(wit::Embeddings {
             vectors: embeddings.vectors,
