@@ -58,13 +58,22 @@ impl Scheduler {
     /// Runs a guest's future to its end. Dropping the returned future ends the guest at its next yield.
     ///
     /// `cpu` is what its processor time is taken from, in nanoseconds.
-    pub(crate) async fn run<F>(&self, cpu: Share, future: F) -> Result<F::Output, Stopped>
+    pub(crate) fn run<F>(&self, cpu: Share, future: F) -> impl Future<Output = Result<F::Output, Stopped>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send,
+    {
+        // Boxed here and not below: an argument stays in the caller's future for as long as the guest runs.
+        self.run_boxed(cpu, Box::pin(future))
+    }
+
+    async fn run_boxed<F>(&self, cpu: Share, guest: Pin<Box<F>>) -> Result<F::Output, Stopped>
     where
         F: Future + Send + 'static,
         F::Output: Send,
     {
         let mut guest = Scheduled {
-            guest: Box::pin(future),
+            guest,
             recent: Duration::ZERO,
             cpu,
             paused_at: None,

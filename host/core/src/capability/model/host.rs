@@ -144,7 +144,9 @@ impl ModelView<'_> {
         let permit = self.permit_request(request).await?;
         let receipt = permit.receipt();
         let router = Arc::clone(self.router);
-        let answer = self.session.perform_in_place(async move { router.generate(permit, None).await }).await;
+        // Boxed: by value it would lie in each of the futures around it, for as long as the model thinks.
+        let act = Box::pin(async move { router.generate(permit, None).await });
+        let answer = self.session.perform_in_place(act).await;
         receipt.ended(&answer);
         let response = answer?;
         self.session.note_answer(&response.model);
@@ -156,7 +158,8 @@ impl ModelView<'_> {
         let permit = self.session.permit(self.router.embed_ask(model, inputs, self.money_limited)?).await?;
         let receipt = permit.receipt();
         let router = Arc::clone(self.router);
-        let answer = self.session.perform_in_place(async move { router.embed(permit).await }).await;
+        let act = Box::pin(async move { router.embed(permit).await });
+        let answer = self.session.perform_in_place(act).await;
         receipt.ended(&answer);
         let embeddings = answer?;
         self.session.note_answer(&embeddings.model);
