@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::capability::model::provider::Provider;
 use crate::capability::model::types::{Effort, Image, Message, Part, Role, StopReason, ToolCall, ToolResult, Usage};
 use crate::capability::model::wire::test_peer::{KEY, peer, replay, same_at_every_split};
 
