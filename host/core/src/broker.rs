@@ -5,6 +5,7 @@
 //! allowed and paid for, and there is one place where that is decided.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
@@ -98,11 +99,14 @@ struct Inner {
     deadline: Instant,
     cancel: CancellationToken,
     io: tokio::runtime::Handle,
+    /// Whether the guest was entered through one of its exports.
+    begun: AtomicBool,
     /// The model that answered last.
     answered_by: Mutex<Option<String>>,
 }
 
 impl Session {
+    /// Nothing is permitted before [`begin`](Self::begin).
     pub(crate) fn new(
         skill: String,
         invocation: String,
@@ -112,7 +116,31 @@ impl Session {
         cancel: CancellationToken,
         io: tokio::runtime::Handle,
     ) -> Self {
-        Self(Arc::new(Inner { skill, invocation, grants, ledger, deadline, cancel, io, answered_by: Mutex::default() }))
+        let (begun, answered_by) = (AtomicBool::new(false), Mutex::default());
+        Self(Arc::new(Inner { skill, invocation, grants, ledger, deadline, cancel, io, begun, answered_by }))
+    }
+
+    /// The instance is made, and an export of it is called now: what it asks for from here on belongs to that call.
+    pub(crate) fn begin(&self) {
+        self.0.begun.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses what a component asks for while its instance is being made (a start function): it acts for no call then, and an
+    /// instance must be the same whoever is going to call it.
+    pub(crate) fn check_begun(
+        &self,
+        capability: &'static str,
+        subject: impl FnOnce() -> String,
+    ) -> Result<(), Refusal> {
+        if self.0.begun.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(Refusal::Denied(Denial {
+            capability,
+            subject: subject(),
+            reason: "no call has begun: the component asked while it was being started".into(),
+            hint: "no grant allows it; the skill's author can ask inside of a tool instead".into(),
+        }))
     }
 
     /// The identity that grants, budgets and state belong to.
@@ -147,6 +175,7 @@ impl Session {
 
     /// Asks policy, reserves the budget, and gives the right to act. Every refusal of a capability comes from here.
     pub async fn permit<A: Ask>(&self, ask: A) -> Result<Permit<A>, Refusal> {
+        self.check_begun(A::CAPABILITY, || ask.subject())?;
         self.0.ledger.count_host_call()?;
         if self.0.cancel.is_cancelled() {
             return Err(Refusal::Cancelled);

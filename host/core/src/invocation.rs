@@ -318,6 +318,7 @@ async fn in_sandbox(
             let begun = Instant::now();
             let instance = job.generation.pre.instantiate_async(&mut store).await?;
             let instantiated = Instant::now();
+            store.data().services.session.begin();
             let called =
                 instance.ringfence_skill_skill().call_call(&mut store, &job.tool, &job.input, &job.context).await?;
             Ok::<_, wasmtime::Error>((called, begun, instantiated))
@@ -399,6 +400,7 @@ pub(crate) async fn ask_tools(
     let guest = async move {
         let work = async {
             let instance = pre.instantiate_async(&mut store).await?;
+            store.data().services.session.begin();
             instance.ringfence_skill_skill().call_tools(&mut store).await
         };
         let worked = tokio::time::timeout_at(deadline, work).await.map_err(|_| InvokeError::Deadline(wall))?;

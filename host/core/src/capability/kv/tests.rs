@@ -148,7 +148,9 @@ async fn the_guest_sees_values_pages_and_refusals() {
         let ledger = treasury.ledger("a", "1", &Budgets::default());
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         let io = tokio::runtime::Handle::current();
-        Session::new("a".into(), "1".into(), grants, ledger, deadline, Default::default(), io)
+        let session = Session::new("a".into(), "1".into(), grants, ledger, deadline, Default::default(), io);
+        session.begin();
+        session
     };
     let granted = session(Grants { kv: Some(Grant { max_keys: Some(3), ..Grant::default() }), model: None });
     let refused = session(Grants::default());
