@@ -10,6 +10,7 @@
 
 mod budgets;
 mod cli;
+mod completions;
 mod docs;
 mod files;
 mod grants;
@@ -21,9 +22,11 @@ mod packages;
 mod providers;
 mod sandbox;
 mod skills;
+mod start;
 mod state;
 mod supply;
 mod support;
+mod toolchain;
 
 /// A file that nobody lists is a test that nobody runs.
 #[test]

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let env = config::Environment::of_process();
+    cli::answer_completions(&env);
     let cli = match cli::parse(std::env::args_os(), &env) {
         Ok(cli) => cli,
         Err(code) => return code,

@@ -3,6 +3,7 @@
 pub(crate) mod guests;
 pub(crate) mod home;
 pub(crate) mod hosts;
+pub(crate) mod process;
 pub(crate) mod provider;
 pub(crate) mod wat;
 

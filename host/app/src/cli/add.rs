@@ -12,6 +12,7 @@ use crate::ui::progress::Line;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The skill's folder, or its .wasm file
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
     path: String,
     /// Grant this at once, for example `--allow model=default --allow kv`
     #[arg(long, value_name = "GRANT")]
@@ -37,7 +38,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
             ));
         }
     };
-    let installed = context.unless_cancelled(host.add(&component, Some(line.steps()))).await?;
+    // Compiling may take long and leaves nothing behind when it is stopped. What follows takes no time and is done in whole.
+    context.unless_cancelled(host.load_file(&component, None, Some(line.steps()))).await?;
+    let installed = host.add(&component, Some(line.steps())).await?;
     if !args.allow.is_empty() {
         host.grant(&installed.name, allow).await?;
     }

@@ -22,7 +22,7 @@ pub(super) async fn settle(
     args: &Args,
     context: &Context,
 ) -> Result<Grants, Error> {
-    let missing = host.missing(skill, &allow).await;
+    let missing = context.unless_cancelled(async { Ok(host.missing(skill, &allow).await) }).await?;
     if missing.is_empty() {
         return Ok(allow);
     }
@@ -31,15 +31,28 @@ pub(super) async fn settle(
     }
     crate::ui::note(&format!("{} wants to:\n{}", crate::ui::printable(&skill.manifest().name), list(&missing)));
     let words: Vec<String> = missing.iter().map(|request| request.grant.clone()).collect();
-    let answer = tokio::task::spawn_blocking(|| Select::new("Allow it?", vec![ONCE, ALWAYS, NO]).prompt()).await;
-    match answer {
-        Ok(Ok(ONCE)) => merged(allow, &words),
-        Ok(Ok(ALWAYS)) => {
+    match ask(context).await {
+        Some(ONCE) => merged(allow, &words),
+        Some(ALWAYS) => {
             host.grant(skill.identity(), grants::parse(&words, None)?).await?;
             Ok(allow)
         }
-        Ok(Ok(_)) => Err(refusal(skill, args.target.as_deref(), &missing)),
-        _ => Err(Trouble::new("cancelled", "nobody answered, so nothing was run", "run it again when you like")),
+        Some(_) => Err(refusal(skill, args.target.as_deref(), &missing)),
+        None => Err(Trouble::new("cancelled", "nobody answered, so nothing was run", "run it again when you like")),
+    }
+}
+
+/// None where the person gave no answer: Ctrl-C and Escape at the prompt, or a signal that ends the program.
+async fn ask(context: &Context) -> Option<&'static str> {
+    let answer = tokio::task::spawn_blocking(|| Select::new("Allow it?", vec![ONCE, ALWAYS, NO]).prompt());
+    tokio::select! {
+        answer = answer => answer.ok()?.ok(),
+        () = context.cancel.cancelled() => {
+            // The prompt goes on waiting on its thread and would leave the terminal without echo.
+            drop(crossterm::terminal::disable_raw_mode());
+            drop(crossterm::execute!(std::io::stderr(), crossterm::cursor::Show));
+            None
+        }
     }
 }
 
