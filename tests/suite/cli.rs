@@ -218,13 +218,6 @@ fn doctor_warns_of_keys_in_the_clear() {
 }
 
 #[test]
-fn completions_are_printed() {
-    let done = Home::new().run(&["completions", "bash"]);
-    assert_eq!(done.code, 0);
-    assert!(done.out.contains("_ringfence()"));
-}
-
-#[test]
 fn new_makes_a_whole_project_or_nothing() {
     let home = Home::new();
     let done = home.run(&["new", "my-skill"]);

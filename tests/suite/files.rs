@@ -18,6 +18,7 @@ fn run(bytes: &[u8]) -> (Home, Done) {
 fn no_wasm() {
     let (_home, done) = run(b"#!/bin/sh\necho hello\n");
     done.fails("invalid-component", 2, "does not begin with \\0asm", "ringfence build");
+    assert!(done.err.contains("work/bad.wasm: this is not a component"), "the file is named: {done:?}");
     let (_home, done) = run(b"");
     done.fails("invalid-component", 2, "empty", "ringfence build");
 }

@@ -1,5 +1,6 @@
 //! What a skill may do, in pairs: refused without the grant, done with it.
 
+use crate::support::process::Terminal;
 use crate::support::{Home, Provider, guests, probe};
 
 #[test]
@@ -27,6 +28,36 @@ fn a_paid_model_needs_a_grant_and_loses_it() {
     home.run(&["revoke", &skill, "model"]).worked();
     home.run(&ask).fails("denied", 3, "default", &command);
     assert_eq!(provider.requests().len(), 2);
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked() {
+    const DOWN: &str = "\u{1b}[B";
+    let provider = Provider::says("An answer.");
+    let home = Home::with_config(&provider.config());
+    let skill = guests::copy_of_probe(&home, "work/asker.wasm").display().to_string();
+    let ask = ["run", &skill, "--tool", "generate", "--prompt", "hello"];
+    let answer = |keys: &str| {
+        let mut terminal = Terminal::start(&home, &ask);
+        terminal.wait_for("Allow it?");
+        terminal.wait_for("always");
+        terminal.press(keys);
+        terminal.end()
+    };
+    let (code, shown) = answer(&format!("{DOWN}{DOWN}\r"));
+    assert!(code == 3 && shown.contains("error[denied]") && shown.contains("ringfence grant"), "no: {code} {shown}");
+    assert!(shown.contains("probe wants to:") && shown.contains("it says:"), "it was told what for: {shown}");
+    assert_eq!(provider.requests().len(), 0);
+
+    let (code, shown) = answer("\r");
+    assert!(code == 0 && shown.contains("An answer."), "once: {code} {shown}");
+    home.run(&ask).fails("denied", 3, "default", "ringfence grant");
+
+    let (code, shown) = answer(&format!("{DOWN}\r"));
+    assert!(code == 0 && shown.contains("An answer."), "always: {code} {shown}");
+    // Nobody is asked again, and all that was asked for is granted.
+    home.run(&ask).gives("An answer.\n");
+    home.run(&["run", &skill, "--tool", "count"]).gives("1\n");
 }
 
 #[test]

@@ -11,6 +11,7 @@
 mod audit;
 mod budgets;
 mod cli;
+mod completions;
 mod consent;
 mod docs;
 mod files;
@@ -23,10 +24,12 @@ mod packages;
 mod providers;
 mod sandbox;
 mod skills;
+mod start;
 mod state;
 mod supply;
 #[allow(dead_code, reason = "shared with tests/adversary, which needs more of it")]
 mod support;
+mod toolchain;
 mod tools;
 mod user;
 

@@ -17,7 +17,7 @@ fn a_summary_without_a_network() {
     assert!(done.out.len() > 40 && done.out.len() < text.len(), "{done:?}");
     assert_eq!(done.err, "", "a pipe gets the result alone");
 
-    let args = ["--file", &file, "--field-format", "structured", "--format", "json"];
+    let args = ["--file", &file, "--structured", "--format", "json"];
     let told = guests::run_folder(&home, "plugins/summarize", &args).worked().json();
     assert!(told["outcome"]["structured"]["summary"].as_str().unwrap().len() > 20, "{told}");
     assert_eq!(told["cost"]["micro-dollars"], 0, "{told}");

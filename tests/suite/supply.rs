@@ -11,7 +11,7 @@ use crate::house::root;
 /// Oldest version of a crate that has no advisory we know of, with the reason. `None` means that it must not be there.
 ///
 /// Read from Cargo.lock, because advisory databases cannot be reached everywhere and a check that was skipped looks like one
-/// that passed. Looked through on 2026-11-24.
+/// that passed. Whoever looks through the advisories writes the day into `LOOKED_THROUGH`.
 const FLOORS: &[(&str, Option<&str>, &str)] = &[
     // 48.0.9 fixes eight more, which our configuration does not reach: SECURITY.md.
     ("wasmtime", Some("48.0.8"), "GHSA-mghf-wjfp-p5xm, GHSA-3r89-v5mq-j5xf, GHSA-6fr9-xmw9-5352"),
@@ -41,6 +41,34 @@ const FLOORS: &[(&str, Option<&str>, &str)] = &[
 
 /// Two versions of one of these would be two stacks of HTTP or TLS, only one of which has our limits and updates.
 const SINGLE: &[&str] = &["hyper", "hyper-util", "reqwest", "rustls", "rustls-webpki", "rusqlite", "tokio", "wasmtime"];
+
+/// The day on which the table was last held against the advisories of all that is locked.
+const LOOKED_THROUGH: &str = "2026-11-24";
+/// After so many days it says nothing any more about what is known today.
+const GOOD_FOR: i32 = 30;
+
+/// Only where `CI` is set, as every service for it does. There the maintainers see it, and an old table must stop them: nobody
+/// reads a warning. For a newcomer with a clone of last year the same failure would be noise, since nothing that they did
+/// broke it and nothing that they can do mends it. The floors themselves are checked everywhere.
+#[test]
+fn the_table_is_looked_through_every_month() {
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    assert_eq!(is_stale(today, today), None);
+    assert_eq!(is_stale(today, today.saturating_add(jiff::Span::new().days(GOOD_FOR))), None);
+    assert_eq!(is_stale(today, today.saturating_add(jiff::Span::new().days(GOOD_FOR + 1))), Some(GOOD_FOR + 1));
+    let looked: jiff::civil::Date = LOOKED_THROUGH.parse().unwrap();
+    assert!(looked <= today, "{LOOKED_THROUGH} has not come yet");
+    if std::env::var_os("CI").is_some_and(|value| !value.is_empty()) {
+        let days = is_stale(looked, today);
+        assert_eq!(days, None, "days since the advisories were looked through; do it, and write the day down");
+    }
+}
+
+/// The age in days of a table that is too old.
+fn is_stale(looked: jiff::civil::Date, today: jiff::civil::Date) -> Option<i32> {
+    let days = looked.until(today).map_or(i32::MAX, |span| span.get_days());
+    (days > GOOD_FOR).then_some(days)
+}
 
 #[test]
 fn no_locked_version_is_below_its_floor() {

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     ringfence_core::engine::give_up_privileges();
     let env = config::Environment::of_process();
+    cli::answer_completions(&env);
     let cli = match cli::parse(std::env::args_os(), &env) {
         Ok(cli) => cli,
         Err(code) => return code,

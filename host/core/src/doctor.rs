@@ -4,8 +4,9 @@ use crate::engine::{Allocator, Engine};
 use crate::host::{Finding, Health, Shared};
 
 /// Examines a host that has started; what keeps one from starting is an error with a hint of its own.
-pub(crate) fn examine(host: &Shared, engine: &Engine) -> Vec<Finding> {
+pub(crate) async fn examine(host: &Shared, engine: &Engine) -> Vec<Finding> {
     let mut findings = vec![
+        compiling(engine).await,
         allocator(engine),
         copy_on_write(engine),
         pages(engine),
@@ -25,6 +26,22 @@ fn ok(subject: &'static str, detail: impl Into<String>) -> Finding {
 
 fn note(subject: &'static str, detail: impl Into<String>, hint: impl Into<String>) -> Finding {
     Finding { subject, state: Health::Note, detail: detail.into(), hint: Some(hint.into()) }
+}
+
+/// Whether the process that compiles can be started, limited and heard.
+async fn compiling(engine: &Engine) -> Finding {
+    let (mib, seconds) = (engine.settings().compile_mib, engine.settings().compile_seconds);
+    match engine.try_compiling().await {
+        Ok(()) => ok("compiling", format!("in a process of its own, with {mib} MiB and {seconds} s at most")),
+        Err(error) => Finding {
+            subject: "compiling",
+            state: Health::Problem,
+            detail: error.to_string(),
+            hint: Some(
+                "this program must be able to start itself and to give that process its memory (`ulimit -v`)".into(),
+            ),
+        },
+    }
 }
 
 fn allocator(engine: &Engine) -> Finding {

@@ -5,6 +5,7 @@
 //! *hint*, one sentence saying what to do. Exit codes and HTTP statuses are a face's business.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// A failure in the words of its module. Implemented by every error type of the core.
 pub trait Explain: std::error::Error {
@@ -30,6 +31,41 @@ impl Error {
     pub(crate) fn of<E: Explain + 'static>(&self) -> Option<&E> {
         let error: &(dyn std::error::Error + 'static) = &*self.0;
         error.downcast_ref()
+    }
+
+    /// The same about a file, with its path before the sentence.
+    #[must_use]
+    pub fn about(self, path: &Path) -> Self {
+        Self(Box::new(About { path: path.to_owned(), error: self }))
+    }
+}
+
+struct About {
+    path: PathBuf,
+    error: Error,
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.error)
+    }
+}
+
+impl fmt::Debug for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for About {}
+
+impl Explain for About {
+    fn kind(&self) -> &'static str {
+        self.error.kind()
+    }
+
+    fn hint(&self) -> String {
+        self.error.hint()
     }
 }
 

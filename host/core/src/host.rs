@@ -208,7 +208,8 @@ impl Host {
         let identity = identity.unwrap_or(path);
         let identity = identity.canonicalize().unwrap_or_else(|_| identity.to_owned()).display().to_string();
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let generation = self.0.generation(&bytes, &stem, progress.as_ref()).await?;
+        let generation =
+            self.0.generation(&bytes, &stem, progress.as_ref()).await.map_err(|error| error.about(path))?;
         Ok(SkillRef::new(identity, generation))
     }
 
@@ -261,6 +262,13 @@ impl Host {
     /// All installed skills by name. Runs none of their code and compiles nothing.
     pub async fn list(&self) -> Result<Vec<Installed>, Error> {
         self.0.all_installed().await
+    }
+
+    /// The names of the skills that are installed in a state directory, without opening a host: for completions, which must be
+    /// quick and are asked for while another host runs. Empty where nothing can be read.
+    #[must_use]
+    pub fn installed_names(state_dir: &Path) -> Vec<String> {
+        Index::names(state_dir).unwrap_or_default()
     }
 
     /// The grants as they can be kept: what could never match is refused, and so is a folder that nobody may grant.
@@ -344,8 +352,8 @@ impl Host {
     }
 
     /// What this machine and this host are able to do.
-    pub fn doctor(&self) -> Result<Vec<Finding>, Error> {
-        Ok(crate::doctor::examine(&self.0, self.0.engine()?))
+    pub async fn doctor(&self) -> Result<Vec<Finding>, Error> {
+        Ok(crate::doctor::examine(&self.0, self.0.engine()?).await)
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, CatalogError> {

@@ -254,6 +254,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
         taint: outer.map(|outer| Arc::clone(outer.session.taint())).unwrap_or_default(),
         person: call.person.clone(),
         above,
+        entered: false,
         shared: Arc::clone(&host.sessions),
     });
     let sink = Arc::new(match outer {
@@ -434,6 +435,7 @@ async fn in_sandbox(
             let begun = Instant::now();
             let instance = job.generation.pre.instantiate_async(&mut store).await?;
             let instantiated = Instant::now();
+            store.data().services.session.enter();
             let called =
                 instance.ringfence_skill_skill().call_call(&mut store, &job.tool, &job.input, &job.context).await?;
             Ok::<_, wasmtime::Error>((called, begun, instantiated))
@@ -503,6 +505,7 @@ pub(crate) async fn ask_tools(
         taint: Arc::default(),
         person: None,
         above: None,
+        entered: false,
         shared: Arc::clone(&host.sessions),
     });
     let here = Outer {
@@ -522,6 +525,7 @@ pub(crate) async fn ask_tools(
     let guest = async move {
         let work = async {
             let instance = pre.instantiate_async(&mut store).await?;
+            store.data().services.session.enter();
             instance.ringfence_skill_skill().call_tools(&mut store).await
         };
         let worked = tokio::time::timeout_at(deadline, work).await.map_err(|_| InvokeError::Deadline(wall))?;

@@ -19,14 +19,6 @@ pub enum Style {
     Headline,
 }
 
-/// What the outcome consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    Text,
-    Structured,
-}
-
 /// The summary for programs. A text has only `summary`.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 struct Summary {
@@ -40,7 +32,7 @@ struct Summary {
     key_points: Vec<String>,
 }
 
-/// What a model is asked for in the structured format.
+/// What a model is asked for where the caller wants structure.
 #[derive(Deserialize, JsonSchema)]
 struct Answer {
     /// A title for the document.
@@ -66,19 +58,16 @@ fn summarize(
     focus: Option<String>,
     /// The language to write in, for example "German". Without it the document's own.
     language: Option<String>,
-    /// `text` streams the summary; `structured` gives title, summary and key points.
-    #[default(Format::Text)]
-    format: Format,
+    /// Give a title and key points as well, for programs. Otherwise the summary alone, streamed.
+    #[default(false)]
+    structured: bool,
 ) -> Result<Outcome, Failure> {
     if text.trim().is_empty() {
         return Err(Failure::invalid_input("`text` is empty").hint("give the text or the file to summarise"));
     }
     let wish = prompt::Wish { style, length, focus, language };
     let material = notes::condense(text, &wish)?;
-    match format {
-        Format::Text => as_text(&material, &wish),
-        Format::Structured => as_structured(&material, &wish),
-    }
+    if structured { as_structured(&material, &wish) } else { as_text(&material, &wish) }
 }
 
 ringfence_skill::export!(summarize);

@@ -83,7 +83,7 @@ fn the_context_window_sets_the_part_size() {
 fn structured_gives_title_summary_and_points() {
     let answer = json!({ "title": "Bees", "summary": "They hum.", "key_points": ["Humming", "Dancing"] });
     let host = Host::new().answer(answer.to_string());
-    let outcome = fake::call::<summarize>(json!({ "text": "Bees.", "format": "structured" })).unwrap();
+    let outcome = fake::call::<summarize>(json!({ "text": "Bees.", "structured": true })).unwrap();
     let structured: Value = serde_json::from_str(outcome.structured.as_deref().unwrap()).unwrap();
     assert_eq!(structured, answer);
     assert_eq!(outcome.joined_text(), "# Bees\n\nThey hum.\n\n- Humming\n- Dancing");

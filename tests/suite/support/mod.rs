@@ -5,6 +5,7 @@ pub(crate) mod home;
 pub(crate) mod hosts;
 pub(crate) mod peer;
 pub(crate) mod people;
+pub(crate) mod process;
 pub(crate) mod provider;
 pub(crate) mod terminal;
 pub(crate) mod wat;

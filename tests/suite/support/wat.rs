@@ -34,6 +34,16 @@ pub(crate) fn skill(call: &str, module: &str, beside: &str) -> Vec<u8> {
 
 /// The same for another version of the interface.
 pub(crate) fn skill_of(version: &str, call: &str, module: &str, beside: &str) -> Vec<u8> {
+    whole(version, call, module, beside, "")
+}
+
+/// A whole skill that imports: `beside` may lower functions into the memory and `realloc` of the core instance `$libc`, `given`
+/// hands them to the core module (`(with "host" (instance ...))`), and `module` begins with its imports.
+pub(crate) fn asking(call: &str, module: &str, beside: &str, given: &str) -> Vec<u8> {
+    whole("0.1.0", call, module, beside, given)
+}
+
+fn whole(version: &str, call: &str, module: &str, beside: &str, given: &str) -> Vec<u8> {
     let plain: String = TYPES.iter().map(|(name, ty)| format!("(type ${name} {ty})\n")).collect();
     let imported: String = TYPES
         .iter()
@@ -48,29 +58,32 @@ pub(crate) fn skill_of(version: &str, call: &str, module: &str, beside: &str) ->
     let (tools_out, call_out) = (renamed(TOOLS), renamed(CALL));
     parse(&format!(
         r#"(component
-            {beside}
-            (core module $code
-                {module}
+            (core module $libc
                 (memory (export "memory") 2)
                 (global $next (mut i32) (i32.const 4096))
-                (data (i32.const 0) "\40\00\00\00\01\00\00\00")
-                (data (i32.const 64) "\00\01\00\00\03\00\00\00" "\00\00\00\00\00\00\00\00\00\00\00\00"
-                    "\04\01\00\00\05\00\00\00" "\0c\01\00\00\11\00\00\00")
-                (data (i32.const 256) "act\00Acts.\00\00\00{{\22type\22:\22object\22}}")
                 (func (export "realloc") (param i32 i32 i32 i32) (result i32)
                     (local $at i32)
                     (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
                     (global.set $next (i32.add (local.get $at) (local.get 3)))
-                    (local.get $at))
+                    (local.get $at)))
+            (core instance $libc (instantiate $libc))
+            {beside}
+            (core module $code
+                (import "libc" "memory" (memory 2))
+                {module}
+                (data (i32.const 0) "\40\00\00\00\01\00\00\00")
+                (data (i32.const 64) "\00\01\00\00\03\00\00\00" "\00\00\00\00\00\00\00\00\00\00\00\00"
+                    "\04\01\00\00\05\00\00\00" "\0c\01\00\00\11\00\00\00")
+                (data (i32.const 256) "act\00Acts.\00\00\00{{\22type\22:\22object\22}}")
                 (func (export "tools") (result i32) (i32.const 0))
                 (func (export "call") (param i32 i32 i32 i32 i32 i32 i32 i64 i32 i32 i32) (result i32) {call}))
-            (core instance $code (instantiate $code))
+            (core instance $code (instantiate $code (with "libc" (instance $libc)) {given}))
             {plain}
             (type $tools-type {TOOLS})
             (type $call-type {CALL})
-            (func $tools (type $tools-type) (canon lift (core func $code "tools") (memory (core memory $code "memory"))))
+            (func $tools (type $tools-type) (canon lift (core func $code "tools") (memory (core memory $libc "memory"))))
             (func $call (type $call-type)
-                (canon lift (core func $code "call") (memory (core memory $code "memory")) (realloc (core func $code "realloc"))))
+                (canon lift (core func $code "call") (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
             (component $face
                 {imported}
                 (import "tools" (func $tools (type $tools-in)))

@@ -14,6 +14,7 @@ use crate::ui::progress::Line;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The skill's folder, or its .wasm file
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
     path: String,
     /// Grant everything that it asks for
     #[arg(long, conflicts_with_all = ["allow", "grant_nothing"])]
@@ -45,6 +46,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
             ));
         }
     };
+    // Compiling may take long and leaves nothing behind when it is stopped. What follows takes no time and is done in whole.
     let candidate = context.unless_cancelled(host.consider(&component, Some(line.steps()))).await?;
     line.clear();
     let wanted =

@@ -22,6 +22,9 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let folder = std::fs::canonicalize(&args.dir).map_err(|error| Trouble::unreadable(&args.dir, &error))?;
+    if !folder.join("skill.toml").is_file() {
+        return Err(super::target::no_manifest(&folder));
+    }
     let line = Line::new(context.quiet);
     let host = context.host().await?;
     let file = build(&host, &folder, args.force, context, &line).await?;
@@ -41,7 +44,7 @@ pub(super) async fn fresh(host: &Host, folder: &Path, context: &Context, line: &
 async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line: &Line) -> Result<PathBuf, Error> {
     let manifest_file = folder.join("skill.toml");
     let text = std::fs::read_to_string(&manifest_file).map_err(|error| Trouble::unreadable(&manifest_file, &error))?;
-    let manifest = Manifest::from_toml(&text)?;
+    let manifest = Manifest::from_toml(&text).map_err(|error| Error::from(error).about(&manifest_file))?;
     let out = folder.join("target/ringfence");
     std::fs::create_dir_all(&out).map_err(|error| Trouble::unwritable(&out, &error))?;
     let packaged = out.join(format!("{}.wasm", manifest.name));
@@ -67,6 +70,11 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     line.say("packaging");
     let bytes = std::fs::read(&component).map_err(|error| Trouble::unreadable(&component, &error))?;
     let bytes = context.unless_cancelled(host.package(&bytes, &manifest, Some(line.steps()))).await?;
+    // A stamp must never stand beside a component that it does not tell of, whenever this is ended.
+    match std::fs::remove_file(&stamp) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Trouble::unwritable(&stamp, &error)),
+        _ => {}
+    }
     write(&packaged, &bytes)?;
     // Sources that changed meanwhile may be half in it: then there is no new stamp, and the next run builds again. The lock
     // file may be written by the build itself.

@@ -101,7 +101,7 @@ const FIRST: &str = r#"#:schema ./schema.json
 # durability = "normal"        # "full" also survives a power cut
 
 # [models.aliases]
-# default = ["anthropic/claude-sonnet-5-5", "openai/gpt-6-sol"]   # the second where the first fails
+# default = ["anthropic/claude-sonnet-5-5", "openai/gpt-6.1-sol"]   # the second where the first fails
 
 # [budget.invocation]
 # output-tokens = 20000

@@ -24,7 +24,7 @@ pub(super) async fn settle(
     target: &str,
     context: &Context,
 ) -> Result<Grants, Error> {
-    let missing = host.missing(skill, &allow).await;
+    let missing = context.unless_cancelled(async { Ok(host.missing(skill, &allow).await) }).await?;
     if missing.is_empty() {
         return Ok(allow);
     }
@@ -37,7 +37,7 @@ pub(super) async fn settle(
     }
     crate::ui::note(&format!("{} wants to:\n{}", crate::ui::printable(&skill.manifest().name), list(&missing)));
     note_costs(host, &skill.manifest().permissions).await;
-    match ask("Allow it?", vec![ONCE, ALWAYS, NO, NEVER]).await? {
+    match ask("Allow it?", vec![ONCE, ALWAYS, NO, NEVER], context).await? {
         ONCE => Ok(allow.merged(all(&missing).await?)),
         ALWAYS => {
             host.grant(skill.identity(), all(&missing).await?).await?;
@@ -98,20 +98,20 @@ pub(super) async fn offer(
     let before = host.denials(candidate.skill().identity());
     crate::ui::note(&presented(candidate, &missing, &before));
     note_costs(host, &candidate.skill().manifest().permissions).await;
-    match ask("Install it?", vec![ALL, SOME, NONE, CANCEL]).await? {
+    match ask("Install it?", vec![ALL, SOME, NONE, CANCEL], context).await? {
         ALL => Ok(Decision { grant: all(&missing).await?, ..Decision::default() }),
-        SOME => one_by_one(&missing).await,
+        SOME => one_by_one(&missing, context).await,
         NONE => Ok(Decision::default()),
         _ => Err(Trouble::new("cancelled", "nothing was installed", "run it again when you like")),
     }
 }
 
-async fn one_by_one(missing: &[Missing]) -> Result<Decision, Error> {
+async fn one_by_one(missing: &[Missing], context: &Context) -> Result<Decision, Error> {
     const YES: &str = "yes";
     let mut decision = Decision::default();
     for one in missing {
         let question = format!("Grant `{}`?", crate::ui::printable(&one.grant));
-        match ask(&question, vec![YES, NO, NEVER]).await? {
+        match ask(&question, vec![YES, NO, NEVER], context).await? {
             YES => decision.grant = decision.grant.merged(all(std::slice::from_ref(one)).await?),
             NEVER => decision.deny.push(one.clone()),
             _ => {}
@@ -120,14 +120,21 @@ async fn one_by_one(missing: &[Missing]) -> Result<Decision, Error> {
     Ok(decision)
 }
 
-/// One question with the first answer chosen. Nothing happens where it is waved away.
-async fn ask(question: &str, answers: Vec<&'static str>) -> Result<&'static str, Error> {
+/// One question with the first answer chosen. Nothing happens where it is waved away, by Ctrl-C and Escape at the prompt or by
+/// a signal that ends the program.
+async fn ask(question: &str, answers: Vec<&'static str>, context: &Context) -> Result<&'static str, Error> {
     let question = question.to_owned();
-    let answer = tokio::task::spawn_blocking(move || Select::new(&question, answers).prompt()).await;
-    answer
-        .ok()
-        .and_then(Result::ok)
-        .ok_or_else(|| Trouble::new("cancelled", "nobody answered, so nothing was done", "run it again when you like"))
+    let answer = tokio::task::spawn_blocking(move || Select::new(&question, answers).prompt());
+    let answer = tokio::select! {
+        answer = answer => answer.ok().and_then(Result::ok),
+        () = context.cancel.cancelled() => {
+            // The prompt goes on waiting on its thread and would leave the terminal without echo.
+            drop(crossterm::terminal::disable_raw_mode());
+            drop(crossterm::execute!(std::io::stderr(), crossterm::cursor::Show));
+            None
+        }
+    };
+    answer.ok_or_else(|| Trouble::new("cancelled", "nobody answered, so nothing was done", "run it again when you like"))
 }
 
 /// Everything that is missing, as grants. What only a person can say is asked for.

@@ -13,7 +13,7 @@ pub(crate) struct Args {}
 
 pub(super) async fn run(_args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let host = context.full_host().await?;
-    let mut findings = host.doctor()?;
+    let mut findings = host.doctor().await?;
     host.close().await?;
     findings.extend(crate::toolchain::findings().await);
     let bad = findings.iter().any(|finding| finding.state == Health::Problem);

@@ -1,5 +1,7 @@
+use clap_complete::engine::ArgValueCompleter;
 use ringfence_core::Error;
 
+use super::completions::Skills;
 use super::target::Target;
 use super::{Context, grants};
 
@@ -10,6 +12,7 @@ use super::{Context, grants};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// An installed skill, or the path of a folder or .wasm file
+    #[arg(add = ArgValueCompleter::new(Skills))]
     skill: String,
     /// What to grant: `model=default,fast` for models by alias or `provider/model`, `kv` for state of its own,
     /// `files=docs:./notes` to let it read a folder as `docs`, `files=docs:./notes:write` to let it change files there,

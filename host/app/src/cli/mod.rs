@@ -35,6 +35,8 @@ use crate::config::{Config, Environment, Flags};
 use crate::trouble::Trouble;
 use crate::ui::Format;
 
+pub(crate) use completions::answer as answer_completions;
+
 /// The hidden verb of the process that compiles skills, apart from the host.
 pub(crate) const COMPILE_WORKER: &str = "compile-worker";
 
@@ -153,12 +155,19 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>, env: &Environment) -> 
         let wants_json = args.windows(2).any(|two| two[0] == "--format" && two[1] == "json")
             || args.iter().any(|arg| arg == "--format=json")
             || env.get("RINGFENCE_FORMAT") == Some("json");
-        crate::render::fail(&usage(&error), if wants_json { Format::Json } else { Format::Text })
+        crate::render::fail(&usage(&error, verb_of(&args)), if wants_json { Format::Json } else { Format::Text })
     })
 }
 
+/// The verb of a command line that could not be read in whole.
+fn verb_of(args: &[OsString]) -> Option<String> {
+    let known = command();
+    let words = args.iter().skip(1).filter_map(|arg| arg.to_str());
+    words.map(str::to_owned).find(|word| known.find_subcommand(word).is_some_and(|verb| !verb.is_hide_set()))
+}
+
 /// clap's complaint as an error of ours: its first paragraph in one line, and the best of its advice.
-fn usage(error: &clap::Error) -> Error {
+fn usage(error: &clap::Error, given: Option<String>) -> Error {
     let text = error.render().to_string();
     let first: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     let first: Vec<_> = first.into_iter().filter(|line| !line.starts_with('[')).collect();
@@ -170,7 +179,7 @@ fn usage(error: &clap::Error) -> Error {
     let near = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg].map(words).concat();
     let choices = words(ContextKind::ValidValue);
     let verb = text.lines().find_map(|line| line.strip_prefix("Usage: ")?.split(' ').nth(1).map(str::to_owned));
-    let verb = verb.filter(|verb| verb.starts_with(char::is_alphabetic)).map(|verb| format!("{verb} "));
+    let verb = verb.filter(|verb| verb.starts_with(char::is_alphabetic)).or(given).map(|verb| format!("{verb} "));
     let help = match (near.is_empty(), choices.is_empty()) {
         (false, _) => format!("did you mean `{near}`?"),
         (true, false) => format!("choose one of: `{choices}`"),
@@ -212,20 +221,22 @@ fn in_runtime(cli: Cli, config: Config) -> Result<ExitCode, Error> {
 async fn dispatch(verb: Verb, context: &Context) -> Result<ExitCode, Error> {
     let done = |()| ExitCode::SUCCESS;
     match verb {
+        // What has something to settle, or changes more than one thing, looks at Ctrl-C by itself.
         Verb::Run(args) => run::run(args, context).await.map(done),
         Verb::New(args) => new::run(&args, context).map(done),
         Verb::Build(args) => build::run(&args, context).await.map(done),
         Verb::Add(args) => add::run(&args, context).await.map(done),
         Verb::Remove(args) => remove::run(&args, context).await.map(done),
-        Verb::List(args) => list::run(&args, context).await.map(done),
         Verb::Show(args) => show::run(&args, context).await.map(done),
-        Verb::Grant(args) => grant::run(&args, context).await.map(done),
-        Verb::Revoke(args) => revoke::run(&args, context).await.map(done),
+        // One look or one change, done or not done: may be dropped anywhere.
+        Verb::List(args) => context.unless_cancelled(list::run(&args, context)).await.map(done),
+        Verb::Grant(args) => context.unless_cancelled(grant::run(&args, context)).await.map(done),
+        Verb::Revoke(args) => context.unless_cancelled(revoke::run(&args, context)).await.map(done),
         Verb::Permissions(args) => permissions::run(&args, context).await.map(done),
         Verb::Audit(args) => audit::run(&args, context).await.map(done),
         Verb::Secret(args) => secret::run(&args, context).await.map(done),
-        Verb::Models(args) => models::run(&args, context).await.map(done),
-        Verb::Doctor(args) => doctor::run(&args, context).await,
+        Verb::Models(args) => context.unless_cancelled(models::run(&args, context)).await.map(done),
+        Verb::Doctor(args) => context.unless_cancelled(doctor::run(&args, context)).await,
         Verb::Config(args) => config::run(&args, context).map(done),
         Verb::Completions(args) => completions::run(&args).map(done),
         Verb::CompileWorker { args } => Ok(ringfence_core::engine::worker_main(&args)),
@@ -243,12 +254,15 @@ mod tests {
     fn complaints_say_what_to_do() {
         let of = |line: &str| {
             use clap::Parser;
-            let error = super::usage(&super::Cli::try_parse_from(line.split(' ')).unwrap_err());
+            let words: Vec<_> = line.split(' ').map(std::ffi::OsString::from).collect();
+            let error = super::usage(&super::Cli::try_parse_from(&words).unwrap_err(), super::verb_of(&words));
             (error.to_string(), error.hint())
         };
         let see = |verb: &str| format!("see `ringfence {verb}--help`");
         assert_eq!(of("ringfence lst"), ("unrecognized subcommand 'lst'".into(), "did you mean `list`?".into()));
         assert_eq!(of("ringfence list --nonsense").1, see("list "));
+        assert_eq!(of("ringfence run --timeout 0 x").1, see("run "));
+        assert_eq!(of("ringfence --nonsense").1, see(""));
         let (message, help) = of("ringfence completions foo");
         assert_eq!(message, "invalid value 'foo' for '<SHELL>'");
         assert!(help.starts_with("choose one of: `bash`, "), "{help}");

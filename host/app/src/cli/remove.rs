@@ -1,6 +1,8 @@
+use clap_complete::engine::ArgValueCompleter;
 use ringfence_core::Error;
 
 use super::Context;
+use super::completions::Installed;
 
 /// Remove an installed skill
 ///
@@ -8,6 +10,7 @@ use super::Context;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The skill's name
+    #[arg(add = ArgValueCompleter::new(Installed))]
     skill: String,
     /// Delete its state and its grants too
     #[arg(long)]

@@ -1,13 +1,16 @@
+use clap_complete::engine::ArgValueCompleter;
 use ringfence_core::policy::Grants;
 use ringfence_core::{Error, Host};
 
 use super::Context;
+use super::completions::Skills;
 use super::target::Target;
 
 /// Take grants of a skill back, and forget what you refused it
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// An installed skill, or the path of a folder or .wasm file
+    #[arg(add = ArgValueCompleter::new(Skills))]
     skill: String,
     /// Only this capability, for example `model`; everything where it is left out
     capability: Option<String>,

@@ -1,6 +1,8 @@
+use clap_complete::engine::ArgValueCompleter;
 use ringfence_core::policy::Grants;
 use ringfence_core::{Error, Host, SkillRef};
 
+use super::completions::Skills;
 use super::target::Target;
 use super::{Context, consent, grants};
 use crate::ui::progress::Line;
@@ -9,6 +11,7 @@ use crate::ui::progress::Line;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// An installed skill, a folder or a .wasm file
+    #[arg(add = ArgValueCompleter::new(Skills))]
     skill: String,
 }
 
@@ -17,7 +20,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let host = context.host().await?;
     let skill = Target::find(&args.skill)?.load(&host, context, &line).await?;
     line.clear();
-    print(&host, &skill, context).await?;
+    // What a name leads to may have to be asked over the network.
+    context.unless_cancelled(print(&host, &skill, context)).await?;
     host.close().await
 }
 

@@ -33,11 +33,7 @@ impl Target {
         if path.join("skill.toml").is_file() {
             return Ok(Self::Folder(path));
         }
-        Err(Trouble::new(
-            "not-found",
-            format!("{} is a folder without skill.toml", path.display()),
-            "name a skill's folder, a .wasm file or an installed skill; `ringfence new NAME` begins a skill",
-        ))
+        Err(no_manifest(&path))
     }
 
     /// What grants, state and budgets belong to.
@@ -62,6 +58,15 @@ impl Target {
             }
         }
     }
+}
+
+/// For a folder that holds no skill.
+pub(super) fn no_manifest(folder: &Path) -> Error {
+    Trouble::new(
+        "not-found",
+        format!("{} is a folder without skill.toml", folder.display()),
+        "name a skill's folder, a .wasm file or an installed skill; `ringfence new NAME` begins a skill",
+    )
 }
 
 /// Makes sure that a skill of this name is installed.

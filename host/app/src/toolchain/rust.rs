@@ -47,8 +47,9 @@ impl Toolchain for Rust {
     fn build<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<PathBuf, Error>> {
         async move {
             tokio::select! {
-                ready = ensure_target(job) => ready?,
+                biased;
                 () = job.cancel.cancelled() => return Err(cancelled()),
+                ready = ensure_target(job) => ready?,
             }
             cargo(job).await
         }
@@ -73,12 +74,13 @@ fn path_dependencies(folder: &Path) -> Vec<PathBuf> {
 pub(super) async fn check() -> Result<String, Error> {
     let here = Path::new(".");
     let version = output("cargo", &["--version"], here).await.map_err(|_| no_cargo())?;
-    let state = match has_target(here).await {
-        Ok(true) => format!("{TARGET} is installed"),
-        Ok(false) => format!("{TARGET} will be installed by the first build"),
-        Err(_) => format!("there is no rustup to ask whether {TARGET} is installed"),
+    let state = match target(here).await {
+        Target::Installed => "is installed",
+        Target::Addable => "will be installed by the first build",
+        Target::Missing => return Err(no_target()),
+        Target::Unknown => "may be installed or not: neither rustup nor rustc says so",
     };
-    Ok(format!("{}; {state}", version.trim()))
+    Ok(format!("{}; {TARGET} {state}", version.trim()))
 }
 
 fn no_cargo() -> Error {
@@ -89,11 +91,23 @@ fn no_cargo() -> Error {
     )
 }
 
-/// Makes sure that the standard library for the target is there. Without rustup the compiler may have it all the same
-/// (distributions package it): then cargo says what is missing.
+fn no_target() -> Error {
+    Trouble::new(
+        "toolchain-missing",
+        format!("this Rust has no {TARGET}, and there is no rustup that could install it"),
+        format!(
+            "install Rust from https://rustup.rs, or what your distribution calls the standard library for {TARGET}"
+        ),
+    )
+}
+
+/// Makes sure that the standard library for the target is there.
 async fn ensure_target(job: Job<'_>) -> Result<(), Error> {
-    if !matches!(has_target(job.folder).await, Ok(false)) {
-        return Ok(());
+    match target(job.folder).await {
+        // Where nobody says, cargo will.
+        Target::Installed | Target::Unknown => return Ok(()),
+        Target::Missing => return Err(no_target()),
+        Target::Addable => {}
     }
     job.line.say(format!("installing the Rust target {TARGET}"));
     output("rustup", &["target", "add", TARGET], job.folder).await.map(drop).map_err(|said| {
@@ -105,15 +119,40 @@ async fn ensure_target(job: Job<'_>) -> Result<(), Error> {
     })
 }
 
-async fn has_target(folder: &Path) -> Result<bool, String> {
-    let installed = output("rustup", &["target", "list", "--installed"], folder).await?;
-    Ok(installed.lines().any(|name| name.trim() == TARGET))
+/// Whether a skill can be compiled here.
+enum Target {
+    Installed,
+    /// rustup can install it.
+    Addable,
+    Missing,
+    Unknown,
+}
+
+/// Asks rustup, which manages the toolchain of most people. Distributions package compilers without it: such a one is asked where
+/// its standard library for the target would lie.
+async fn target(folder: &Path) -> Target {
+    if let Ok(installed) = output("rustup", &["target", "list", "--installed"], folder).await {
+        let here = installed.lines().any(|name| name.trim() == TARGET);
+        return if here { Target::Installed } else { Target::Addable };
+    }
+    if let Ok(library) = output("rustc", &["--print", "target-libdir", "--target", TARGET], folder).await {
+        return if Path::new(library.trim()).is_dir() { Target::Installed } else { Target::Missing };
+    }
+    // It is too old to know the target, or is not there at all.
+    match output("rustc", &["--version"], folder).await {
+        Ok(_) => Target::Missing,
+        Err(_) => Target::Unknown,
+    }
 }
 
 /// A program of the toolchain that `folder` decides about, as it does for the skill's author: by its toolchain file.
 fn program(name: &str, folder: &Path) -> Command {
     let mut command = Command::new(name);
     command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    // A group of its own: Ctrl-C reaches us alone, and we end it with all that it started. Else its end by the same Ctrl-C could be
+    // taken for a failure of its own.
+    #[cfg(unix)]
+    command.process_group(0);
     for name in FOREIGN {
         command.env_remove(name);
     }
@@ -142,9 +181,6 @@ async fn cargo(job: Job<'_>) -> Result<PathBuf, Error> {
         .env("CARGO_TERM_COLOR", colour())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // A group of its own: Ctrl-C reaches us first, and we end cargo with all compilers below it.
-    #[cfg(unix)]
-    command.process_group(0);
     let mut child = command.spawn().map_err(|_| no_cargo())?;
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else { return Err(no_cargo()) };
 
@@ -153,8 +189,9 @@ async fn cargo(job: Job<'_>) -> Result<PathBuf, Error> {
         (artefact, child.wait().await)
     };
     let finished = tokio::select! {
-        finished = work => Some(finished),
+        biased;
         () = job.cancel.cancelled() => None,
+        finished = work => Some(finished),
     };
     let Some((artefact, status)) = finished else {
         kill(&mut child).await;

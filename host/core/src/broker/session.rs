@@ -1,7 +1,7 @@
 //! One invocation as its capabilities see it.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
@@ -38,6 +38,8 @@ pub(crate) struct Setup {
     pub(crate) person: Option<Arc<dyn Person>>,
     /// Where another invocation called this one.
     pub(crate) above: Option<Above>,
+    /// Whether an export of the guest was entered already. While its instance is made it acts for no call.
+    pub(crate) entered: bool,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -73,6 +75,8 @@ struct Inner {
     person: Option<Arc<dyn Person>>,
     above: Option<Above>,
     shared: Arc<Shared>,
+    /// Whether the guest was entered through one of its exports.
+    entered: AtomicBool,
     /// Acts so far, and records of those that count against `RECORDS`.
     acts: AtomicU64,
     records: AtomicU64,
@@ -82,8 +86,7 @@ struct Inner {
 
 impl Session {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { skill, invocation, callers, grants, ledger, deadline, cancel, taint, person, above, shared } =
-            setup;
+        let Setup { skill, invocation, callers, grants, ledger, deadline, cancel, taint, person, above, shared, entered } = setup;
         Self(Arc::new(Inner {
             skill: skill.into(),
             invocation: invocation.into(),
@@ -97,9 +100,33 @@ impl Session {
             person,
             above,
             shared,
+            entered: AtomicBool::new(entered),
             acts: AtomicU64::new(0),
             records: AtomicU64::new(0),
             answered_by: Mutex::default(),
+        }))
+    }
+
+    /// The instance is made, and an export of it is called now: what it asks for from here on belongs to that call.
+    pub(crate) fn enter(&self) {
+        self.0.entered.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses what a component asks for while its instance is being made (a start function): it acts for no call then, and an
+    /// instance must be the same whoever is going to call it.
+    pub(crate) fn check_entered(
+        &self,
+        capability: &'static str,
+        subject: impl FnOnce() -> String,
+    ) -> Result<(), Refusal> {
+        if self.0.entered.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(Refusal::Denied(Denial {
+            capability,
+            subject: subject(),
+            reason: "no call has begun: the component asked while it was being started".into(),
+            hint: "no grant allows it; the skill's author can ask inside of a tool instead".into(),
         }))
     }
 
@@ -190,6 +217,7 @@ impl Session {
     /// Asks policy, reserves the budget, writes the intent down, and gives the right to act. Every refusal of a capability
     /// comes from here.
     pub async fn permit<A: Ask>(&self, ask: A) -> Result<Permit<A>, Refusal> {
+        self.check_entered(A::CAPABILITY, || ask.subject())?;
         self.0.ledger.count_host_call()?;
         if self.0.cancel.is_cancelled() {
             return Err(Refusal::Cancelled);

@@ -35,6 +35,7 @@ impl Setup {
             taint: Arc::default(),
             person: None,
             above: None,
+            entered: true,
             shared,
         }
     }

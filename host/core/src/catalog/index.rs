@@ -1,5 +1,7 @@
 //! The list of installed skills, kept: what is needed to show and to call them without opening their components.
 
+use std::path::Path;
+
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use crate::state::{State, StateError};
@@ -69,6 +71,13 @@ impl Index {
             .await
     }
 
+    /// The names in the index of the state directory `dir`, which a host may hold meanwhile.
+    pub(crate) fn names(dir: &Path) -> Result<Vec<String>, StateError> {
+        State::peek(dir, |db| {
+            db.prepare("SELECT name FROM skills ORDER BY name")?.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
     /// Says whether there was one.
     pub(crate) async fn remove(&self, name: &str) -> Result<bool, StateError> {
         let name = name.to_owned();
@@ -107,15 +116,22 @@ mod tests {
 
     #[tokio::test]
     async fn skills_are_put_replaced_listed_and_removed() {
-        let (_dir, state) = temporary();
+        let (dir, state) = temporary();
         let index = Index::new(state);
         index.put(skill("b", "1.0.0")).await.unwrap();
         index.put(skill("a", "1.0.0")).await.unwrap();
         index.put(skill("b", "1.1.0")).await.unwrap();
         assert_eq!(index.all().await.unwrap(), [skill("a", "1.0.0"), skill("b", "1.1.0")]);
         assert_eq!(index.get("b").await.unwrap(), Some(skill("b", "1.1.0")));
+        // While the state is held by this host, and after it.
+        assert_eq!(Index::names(dir.path()).unwrap(), ["a", "b"]);
         assert!(index.remove("b").await.unwrap());
         assert!(!index.remove("b").await.unwrap());
         assert_eq!(index.get("b").await.unwrap(), None);
+        drop(index);
+        assert_eq!(Index::names(dir.path()).unwrap(), ["a"]);
+        let empty = tempfile::tempdir().unwrap();
+        assert!(Index::names(empty.path()).is_err());
+        assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "a look makes nothing");
     }
 }

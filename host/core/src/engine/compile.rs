@@ -42,6 +42,9 @@ pub(crate) async fn compile(
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // Ctrl-C at a terminal goes to a whole group of processes. It is the host's to end the worker, or else the worker's end
+        // could be taken for a failure of its own.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| LoadError::Worker(format!("{} could not be started: {error}", worker.program.display())))?;

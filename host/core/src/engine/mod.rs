@@ -111,6 +111,13 @@ impl Engine {
         compile::confinement(&self.worker)
     }
 
+    /// Compiles the smallest component and forgets it: whether it could be done at all.
+    pub(crate) async fn try_compiling(&self) -> Result<(), LoadError> {
+        const SMALLEST: &[u8] = b"\0asm\x0d\0\x01\0";
+        let limit = Duration::from_secs(u64::from(self.settings.compile_seconds));
+        compile::compile(&self.worker, SMALLEST, self.settings.compile_mib, limit).await.map(drop)
+    }
+
     pub(crate) fn settings(&self) -> &EngineSettings {
         &self.settings
     }

@@ -50,14 +50,22 @@ pub struct Build {
     pub lang: String,
 }
 
+/// What is wrong and where, in one line: `line 2, column 9: unexpected end of input`.
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', ", ");
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return message };
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("line {line}, column {column}: {message}")
+}
+
 impl Manifest {
     /// Reads a `skill.toml`.
     pub fn from_toml(text: &str) -> Result<Self, ManifestError> {
         if text.len() > MANIFEST_BYTES {
             return Err(ManifestError::new(format!("it is {} bytes long, of at most {MANIFEST_BYTES}", text.len())));
         }
-        let manifest: Self =
-            toml::from_str(text).map_err(|error| ManifestError::new(error.to_string().trim_end().to_owned()))?;
+        let manifest: Self = toml::from_str(text).map_err(|error| ManifestError::new(place(text, &error)))?;
         manifest.checked()
     }
 
@@ -154,6 +162,14 @@ mod tests {
         [build]
         lang = "rust"
     "#;
+
+    #[test]
+    fn a_mistake_is_told_in_one_line_with_its_place() {
+        let error = Manifest::from_toml("name = \"a\"\nversion = \"1\"\ndescription = \"\"\n").unwrap_err().to_string();
+        assert!(error.contains("line 2, column 11: ") && !error.contains('\n'), "{error}");
+        let error = Manifest::from_toml("name = \"a\"\nnmae = 1\n").unwrap_err().to_string();
+        assert!(error.contains("line 2, column 1: ") && error.contains("nmae"), "{error}");
+    }
 
     #[test]
     fn a_manifest_survives_packaging() {

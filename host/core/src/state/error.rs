@@ -104,3 +104,22 @@ impl Explain for StateError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_disk_without_room_is_a_full_one() {
+        let failure = |path: &Path| {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_WRITE);
+            StateError::sqlite(path, &rusqlite::Error::SqliteFailure(code, None)).kind()
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(failure(file.path()), "state-unwritable");
+        // A file system that never has room.
+        if cfg!(target_os = "linux") {
+            assert_eq!(failure(Path::new("/proc/self/status")), "state-full");
+        }
+    }
+}

@@ -92,6 +92,14 @@ impl State {
         Ok(Some(Self(Arc::new(Inner { readers, writer: None, path: path.into(), _lock: None }))))
     }
 
+    /// Reads what is in `dir` now, beside a host that may hold it: takes no lock, waits for nobody, and makes nothing. For looks
+    /// that may fail, like a shell's completions.
+    pub fn peek<T>(dir: &Path, act: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StateError> {
+        let path = dir.join("state.db");
+        let db = schema::open_reader(&path)?;
+        act(&db).map_err(|error| StateError::sqlite(&path, &error))
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.0.path

@@ -1,6 +1,7 @@
 //! Where a tool's input comes from: `--input`, flags, files, stdin; always within the limit, and refused before it is read
 //! in whole.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
@@ -17,14 +18,21 @@ use crate::trouble::Trouble;
 
 /// The input as JSON text. Flags go on top of `--input`. Stdin is read where it is no terminal and something that the tool
 /// requires is still missing.
-pub(super) fn gather(name: &str, tool: &Tool, args: &Args, context: &Context) -> Result<String, Error> {
-    let form = Form::of(tool);
+pub(super) async fn gather(name: &str, tool: &Tool, args: &Args, context: &Context) -> Result<String, Error> {
     let most = most_bytes(&context.config, name);
+    let (tool, input, rest) = (tool.clone(), args.input.clone(), args.rest.clone());
+    // A pipe that nobody writes to holds a thread for ever. It must not be the one that hears Ctrl-C.
+    let reading = tokio::task::spawn_blocking(move || read_all(&tool, input.as_deref(), &rest, most));
+    reading.await.unwrap_or_else(|_| Err(Trouble::new("host-fault", "reading the input failed", "try again")))
+}
+
+fn read_all(tool: &Tool, given: Option<&str>, rest: &[OsString], most: u64) -> Result<String, Error> {
+    let form = Form::of(tool);
     let load = |path: &Path| match path == Path::new("-") {
         true => read("stdin", std::io::stdin().lock(), most),
         false => file(path, most),
     };
-    let mut input = match args.input.as_deref() {
+    let mut input = match given {
         None => Map::new(),
         Some("-") => object("stdin", &read("stdin", std::io::stdin().lock(), most)?)?,
         Some(text) => match text.strip_prefix('@') {
@@ -32,9 +40,9 @@ pub(super) fn gather(name: &str, tool: &Tool, args: &Args, context: &Context) ->
             None => object("--input", text)?,
         },
     };
-    input.extend(form.parse(&args.rest, &load)?);
+    input.extend(form.parse(rest, &load)?);
     let incomplete = form.fields.iter().any(|field| field.required && !input.contains_key(&field.name));
-    if incomplete && args.input.is_none() && !std::io::stdin().is_terminal() {
+    if incomplete && given.is_none() && !std::io::stdin().is_terminal() {
         let text = read("stdin", std::io::stdin().lock(), most)?;
         add_stdin(&form, text, &mut input)?;
     }

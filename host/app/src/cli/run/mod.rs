@@ -7,6 +7,7 @@ mod output;
 
 use std::ffi::OsString;
 
+use clap_complete::engine::ArgValueCompleter;
 use ringfence_core::budget::Limits;
 use ringfence_core::catalog::tool::Tool;
 use ringfence_core::engine::LimitSettings;
@@ -14,6 +15,7 @@ use ringfence_core::{Call, Caller, Error, SkillRef};
 
 pub(super) use flags::split;
 
+use super::completions::Skills;
 use super::target::Target;
 use super::{Context, consent, grants};
 use crate::trouble::Trouble;
@@ -29,7 +31,7 @@ use crate::ui::progress::Line;
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
     /// A folder, a .wasm file, or an installed skill
-    #[arg(value_name = "SKILL", required_unless_present = "help")]
+    #[arg(value_name = "SKILL", required_unless_present = "help", add = ArgValueCompleter::new(Skills))]
     target: Option<String>,
 
     /// Which tool, where the skill has several
@@ -74,7 +76,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Error> {
         return host.close().await;
     }
     let tool = pick(&skill, args.tool.as_deref())?;
-    let input = input::gather(&skill.manifest().name, &tool, &args, context)?;
+    let input = context.unless_cancelled(input::gather(&skill.manifest().name, &tool, &args, context)).await?;
     grants::check_models(&allow, &host.aliases(), &host.providers())?;
     let allow = consent::settle(&host, &skill, allow, named, context).await?;
     let (sender, events) = tokio::sync::mpsc::channel(256);

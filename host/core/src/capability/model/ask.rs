@@ -144,7 +144,7 @@ fn no(reason: impl Into<String>, hint: impl Into<String>) -> Verdict {
 }
 
 /// The name comes from the guest: cut and stripped, it can be shown and logged.
-fn subject(name: &str) -> String {
+pub(super) fn subject(name: &str) -> String {
     let shown: String = name.chars().filter(|c| !c.is_control()).take(names::LONGEST).collect();
     format!("model {shown}")
 }

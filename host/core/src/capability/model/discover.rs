@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn each_key_gives_its_provider() {
         let cases = [
-            ("OPENAI_API_KEY", "openai/gpt-6-sol", "openai/text-embedding-3-small"),
+            ("OPENAI_API_KEY", "openai/gpt-6.1-sol", "openai/text-embedding-3-small"),
             ("ANTHROPIC_API_KEY", "anthropic/claude-sonnet-5-5", LAST_RESORT),
             ("GEMINI_API_KEY", "gemini/gemini-3.8-flash", "gemini/gemini-embedding-2"),
             ("GOOGLE_API_KEY", "gemini/gemini-3.8-flash", "gemini/gemini-embedding-2"),

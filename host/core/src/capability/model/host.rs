@@ -105,6 +105,7 @@ impl Generation {
 impl ModelView<'_> {
     /// Looks for a running Ollama where it matters. That is input and output, and so nothing for the workers of guests.
     async fn ready(&mut self, model: &str) -> Result<(), Refusal> {
+        self.session.check_entered("model", || ask::subject(model))?;
         if self.router.is_ready(model) {
             return Ok(());
         }
@@ -219,8 +220,10 @@ impl wit::Host for ModelView<'_> {
     }
 
     async fn models(&mut self) -> wasmtime::Result<Vec<wit::ModelInfo>> {
-        // A list cannot refuse: one host call too many sees nothing.
-        Ok(if self.session.ledger().count_host_call().is_ok() { self.usable() } else { Vec::new() })
+        // A list cannot refuse: one host call too many sees nothing, and neither does one before the call has begun.
+        let refused = self.session.check_entered("model", || "models".into()).is_err()
+            || self.session.ledger().count_host_call().is_err();
+        Ok(if refused { Vec::new() } else { self.usable() })
     }
 }
 

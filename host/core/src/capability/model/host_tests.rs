@@ -13,14 +13,21 @@ const SETTINGS: &str = r#"
     default = ["offline/extractive"]
 "#;
 
-/// A session without limits, and the directory of its ledger.
+/// A session without limits whose call has begun, and the directory of its ledger.
 async fn session(models: &[&str]) -> (tempfile::TempDir, Session) {
+    let (dir, session) = starting(models).await;
+    session.enter();
+    (dir, session)
+}
+
+/// The same while its component starts.
+async fn starting(models: &[&str]) -> (tempfile::TempDir, Session) {
     let (dir, state) = crate::state::testing::temporary();
     let ledger = Treasury::open(state.clone()).await.unwrap().ledger("demo", "1", &Budgets::default());
     let model = Some(Grant { models: models.iter().map(|&m| m.to_owned()).collect(), ..Grant::default() });
     let shared = crate::broker::Shared::on(state, Default::default());
     let setup = crate::broker::Setup::of(shared, Grants { model, ..Grants::default() }, ledger);
-    let session = Session::new(crate::broker::Setup { skill: "demo".into(), ..setup });
+    let session = Session::new(crate::broker::Setup { skill: "demo".into(), entered: false, ..setup });
     (dir, session)
 }
 
@@ -74,6 +81,26 @@ async fn a_granted_model_answers_and_another_is_refused() {
     let refusal = bench.view().generate(asked("a/m")).await.unwrap().unwrap_err();
     let words::types::Refusal::Denied(denial) = refusal else { panic!("{refusal:?}") };
     assert_eq!(denial.hint, "run `ringfence grant demo model=a/m`");
+}
+
+#[tokio::test]
+async fn before_the_call_has_begun_every_ask_is_denied() {
+    use wit::Host;
+    let mut bench = Bench::new(&["smart"], &fake([Do::Report("eight", 1, 1)])).await;
+    (bench._dir, bench.session) = starting(&["smart"]).await;
+    let denied = |refusal| match refusal {
+        words::types::Refusal::Denied(denial) => (denial.subject, denial.reason),
+        other => panic!("{other:?}"),
+    };
+    let reason = "no call has begun: the component asked while it was being started";
+    let one = denied(bench.view().generate(asked("smart")).await.unwrap().unwrap_err());
+    assert_eq!((one.0.as_str(), one.1.as_str()), ("model smart", reason));
+    assert_eq!(denied(bench.view().open(asked("smart")).await.unwrap().unwrap_err()), one);
+    assert_eq!(denied(bench.view().embed("smart".into(), vec!["x".into()]).await.unwrap().unwrap_err()), one);
+    assert!(bench.view().models().await.unwrap().is_empty(), "a list cannot refuse");
+    bench.session.enter();
+    assert_eq!(bench.view().generate(asked("smart")).await.unwrap().unwrap().model, "a/m");
+    assert!(!bench.view().models().await.unwrap().is_empty());
 }
 
 #[tokio::test]

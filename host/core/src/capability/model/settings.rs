@@ -176,6 +176,8 @@ fn default_concurrency() -> u32 {
 pub enum ModelError {
     #[error("`models.{place}` is wrong: {problem}")]
     Setting { place: String, problem: String },
+    #[error("`models.{place}` is wrong: there is no provider `{provider}`")]
+    NoProvider { place: String, provider: String },
     #[error("the provider `{name}` cannot be used: {problem}")]
     Provider { name: String, problem: String },
 }
@@ -194,8 +196,23 @@ impl Explain for ModelError {
     fn hint(&self) -> String {
         match self {
             Self::Setting { place, .. } => format!("correct `models.{place}` in the configuration"),
+            Self::NoProvider { place, provider } => match found_by(provider) {
+                Some(variable) => format!("set {variable}, by which it is found, or correct `models.{place}`"),
+                None => format!("correct `models.{place}`, or configure `[models.providers.{provider}]`"),
+            },
             Self::Provider { name, .. } => format!("correct `[models.providers.{name}]` in the configuration"),
         }
+    }
+}
+
+/// The variable whose key makes a provider of this name without any configuration (`discover`).
+fn found_by(provider: &str) -> Option<&'static str> {
+    match provider {
+        "openai" => Some("OPENAI_API_KEY"),
+        "anthropic" => Some("ANTHROPIC_API_KEY"),
+        "gemini" => Some("GEMINI_API_KEY"),
+        "openrouter" => Some("OPENROUTER_API_KEY"),
+        _ => None,
     }
 }
 
@@ -233,7 +250,7 @@ impl ModelSettings {
                 return Err(ModelError::setting(place, format!("`{model}` is not of the form `provider/model`")));
             };
             if !self.providers.contains_key(provider) && !BUILT_IN.contains(&provider) {
-                return Err(ModelError::setting(place, format!("there is no provider `{provider}`")));
+                return Err(ModelError::NoProvider { place, provider: provider.to_owned() });
             }
         }
         Ok(())

@@ -6,17 +6,19 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::text::{Document, Field, Record, clean};
-use super::{find, rank, summary};
+use super::text::{Document, Field, List, Record, clean};
+use super::{find, summary};
 use crate::schema;
 
 /// Deepest walk into a schema; what lies deeper (a recursive `$ref`) is left out.
-const MAX_DEPTH: usize = 16;
+pub(super) const MAX_DEPTH: usize = 16;
 /// Most nodes of the schema that one walk looks at, against schemas that fan out at every level.
 const MAX_NODES: usize = 500_000;
 /// How often values that the schema turned down are dropped before it is given up.
 const ROUNDS: usize = 12;
-const MAX_RECORDS: usize = 1000;
+pub(super) const MAX_RECORDS: usize = 1000;
+/// What a text without a label may be called.
+const NAMING: &[&str] = &["text", "name", "title", "item", "description", "point", "task", "product", "label"];
 
 /// A value that matches `schema`, or why there is none.
 pub(super) fn fill(schema: &Value, document: &Document) -> Result<Value, String> {
@@ -25,7 +27,7 @@ pub(super) fn fill(schema: &Value, document: &Document) -> Result<Value, String>
     let mut last = String::new();
     for _ in 0..ROUNDS {
         filler.nodes.set(0);
-        let scope = Scope { fields: &document.fields, whole: true };
+        let scope = Scope { fields: &document.fields, lists: &document.lists, whole: true };
         let value = filler.value(schema, &Name::default(), scope, "", 0).map(|found| found.value);
         let Some(value) = value.or_else(|| filler.least(schema, 0)) else { break };
         match schema::check(&validator, &value) {
@@ -48,9 +50,9 @@ pub(super) fn fill(schema: &Value, document: &Document) -> Result<Value, String>
     })
 }
 
-struct Filler<'a> {
+pub(super) struct Filler<'a> {
     root: &'a Value,
-    document: &'a Document,
+    pub(super) document: &'a Document,
     /// JSON Pointers of values that the schema turned down.
     dropped: BTreeSet<String>,
     /// References that are being followed.
@@ -60,17 +62,18 @@ struct Filler<'a> {
 
 /// Where a value may come from.
 #[derive(Clone, Copy)]
-struct Scope<'a> {
-    fields: &'a [Field],
+pub(super) struct Scope<'a> {
+    pub(super) fields: &'a [Field],
+    pub(super) lists: &'a [List],
     /// The whole document, not one of its records.
-    whole: bool,
+    pub(super) whole: bool,
 }
 
 /// What a value is called.
 #[derive(Clone, Default)]
-struct Name {
-    words: Vec<Vec<String>>,
-    description: Vec<String>,
+pub(super) struct Name {
+    pub(super) words: Vec<Vec<String>>,
+    pub(super) description: Vec<String>,
 }
 
 impl Name {
@@ -80,15 +83,15 @@ impl Name {
         Self { words: std::iter::once(find::words(key)).chain(title).collect(), description }
     }
 
-    fn says(&self, any: &[&str]) -> bool {
+    pub(super) fn says(&self, any: &[&str]) -> bool {
         self.words.iter().flatten().any(|word| any.contains(&word.as_str()))
     }
 }
 
 /// A value and the line that says so.
-struct Found {
-    value: Value,
-    quote: Option<String>,
+pub(super) struct Found {
+    pub(super) value: Value,
+    pub(super) quote: Option<String>,
 }
 
 impl From<Value> for Found {
@@ -98,7 +101,14 @@ impl From<Value> for Found {
 }
 
 impl<'a> Filler<'a> {
-    fn value(&mut self, schema: &Value, name: &Name, scope: Scope<'_>, path: &str, depth: usize) -> Option<Found> {
+    pub(super) fn value(
+        &mut self,
+        schema: &Value,
+        name: &Name,
+        scope: Scope<'_>,
+        path: &str,
+        depth: usize,
+    ) -> Option<Found> {
         if depth > MAX_DEPTH || self.dropped.contains(path) {
             return None;
         }
@@ -136,7 +146,7 @@ impl<'a> Filler<'a> {
 
     /// The schema without `$ref`, `allOf` and alternatives: of `anyOf` and `oneOf` the first that is not null. And whether
     /// null is allowed too.
-    fn flat(&self, schema: &Value, hops: usize) -> Option<(Map<String, Value>, bool)> {
+    pub(super) fn flat(&self, schema: &Value, hops: usize) -> Option<(Map<String, Value>, bool)> {
         let Value::Object(map) = schema else {
             return (schema == &Value::Bool(true)).then(|| (Map::new(), true));
         };
@@ -255,10 +265,17 @@ impl<'a> Filler<'a> {
         let items = schema.get("items").cloned().unwrap_or(Value::Bool(true));
         let (flat, _) = self.flat(&items, 0)?;
         let most = schema.get("maxItems").and_then(Value::as_u64).map_or(MAX_RECORDS, |n| n as usize).min(MAX_RECORDS);
-        let mut values = match kind(&flat) {
-            "object" if scope.whole => self.records(&items, &flat, name, path, depth),
-            "string" if !flat.contains_key("enum") => self.strings(&flat, name, scope, most),
-            _ => Vec::new(),
+        let mut values = match self.one_quoted(&flat) {
+            Some((value, quote_key)) => self
+                .plain_values(&value, name, scope, most)
+                .into_iter()
+                .filter_map(|found| {
+                    let quote = found.quote.or_else(|| self.line_with(&found.value))?;
+                    Some(json!({ "value": found.value, quote_key: quote }))
+                })
+                .collect(),
+            None if kind(&flat) == "object" => self.records(&items, &flat, name, scope, path, depth),
+            None => self.plain_values(&flat, name, scope, most).into_iter().map(|found| found.value).collect(),
         };
         values.truncate(most);
         if schema.get("uniqueItems") == Some(&Value::Bool(true)) {
@@ -275,12 +292,21 @@ impl<'a> Filler<'a> {
         Some(Value::Array(values).into())
     }
 
-    /// One object per table row, block or, failing those, for the whole document: whichever fills most fields of each.
+    /// The schema of the value where items are `{value, quote}` and need nothing else, and what the quote is called.
+    fn one_quoted(&self, items: &Map<String, Value>) -> Option<(Map<String, Value>, &'static str)> {
+        let properties = items.get("properties")?.as_object().filter(|properties| properties.len() == 2)?;
+        let quote_key = quote_key(properties)?;
+        Some((self.flat(properties.get("value")?, 0)?.0, quote_key))
+    }
+
+    /// One object per item of a list of that name; else per table row, block or, failing those, for the whole document: whichever
+    /// fills most fields of each.
     fn records(
         &mut self,
         items: &Value,
         flat: &Map<String, Value>,
         name: &Name,
+        scope: Scope<'_>,
         path: &str,
         depth: usize,
     ) -> Vec<Value> {
@@ -292,10 +318,22 @@ impl<'a> Filler<'a> {
             .flatten()
             .filter_map(|(key, property)| Some(Name::new(key, &self.flat(property, 0)?.0)))
             .collect();
+        if let Some(list) = self.list(name, scope) {
+            return self.entries(list, &keys, items, path, depth);
+        }
+        if !scope.whole {
+            return Vec::new();
+        }
         let covers = |record: &Record| {
-            keys.iter().filter(|key| find::labelled(record, &key.words, &key.description).is_some()).count()
+            let lists =
+                |key: &Name| record.lists.iter().any(|list| find::is_named(&list.label, &key.words, &key.description));
+            let unlabelled = |key: &Name| key.says(NAMING) && record.fields.iter().any(|field| field.label.is_empty());
+            let has = |key: &&Name| {
+                find::labelled(&record.fields, &key.words, &key.description).is_some() || lists(key) || unlabelled(key)
+            };
+            keys.iter().filter(has).count()
         };
-        let whole = vec![document.fields.clone()];
+        let whole = vec![Record { fields: document.fields.clone(), lists: document.lists.clone() }];
         let sets = document.tables.iter().chain([&document.blocks, &whole]);
         let mut best: (f64, Vec<&Record>) = (0.0, Vec::new());
         for set in sets {
@@ -310,7 +348,7 @@ impl<'a> Filler<'a> {
         let mut out = Vec::new();
         for record in records {
             let at = format!("{path}/{}", out.len());
-            let scope = Scope { fields: record, whole: false };
+            let scope = Scope { fields: &record.fields, lists: &record.lists, whole: false };
             out.extend(self.value(items, &Name::default(), scope, &at, depth + 1).map(|found| found.value));
         }
         out
@@ -318,16 +356,16 @@ impl<'a> Filler<'a> {
 
     /// List items as records with one field: the first that is named for a text.
     fn listed(&self, keys: &[Name], name: &Name) -> Vec<Record> {
-        let texts = ["text", "name", "title", "item", "description", "point", "task"];
-        let Some(label) = keys.iter().find(|key| key.says(&texts)).map(|key| key.words[0].join(" ")) else {
+        if !keys.iter().any(|key| key.says(NAMING)) {
             return Vec::new();
-        };
-        let items = self.items_under(name).into_iter();
-        items.map(|(value, line)| vec![Field { label: label.clone(), value, line }]).take(MAX_RECORDS).collect()
+        }
+        let record =
+            |(value, line)| Record { fields: vec![Field { label: String::new(), value, line }], lists: Vec::new() };
+        self.items_under(name).into_iter().map(record).take(MAX_RECORDS).collect()
     }
 
     /// List items below a heading of that name, else all of them.
-    fn items_under(&self, name: &Name) -> Vec<(String, String)> {
+    pub(super) fn items_under(&self, name: &Name) -> Vec<(String, String)> {
         let items = &self.document.items;
         let named = |at: &Option<usize>| {
             let heading =
@@ -337,42 +375,6 @@ impl<'a> Filler<'a> {
         let below: Vec<_> = items.iter().filter(|(_, _, at)| named(at)).collect();
         let chosen = if below.is_empty() { items.iter().collect() } else { below };
         chosen.into_iter().map(|(text, line, _)| (text.clone(), line.clone())).collect()
-    }
-
-    fn strings(&self, items: &Map<String, Value>, name: &Name, scope: Scope<'_>, most: usize) -> Vec<Value> {
-        let format = items.get("format").and_then(Value::as_str).unwrap_or_default();
-        let text = || self.document.lines.join("\n");
-        let texts: Vec<String> = if format == "email" || name.says(&["email", "emails"]) {
-            find::emails(&text())
-        } else if format == "uri" || name.says(&["url", "urls", "links"]) {
-            find::urls(&text())
-        } else if let Some(field) = find::labelled(scope.fields, &name.words, &name.description) {
-            field.value.split([',', ';']).map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
-        } else if !scope.whole {
-            Vec::new()
-        } else if format == "date" || name.says(&["dates"]) {
-            self.document.lines.iter().filter_map(|line| find::date(line)).collect()
-        } else if name.says(&["keywords", "keyword", "tags", "topics", "terms"]) {
-            rank::keywords(self.document, most.min(8))
-        } else if name.says(&["headings", "sections", "chapters"]) {
-            self.document.headings.clone()
-        } else if name.says(&[
-            "points",
-            "bullets",
-            "highlights",
-            "summary",
-            "sentences",
-            "takeaways",
-            "findings",
-            "facts",
-        ]) {
-            let most_long = items.get("maxLength").and_then(Value::as_u64).map(|n| n as usize);
-            let points = summary::sentences(self.document, "", most.min(5), None);
-            points.into_iter().map(|point| shorten(point, most_long)).collect()
-        } else {
-            self.items_under(name).into_iter().map(|(text, _)| text).collect()
-        };
-        texts.into_iter().map(Value::String).collect()
     }
 
     fn string(&self, schema: &Map<String, Value>, name: &Name, scope: Scope<'_>) -> Option<Found> {
@@ -397,7 +399,8 @@ impl<'a> Filler<'a> {
             let free = || free().map(|(value, line)| Found { value: value.into(), quote: Some(line.clone()) });
             return labelled.or_else(|| if anywhere { free() } else { None });
         }
-        if let Some(field) = field {
+        let unlabelled = || scope.fields.iter().find(|field| field.label.is_empty()).filter(|_| name.says(NAMING));
+        if let Some(field) = field.or_else(unlabelled) {
             return Some(Found { value: field.value.clone().into(), quote: Some(field.line.clone()) });
         }
         let most = schema.get("maxLength").and_then(Value::as_u64).map(|n| n as usize);
@@ -426,9 +429,7 @@ impl<'a> Filler<'a> {
         let numeric: Vec<Field> = scope.fields.iter().filter(|f| find::number(&f.value).is_some()).cloned().collect();
         let field = find::labelled(&numeric, &name.words, &name.description)?;
         let number = find::number(&field.value)?;
-        let whole = number.fract() == 0.0 && number.abs() < 9e15;
-        let value = if whole { json!(number as i64) } else { json!(number) };
-        Some(Found { value, quote: Some(field.line.clone()) })
+        Some(Found { value: as_json(number), quote: Some(field.line.clone()) })
     }
 
     fn boolean(&self, name: &Name, scope: Scope<'_>) -> Option<Found> {
@@ -463,48 +464,10 @@ impl<'a> Filler<'a> {
         let lines = self.document.lines.iter().take(if scope.whole { 2000 } else { 0 });
         lines.filter_map(|line| Some(Found { value: first(line)?, quote: Some(line.clone()) })).next()
     }
-
-    /// The smallest valid value, for what the schema insists on and the text does not say.
-    fn least(&mut self, schema: &Value, depth: usize) -> Option<Value> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        let (schema, null) = self.flat(schema, 0)?;
-        if let Some(constant) = schema.get("const") {
-            return Some(constant.clone());
-        }
-        if let Some(members) = schema.get("enum").and_then(Value::as_array) {
-            return if null { Some(Value::Null) } else { members.first().cloned() };
-        }
-        if null {
-            return Some(Value::Null);
-        }
-        match kind(&schema) {
-            "object" => self.least_object(&schema, depth),
-            "array" => {
-                let count = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0).min(MAX_RECORDS as u64);
-                let items = schema.get("items").cloned().unwrap_or(Value::Bool(true));
-                (0..count).map(|_| self.least(&items, depth + 1)).collect::<Option<Vec<_>>>().map(Value::Array)
-            }
-            "integer" => Some(least_number(&schema, true)),
-            "number" => Some(least_number(&schema, false)),
-            "boolean" => Some(Value::Bool(false)),
-            _ => Some(least_string(&schema)),
-        }
-    }
-
-    fn least_object(&mut self, schema: &Map<String, Value>, depth: usize) -> Option<Value> {
-        let mut out = Map::new();
-        for key in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-            let property = schema.get("properties").and_then(|p| p.get(key)).cloned().unwrap_or(Value::Bool(true));
-            out.insert(key.to_owned(), self.least(&property, depth + 1)?);
-        }
-        Some(Value::Object(out))
-    }
 }
 
 /// At most `most` characters: cut between words, and so that it is seen.
-fn shorten(text: String, most: Option<usize>) -> String {
+pub(super) fn shorten(text: String, most: Option<usize>) -> String {
     let Some(most) = most.filter(|most| text.chars().nth(*most).is_some()) else { return text };
     let room: String = text.chars().take(most.saturating_sub(2)).collect();
     match room.rsplit_once(' ') {
@@ -542,7 +505,7 @@ fn quote_key(properties: &Map<String, Value>) -> Option<&'static str> {
 }
 
 /// The JSON type, said or implied. `any` where nothing is said.
-fn kind(schema: &Map<String, Value>) -> &str {
+pub(super) fn kind(schema: &Map<String, Value>) -> &str {
     match schema.get("type") {
         Some(Value::String(kind)) => kind,
         Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).find(|k| *k != "null").unwrap_or("null"),
@@ -552,42 +515,7 @@ fn kind(schema: &Map<String, Value>) -> &str {
     }
 }
 
-fn least_number(schema: &Map<String, Value>, whole: bool) -> Value {
-    let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
-    let step = bound("multipleOf").filter(|step| *step > 0.0).unwrap_or(if whole { 1.0 } else { 0.5 });
-    let low = bound("minimum").or(bound("exclusiveMinimum")).unwrap_or(f64::MIN);
-    let high = bound("maximum").or(bound("exclusiveMaximum")).unwrap_or(f64::MAX);
-    let mut number = if low > 0.0 {
-        (low / step).ceil() * step
-    } else if high < 0.0 {
-        (high / step).floor() * step
-    } else {
-        0.0
-    };
-    if bound("exclusiveMinimum").is_some_and(|low| number <= low) {
-        number += step;
-    }
-    if bound("exclusiveMaximum").is_some_and(|high| number >= high) {
-        number -= step;
-    }
+/// A whole number without a point.
+pub(super) fn as_json(number: f64) -> Value {
     if number.fract() == 0.0 && number.abs() < 9e15 { json!(number as i64) } else { json!(number) }
-}
-
-fn least_string(schema: &Map<String, Value>) -> Value {
-    let text = match schema.get("format").and_then(Value::as_str).unwrap_or_default() {
-        "date" => "1970-01-01",
-        "date-time" => "1970-01-01T00:00:00Z",
-        "time" => "00:00:00Z",
-        "duration" => "PT0S",
-        "email" | "idn-email" => "unknown@example.invalid",
-        "uri" | "iri" => "about:blank",
-        "uuid" => "00000000-0000-0000-0000-000000000000",
-        "ipv4" => "0.0.0.0",
-        "ipv6" => "::",
-        "hostname" | "idn-hostname" => "example.invalid",
-        _ => "",
-    };
-    let least = schema.get("minLength").and_then(Value::as_u64).unwrap_or(0).min(10_000) as usize;
-    let missing = least.saturating_sub(text.chars().count());
-    Value::String(format!("{text}{}", "-".repeat(missing)))
 }

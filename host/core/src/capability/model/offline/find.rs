@@ -4,16 +4,24 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::text::Field;
 
+/// How well a label must fit.
+const GOOD: f64 = 0.5;
+
 /// The field whose label fits best to one of `names`, if any fits well enough. The first of equals.
 pub(super) fn labelled<'a>(fields: &'a [Field], names: &[Vec<String>], description: &[String]) -> Option<&'a Field> {
     let mut best: Option<(&Field, f64)> = None;
     for field in fields {
         let score = fit(&words(&field.label), names, description);
-        if score >= 0.5 && best.is_none_or(|(_, most)| score > most) {
+        if score >= GOOD && best.is_none_or(|(_, most)| score > most) {
             best = Some((field, score));
         }
     }
     best.map(|(field, _)| field)
+}
+
+/// Whether `label` fits well enough.
+pub(super) fn is_named(label: &str, names: &[Vec<String>], description: &[String]) -> bool {
+    fit(&words(label), names, description) >= GOOD
 }
 
 fn fit(label: &[String], names: &[Vec<String>], description: &[String]) -> f64 {

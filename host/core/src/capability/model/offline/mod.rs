@@ -10,6 +10,8 @@
 mod embed;
 mod fill;
 mod find;
+mod least;
+mod lists;
 mod rank;
 mod source;
 mod summary;

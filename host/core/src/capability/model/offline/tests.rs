@@ -189,6 +189,82 @@ fn quotes_are_lines_of_the_source() {
 }
 
 #[test]
+fn several_labels_of_one_line_are_told_apart() {
+    let text = "Name: Ada Lovelace, Role: Countess; Born: 10 December 1815. Town: London\n\nName: Turing, Alan. Role: Codebreaker\n";
+    let record = json!({"type": "object", "properties": {"name": {"type": "string"}, "role": {"type": "string"},
+        "born": {"type": "string", "format": "date"}, "town": {"type": "string"}}});
+    let schema = json!({"type": "object", "properties": {"records": {"type": "array", "items": record}}});
+    assert_eq!(
+        shape(text, &schema)["records"],
+        json!([{"name": "Ada Lovelace", "role": "Countess", "born": "1815-12-10", "town": "London"},
+            {"name": "Turing, Alan", "role": "Codebreaker"}])
+    );
+    // A colon in a value is no label.
+    let one = json!({"type": "object", "properties": {"note": {"type": "string"}, "time": {"type": "string"}}});
+    let text = "Note: be there at 10:30, and remember this: bring a pen\n";
+    assert_eq!(shape(text, &one), json!({"note": "be there at 10:30, and remember this: bring a pen"}));
+}
+
+#[test]
+fn lists_within_records_are_filled() {
+    let leaf = |kind: &str| {
+        json!({"type": "object", "required": ["value", "quote"], "additionalProperties": false,
+            "properties": {"value": {"type": kind}, "quote": {"type": "string"}}})
+    };
+    let order = json!({"type": "object", "required": ["name", "items"], "properties": {
+        "name": leaf("string"),
+        "items": {"type": "array", "items": {"type": "object", "properties": {"item": leaf("string"), "price": leaf("number")}}},
+        "tags": {"type": "array", "items": leaf("string")},
+        "sizes": {"type": "array", "items": leaf("integer")}}});
+    let schema = json!({"type": "object", "properties": {"records": {"type": "array", "items": order}}});
+    let text = "\
+- Name: Ada
+  Items:
+    - item: pen, price: 2.50
+    - item: ink, price: 5
+  Tags: new, paid
+- Name: Bob
+  Items:
+    - item: rope, price: 9
+  Sizes:
+    - 7
+    - 12 mm
+";
+    let value = |value: Value, quote: &str| json!({"value": value, "quote": quote});
+    assert_eq!(
+        shape(text, &schema)["records"],
+        json!([
+            {"name": value("Ada".into(), "- Name: Ada"),
+             "items": [{"item": value("pen".into(), "- item: pen, price: 2.50"), "price": value(2.5.into(), "- item: pen, price: 2.50")},
+                {"item": value("ink".into(), "- item: ink, price: 5"), "price": value(5.into(), "- item: ink, price: 5")}],
+             "tags": [value("new".into(), "Tags: new, paid"), value("paid".into(), "Tags: new, paid")]},
+            {"name": value("Bob".into(), "- Name: Bob"),
+             "items": [{"item": value("rope".into(), "- item: rope, price: 9"), "price": value(9.into(), "- item: rope, price: 9")}],
+             "sizes": [value(7.into(), "- 7"), value(12.into(), "- 12 mm")]},
+        ])
+    );
+}
+
+#[test]
+fn items_below_an_item_and_below_a_label_are_its_list() {
+    let person = json!({"type": "object", "required": ["name"], "properties": {"name": {"type": "string"},
+        "skills": {"type": "array", "items": {"type": "string"}}}});
+    let schema = json!({"type": "object", "properties": {"people": {"type": "array", "items": person}}});
+    let text = "Our people\n\n- Ada\n    - maths\n    - poetry\n- Bob\n    - law\n";
+    let people = json!([{"name": "Ada", "skills": ["maths", "poetry"]}, {"name": "Bob", "skills": ["law"]}]);
+    assert_eq!(shape(text, &schema)["people"], people);
+    // Of the whole document, with an empty line between the label and its items.
+    let schema = json!({"type": "object", "properties": {"guests": {"type": "array", "items": {"type": "string"}},
+        "years": {"type": "array", "items": {"type": "integer"}}}});
+    let text = "Some words first.\n\nGuests:\n\n* Ada\n* Bob\n\nOther things:\n\n* a pen\n\nYears: 1815, 1852\n";
+    assert_eq!(shape(text, &schema), json!({"guests": ["Ada", "Bob"], "years": [1815, 1852]}));
+    // What only looks like the beginning of a list stays in the summary.
+    assert!(
+        self::text(&ask("Summarise.", "Bees do this:\nthey make honey, and they sting.")).contains("they make honey")
+    );
+}
+
+#[test]
 fn fills_named_fields_from_markdown() {
     let schema = json!({"type": "object", "required": ["title", "summary", "key_points", "keywords"], "properties": {
         "title": {"type": "string"}, "summary": {"type": "string"},

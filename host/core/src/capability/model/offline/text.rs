@@ -30,14 +30,38 @@ pub(super) struct Field {
     pub line: String,
 }
 
-/// Labelled values that belong together: a table row, a block between empty lines.
-pub(super) type Record = Vec<Field>;
+/// What belongs together: a table row, a block between empty lines, a list item with what is indented below it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Record {
+    pub fields: Vec<Field>,
+    pub lists: Vec<List>,
+}
+
+/// List items below a label or below another item.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct List {
+    /// Empty where the items stand below one that is no label.
+    pub label: String,
+    pub entries: Vec<Entry>,
+}
+
+/// One item of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    /// Without markup.
+    pub text: String,
+    pub fields: Vec<Field>,
+    /// The line of the source, as in [`Field`].
+    pub line: String,
+}
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Document {
     pub headings: Vec<String>,
     pub sentences: Vec<Sentence>,
     pub fields: Vec<Field>,
+    /// Lists that have a label.
+    pub lists: Vec<List>,
     pub tables: Vec<Vec<Record>>,
     pub blocks: Vec<Record>,
     /// List items: shown text, source line, heading above.
@@ -84,6 +108,11 @@ struct Reader {
     document: Document,
     paragraph: String,
     block: Record,
+    /// The list that is being read, and how far the line that opened it is indented; None where that line is no item, and the
+    /// items may stand as far left as it does.
+    list: Option<(List, Option<usize>)>,
+    /// The last item outside of such a list, and its indentation.
+    item: Option<(Entry, usize)>,
     table: Vec<(Vec<String>, String)>,
     fence: Option<&'static str>,
     after_break: bool,
@@ -97,7 +126,10 @@ impl Reader {
             return 1;
         }
         if line.is_empty() {
-            self.end_block();
+            // Between a label and its items there may be an empty line.
+            if self.list.as_ref().is_none_or(|(list, _)| !list.entries.is_empty()) {
+                self.end_block();
+            }
             self.end_table();
             return 1;
         }
@@ -124,8 +156,73 @@ impl Reader {
             return 1;
         }
         self.end_table();
-        self.plain(line);
+        if !self.listed(line, lines[0]) {
+            self.plain(line);
+        }
         1
+    }
+
+    /// Takes a line that belongs to a list below a label or an item, and opens such a list.
+    fn listed(&mut self, line: &str, raw: &str) -> bool {
+        let indent = raw.chars().take_while(|c| c.is_whitespace()).map(|c| if c == '\t' { 4 } else { 1 }).sum();
+        let found = item(line);
+        let text = clean(found.unwrap_or(line));
+        if let Some(label) = text.strip_suffix([':', '\u{ff1a}']).filter(|label| is_label(label)) {
+            self.end_list();
+            self.end_paragraph();
+            self.list = Some((List { label: label.to_owned(), entries: Vec::new() }, found.map(|_| indent)));
+            return true;
+        }
+        let Some(shown) = found else {
+            self.end_list();
+            self.item = None;
+            return false;
+        };
+        let entry = Entry { text, fields: fields(line), line: line.to_owned() };
+        if self.list.is_none()
+            && let Some((above, outer)) = self.item.take_if(|(_, outer)| *outer < indent)
+        {
+            // A label of its own would already have begun the record.
+            if above.fields.is_empty() {
+                self.end_record();
+                self.block.fields.push(Field { label: String::new(), value: above.text, line: above.line });
+            }
+            self.list = Some((List { label: String::new(), entries: Vec::new() }, Some(outer)));
+        }
+        match &mut self.list {
+            Some((list, opened)) if opened.is_none_or(|outer| outer < indent) => {
+                self.document.items.push((
+                    entry.text.clone(),
+                    entry.line.clone(),
+                    self.document.headings.len().checked_sub(1),
+                ));
+                list.entries.push(entry);
+                // It is a sentence as well.
+                self.end_paragraph();
+                self.paragraph.push_str(&clean(shown));
+                self.end_paragraph();
+                true
+            }
+            _ => {
+                self.end_list();
+                self.item = Some((entry, indent));
+                false
+            }
+        }
+    }
+
+    fn end_list(&mut self) {
+        let Some((list, _)) = self.list.take() else { return };
+        if list.entries.is_empty() {
+            // No list at all: a line that ends with a colon.
+            self.paragraph = format!("{}:", list.label);
+            self.end_paragraph();
+            return;
+        }
+        if !list.label.is_empty() {
+            self.document.lists.push(list.clone());
+        }
+        self.block.lists.push(list);
     }
 
     fn fenced(&mut self, line: &str) -> bool {
@@ -183,7 +280,15 @@ impl Reader {
 
     fn fields(&mut self, line: &str) -> bool {
         let found = fields(line);
-        self.block.extend(found.iter().cloned());
+        for field in &found {
+            // Where the label with which a record began comes again, the next one begins.
+            let begins =
+                self.block.fields.first().is_some_and(|first| !first.label.is_empty() && first.label == field.label);
+            if begins && self.block.fields.len() + self.block.lists.len() > 1 {
+                self.end_record();
+            }
+            self.block.fields.push(field.clone());
+        }
         let any = !found.is_empty();
         self.document.fields.extend(found);
         any
@@ -200,8 +305,14 @@ impl Reader {
 
     fn end_block(&mut self) {
         self.end_paragraph();
+        self.end_list();
+        self.item = None;
+        self.end_record();
+    }
+
+    fn end_record(&mut self) {
         let block = std::mem::take(&mut self.block);
-        if !block.is_empty() {
+        if !block.fields.is_empty() {
             self.document.blocks.push(block);
         }
     }
@@ -214,9 +325,12 @@ impl Reader {
             .filter(|(cells, _)| cells.len() == header.len())
             .map(|(cells, line)| {
                 let pairs = header.iter().zip(cells).filter(|(label, value)| !label.is_empty() && !value.is_empty());
-                pairs
-                    .map(|(label, value)| Field { label: label.clone(), value: value.clone(), line: line.clone() })
-                    .collect()
+                let field = |(label, value): (&String, &String)| Field {
+                    label: label.clone(),
+                    value: value.clone(),
+                    line: line.clone(),
+                };
+                Record { fields: pairs.map(field).collect(), lists: Vec::new() }
             })
             .collect();
         // A table of two columns is as often a list of labelled values.
@@ -424,7 +538,7 @@ fn fields(line: &str) -> Vec<Field> {
     }
     let text = item(line).unwrap_or(line);
     let parts = columns(text);
-    let found: Vec<_> = parts.iter().filter_map(|part| labelled(part)).collect();
+    let found: Vec<_> = parts.iter().flat_map(|part| apart(part)).filter_map(labelled).collect();
     let pairs = if !found.is_empty() {
         found
     } else if let [label, value] = parts[..] {
@@ -433,6 +547,29 @@ fn fields(line: &str) -> Vec<Field> {
         amount(text).into_iter().collect()
     };
     pairs.into_iter().map(|(label, value)| Field { label, value, line: line.to_owned() }).collect()
+}
+
+/// `Label: value, Other label: value`, cut before the second label. Without a label at its begin a line is only a sentence.
+fn apart(part: &str) -> Vec<&str> {
+    let Some((first, _)) = labelled(part) else { return Vec::new() };
+    let capital = |text: &str| text.chars().next().is_some_and(char::is_uppercase);
+    // A later label is as short as one word or three, and written like the first one.
+    let begins = |rest: &str| {
+        prefix(rest, 4 * MAX_LABEL.0).contains([':', '\u{ff1a}'])
+            && labelled(rest)
+                .is_some_and(|(label, _)| label.split(' ').count() <= 3 && capital(&label) == capital(&first))
+    };
+    let (mut out, mut from) = (Vec::new(), 0);
+    for (at, mark) in part.char_indices().filter(|(_, c)| matches!(c, ',' | ';' | '|' | '.' | '\u{b7}')) {
+        let behind = at + mark.len_utf8();
+        let rest = &part[behind..];
+        if rest.starts_with(' ') && begins(rest.trim_start()) {
+            out.push(&part[from..at]);
+            from = behind;
+        }
+    }
+    out.push(&part[from..]);
+    out
 }
 
 /// `Label: value`

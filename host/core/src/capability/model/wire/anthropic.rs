@@ -5,7 +5,6 @@
 mod answer;
 mod request;
 
-use futures_util::future::BoxFuture;
 use reqwest::header::HeaderName;
 use serde_json::Value;
 
@@ -14,11 +13,10 @@ pub use request::encode;
 
 use super::assembly::{Ids, assemble};
 use super::http::{Auth, Endpoint};
+use super::port::Wire;
 use super::stream::sse;
 use super::values::names;
-use crate::broker::Permit;
-use crate::capability::model::ask::Generate;
-use crate::capability::model::provider::{Events, Features, Provider, ProviderError};
+use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::{Request, Response};
 
 /// The version of the wire that is spoken here.
@@ -35,6 +33,14 @@ impl Anthropic {
     pub fn new(endpoint: Endpoint) -> Result<Self, ProviderError> {
         let auth = Auth::Header(HeaderName::from_static("x-api-key"));
         Ok(Self { endpoint: endpoint.with_auth(auth).with_header("anthropic-version", VERSION)? })
+    }
+}
+
+impl Wire for Anthropic {
+    const EMBEDS: bool = false;
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     async fn attempt(
@@ -55,26 +61,6 @@ impl Anthropic {
     async fn models(&self) -> Result<Vec<String>, ProviderError> {
         let answer: Value = self.endpoint.get_json("models?limit=1000").await?;
         names(answer.get("data"), "id")
-    }
-}
-
-impl Provider for Anthropic {
-    fn features(&self) -> Features {
-        Features { native_schema: true, embeddings: false, local: self.endpoint.is_loopback() }
-    }
-
-    fn generate<'a>(
-        &'a self,
-        _permit: &'a Permit<Generate>,
-        model: &'a str,
-        request: &'a Request,
-        events: Option<&'a Events>,
-    ) -> BoxFuture<'a, Result<Response, ProviderError>> {
-        Box::pin(async move { self.attempt(model, request, events).await.map_err(|error| self.endpoint.redact(error)) })
-    }
-
-    fn list<'a>(&'a self) -> BoxFuture<'a, Result<Vec<String>, ProviderError>> {
-        Box::pin(async move { self.models().await.map_err(|error| self.endpoint.redact(error)) })
     }
 }
 

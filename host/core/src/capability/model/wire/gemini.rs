@@ -5,7 +5,6 @@
 mod answer;
 mod request;
 
-use futures_util::future::BoxFuture;
 use reqwest::header::HeaderName;
 use serde_json::{Value, json};
 
@@ -14,11 +13,10 @@ pub use request::encode;
 
 use super::assembly::{Ids, assemble};
 use super::http::{Auth, Endpoint};
+use super::port::Wire;
 use super::stream::sse;
 use super::values::embeddings;
-use crate::broker::Permit;
-use crate::capability::model::ask::{Embed, Generate};
-use crate::capability::model::provider::{Events, Features, Provider, ProviderError};
+use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::{Embeddings, Request, Response};
 
 /// Most texts in one `batchEmbedContents`.
@@ -35,6 +33,12 @@ impl Gemini {
     /// is set here.
     pub fn new(endpoint: Endpoint) -> Self {
         Self { endpoint: endpoint.with_auth(Auth::Header(HeaderName::from_static("x-goog-api-key"))) }
+    }
+}
+
+impl Wire for Gemini {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     async fn attempt(
@@ -71,35 +75,6 @@ impl Gemini {
         let answer = self.endpoint.get_json("models?pageSize=1000").await?;
         let names = super::values::names(answer.get("models"), "name")?;
         Ok(names.iter().map(|name| bare(name).to_owned()).collect())
-    }
-}
-
-impl Provider for Gemini {
-    fn features(&self) -> Features {
-        Features { native_schema: true, embeddings: true, local: self.endpoint.is_loopback() }
-    }
-
-    fn generate<'a>(
-        &'a self,
-        _permit: &'a Permit<Generate>,
-        model: &'a str,
-        request: &'a Request,
-        events: Option<&'a Events>,
-    ) -> BoxFuture<'a, Result<Response, ProviderError>> {
-        Box::pin(async move { self.attempt(model, request, events).await.map_err(|error| self.endpoint.redact(error)) })
-    }
-
-    fn embed<'a>(
-        &'a self,
-        _permit: &'a Permit<Embed>,
-        model: &'a str,
-        inputs: &'a [String],
-    ) -> BoxFuture<'a, Result<Embeddings, ProviderError>> {
-        Box::pin(async move { self.vectors(model, inputs).await.map_err(|error| self.endpoint.redact(error)) })
-    }
-
-    fn list<'a>(&'a self) -> BoxFuture<'a, Result<Vec<String>, ProviderError>> {
-        Box::pin(async move { self.models().await.map_err(|error| self.endpoint.redact(error)) })
     }
 }
 

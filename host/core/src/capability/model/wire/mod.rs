@@ -1,7 +1,8 @@
 //! The wires: how each family of providers is spoken to over HTTP. One file per wire; what they share is beside them.
 //!
 //! Every wire is three pure pieces (`encode` a request, `decode` a whole answer, an assembly that is fed one wire event at
-//! a time) and one thin `Provider` around them, so that everything that reads foreign bytes is tested without a network.
+//! a time) and one thin `Wire` around them, of which `port` makes a `Provider`, so that everything that reads foreign bytes is
+//! tested without a network.
 
 pub mod anthropic;
 mod assembly;
@@ -11,6 +12,7 @@ pub mod http;
 pub mod ollama;
 pub mod openai_chat;
 pub mod openai_responses;
+mod port;
 mod quick;
 pub mod stream;
 #[cfg(test)]

@@ -7,7 +7,6 @@ mod address;
 mod answer;
 mod request;
 
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 pub use address::base_url;
@@ -16,11 +15,10 @@ pub use request::encode;
 
 use super::assembly::{Ids, assemble};
 use super::http::Endpoint;
+use super::port::Wire;
 use super::stream::ndjson;
 use super::values::{count, embeddings, names, usage};
-use crate::broker::Permit;
-use crate::capability::model::ask::{Embed, Generate};
-use crate::capability::model::provider::{Events, Features, Provider, ProviderError};
+use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::{Embeddings, Request, Response};
 
 /// An Ollama server.
@@ -33,6 +31,12 @@ impl Ollama {
     /// The endpoint's base URL is what [`base_url`] gives, without `/api`.
     pub fn new(endpoint: Endpoint) -> Self {
         Self { endpoint }
+    }
+}
+
+impl Wire for Ollama {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     async fn attempt(
@@ -62,34 +66,9 @@ impl Ollama {
         let response = self.endpoint.post_json("api/embed", &json!({ "model": model, "input": inputs })).await?;
         decode_embeddings(&self.endpoint.whole_json(response).await?, model, inputs.len())
     }
-}
 
-impl Provider for Ollama {
-    fn features(&self) -> Features {
-        Features { native_schema: true, embeddings: true, local: self.endpoint.is_loopback() }
-    }
-
-    fn generate<'a>(
-        &'a self,
-        _permit: &'a Permit<Generate>,
-        model: &'a str,
-        request: &'a Request,
-        events: Option<&'a Events>,
-    ) -> BoxFuture<'a, Result<Response, ProviderError>> {
-        Box::pin(async move { self.attempt(model, request, events).await.map_err(|error| self.endpoint.redact(error)) })
-    }
-
-    fn embed<'a>(
-        &'a self,
-        _permit: &'a Permit<Embed>,
-        model: &'a str,
-        inputs: &'a [String],
-    ) -> BoxFuture<'a, Result<Embeddings, ProviderError>> {
-        Box::pin(async move { self.vectors(model, inputs).await.map_err(|error| self.endpoint.redact(error)) })
-    }
-
-    fn list<'a>(&'a self) -> BoxFuture<'a, Result<Vec<String>, ProviderError>> {
-        Box::pin(async move { names(self.endpoint.get_json("api/tags").await?.get("models"), "name") })
+    async fn models(&self) -> Result<Vec<String>, ProviderError> {
+        names(self.endpoint.get_json("api/tags").await?.get("models"), "name")
     }
 }
 

@@ -6,20 +6,18 @@
 mod answer;
 mod request;
 
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 pub use answer::{Chat, decode};
 pub use request::encode;
-pub(super) use request::{misplaced, reasons, word};
+pub(super) use request::{openai_word, reasons, takes_sampling, word};
 
 use super::assembly::{Ids, assemble};
 use super::http::Endpoint;
+use super::port::Wire;
 use super::stream::sse;
 use super::values::{count, embeddings, names, usage};
-use crate::broker::Permit;
-use crate::capability::model::ask::{Embed, Generate};
-use crate::capability::model::provider::{Events, Features, Provider, ProviderError};
+use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::{Embeddings, Request, Response};
 
 /// Ways in which servers of this wire differ.
@@ -65,6 +63,12 @@ impl OpenAiChat {
         self.dialect = dialect;
         self
     }
+}
+
+impl Wire for OpenAiChat {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
 
     async fn attempt(
         &self,
@@ -80,52 +84,29 @@ impl OpenAiChat {
         assemble(sse(self.endpoint.bytes(response)), Chat::new(model, Ids::fresh()), events).await
     }
 
-    /// Embeddings of any server with OpenAI's paths.
-    pub(super) async fn vectors(
-        endpoint: &Endpoint,
-        model: &str,
-        inputs: &[String],
-    ) -> Result<Embeddings, ProviderError> {
-        let body = json!({ "model": model, "input": inputs, "encoding_format": "float" });
-        let response = endpoint.post_json("embeddings", &body).await?;
-        decode_embeddings(&endpoint.whole_json(response).await?, model, inputs.len())
+    fn takes_schemas(&self) -> bool {
+        self.dialect.native_schema
     }
 
-    /// The models of any server with OpenAI's paths.
-    pub(super) async fn models(endpoint: &Endpoint) -> Result<Vec<String>, ProviderError> {
-        names(endpoint.get_json("models").await?.get("data"), "id")
+    async fn vectors(&self, model: &str, inputs: &[String]) -> Result<Embeddings, ProviderError> {
+        vectors(&self.endpoint, model, inputs).await
+    }
+
+    async fn models(&self) -> Result<Vec<String>, ProviderError> {
+        models(&self.endpoint).await
     }
 }
 
-impl Provider for OpenAiChat {
-    fn features(&self) -> Features {
-        Features { native_schema: self.dialect.native_schema, embeddings: true, local: self.endpoint.is_loopback() }
-    }
+/// Embeddings of any server with OpenAI's paths.
+pub(super) async fn vectors(endpoint: &Endpoint, model: &str, inputs: &[String]) -> Result<Embeddings, ProviderError> {
+    let body = json!({ "model": model, "input": inputs, "encoding_format": "float" });
+    let response = endpoint.post_json("embeddings", &body).await?;
+    decode_embeddings(&endpoint.whole_json(response).await?, model, inputs.len())
+}
 
-    fn generate<'a>(
-        &'a self,
-        _permit: &'a Permit<Generate>,
-        model: &'a str,
-        request: &'a Request,
-        events: Option<&'a Events>,
-    ) -> BoxFuture<'a, Result<Response, ProviderError>> {
-        Box::pin(async move { self.attempt(model, request, events).await.map_err(|error| self.endpoint.redact(error)) })
-    }
-
-    fn embed<'a>(
-        &'a self,
-        _permit: &'a Permit<Embed>,
-        model: &'a str,
-        inputs: &'a [String],
-    ) -> BoxFuture<'a, Result<Embeddings, ProviderError>> {
-        Box::pin(async move {
-            Self::vectors(&self.endpoint, model, inputs).await.map_err(|error| self.endpoint.redact(error))
-        })
-    }
-
-    fn list<'a>(&'a self) -> BoxFuture<'a, Result<Vec<String>, ProviderError>> {
-        Box::pin(Self::models(&self.endpoint))
-    }
+/// The models of any server with OpenAI's paths.
+pub(super) async fn models(endpoint: &Endpoint) -> Result<Vec<String>, ProviderError> {
+    names(endpoint.get_json("models").await?.get("data"), "id")
 }
 
 /// An answer with embeddings, in the order of the inputs. llama.cpp leaves `data` out and sends the list itself.

@@ -7,18 +7,15 @@ mod answer;
 mod request;
 mod stops;
 
-use futures_util::future::BoxFuture;
-
 pub use answer::{Items, decode};
 pub use request::encode;
 
 use super::assembly::{Ids, assemble};
 use super::http::Endpoint;
-use super::openai_chat::{Dialect, OpenAiChat};
+use super::openai_chat::{self, Dialect};
+use super::port::Wire;
 use super::stream::sse;
-use crate::broker::Permit;
-use crate::capability::model::ask::{Embed, Generate};
-use crate::capability::model::provider::{Events, Features, Provider, ProviderError};
+use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::{Embeddings, Request, Response};
 
 /// A server that speaks Responses. Embeddings and the list of models are those of Chat Completions, at the same address.
@@ -32,6 +29,12 @@ impl OpenAiResponses {
     pub fn new(endpoint: Endpoint) -> Self {
         let openai = Dialect::of(endpoint.base_url()).openai;
         Self { endpoint, openai }
+    }
+}
+
+impl Wire for OpenAiResponses {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     async fn attempt(
@@ -48,36 +51,13 @@ impl OpenAiResponses {
         }
         assemble(sse(self.endpoint.bytes(response)), Items::new(model, Ids::fresh(), &request.stop), events).await
     }
-}
 
-impl Provider for OpenAiResponses {
-    fn features(&self) -> Features {
-        Features { native_schema: true, embeddings: true, local: self.endpoint.is_loopback() }
+    async fn vectors(&self, model: &str, inputs: &[String]) -> Result<Embeddings, ProviderError> {
+        openai_chat::vectors(&self.endpoint, model, inputs).await
     }
 
-    fn generate<'a>(
-        &'a self,
-        _permit: &'a Permit<Generate>,
-        model: &'a str,
-        request: &'a Request,
-        events: Option<&'a Events>,
-    ) -> BoxFuture<'a, Result<Response, ProviderError>> {
-        Box::pin(async move { self.attempt(model, request, events).await.map_err(|error| self.endpoint.redact(error)) })
-    }
-
-    fn embed<'a>(
-        &'a self,
-        _permit: &'a Permit<Embed>,
-        model: &'a str,
-        inputs: &'a [String],
-    ) -> BoxFuture<'a, Result<Embeddings, ProviderError>> {
-        Box::pin(async move {
-            OpenAiChat::vectors(&self.endpoint, model, inputs).await.map_err(|error| self.endpoint.redact(error))
-        })
-    }
-
-    fn list<'a>(&'a self) -> BoxFuture<'a, Result<Vec<String>, ProviderError>> {
-        Box::pin(OpenAiChat::models(&self.endpoint))
+    async fn models(&self) -> Result<Vec<String>, ProviderError> {
+        openai_chat::models(&self.endpoint).await
     }
 }
 

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::stream::lenient_json;
 use crate::capability::model::provider::ProviderError;
-use crate::capability::model::types::{Embeddings, Image, Usage};
+use crate::capability::model::types::{Embeddings, Image, Role, Usage};
 
 /// Largest integer that every JSON reader agrees about: 2^53.
 const MAX_EXACT: u64 = 1 << 53;
@@ -31,6 +31,12 @@ pub(super) fn usage(
         reasoning_tokens: reasoning.unwrap_or(0).min(output_tokens),
         ..Usage::default()
     })
+}
+
+/// For a part that a role cannot have on the wire.
+pub(super) fn misplaced(what: &str, role: Role) -> ProviderError {
+    let role = format!("{role:?}").to_lowercase();
+    ProviderError::Invalid(format!("{what} cannot be in a message of the role `{role}`"))
 }
 
 /// A number as short as it was written: 0.7 and not 0.699999988.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{MARK, REDACTED};
 use crate::capability::model::provider::ProviderError;
 use crate::capability::model::types::{Effort, Message, Part, Request, Role, Tool, ToolChoice};
-use crate::capability::model::wire::values::{base64, merge, number};
+use crate::capability::model::wire::values::{base64, merge, misplaced, number};
 
 /// What a skill's own options must not set, though the host may leave it out of a request: tools that run at the provider,
 /// code and memory that it keeps, and services with another price.
@@ -65,7 +65,7 @@ pub fn encode(request: &Request, model: &str, stream: bool) -> Result<Value, Pro
         body.insert("system".into(), system.into());
     }
     body.insert("messages".into(), messages.into());
-    sampling(&mut body, request);
+    sampling(&mut body, request, model);
     tools(&mut body, request);
     effort(&mut body, &mut output, request, model, max_tokens);
     if !output.is_empty() {
@@ -75,11 +75,16 @@ pub fn encode(request: &Request, model: &str, stream: bool) -> Result<Value, Pro
     Ok(body.into())
 }
 
-fn sampling(body: &mut Map<String, Value>, request: &Request) {
-    if let Some(temperature) = request.temperature {
+/// From Opus 4.7 on models refuse `temperature` and `top_p` ("`temperature` is deprecated for this model"); those from 4.1 on
+/// refuse the two together. <https://platform.claude.com/docs/en/about-claude/models/migration-guide>
+fn sampling(body: &mut Map<String, Value>, request: &Request, model: &str) {
+    const ADAPTIVE_BEFORE: &[&str] = &["claude-opus-4-6", "claude-sonnet-4-6"];
+    let takes_any = thinks(model) != Thinks::Adaptive || ADAPTIVE_BEFORE.iter().any(|name| model.starts_with(name));
+    if let Some(temperature) = request.temperature.filter(|_| takes_any) {
         body.insert("temperature".into(), number(temperature));
     }
-    if let Some(top_p) = request.top_p {
+    let takes_both = thinks(model) == Thinks::Never || !model.starts_with("claude-");
+    if let Some(top_p) = request.top_p.filter(|_| takes_any && (takes_both || request.temperature.is_none())) {
         body.insert("top_p".into(), number(top_p));
     }
     if !request.stop.is_empty() {
@@ -149,7 +154,8 @@ fn effort(
     let Some(effort) = request.effort else { return };
     let forced =
         !request.tools.is_empty() && matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Named(_));
-    let may_think = effort != Effort::None && !forced && request.temperature.is_none() && request.top_p.is_none();
+    let sampled = body.contains_key("temperature") || body.contains_key("top_p");
+    let may_think = effort != Effort::None && !forced && !sampled;
     let (word, wanted) = match effort {
         Effort::None | Effort::Low => ("low", 2048),
         Effort::Medium => ("medium", 8192),
@@ -308,7 +314,7 @@ fn block(part: &Part, message: &Message) -> Result<Option<Value>, ProviderError>
                 Part::ToolCall(_) => "a tool call",
                 _ => "a tool result",
             };
-            return Err(invalid(&format!("{what} cannot be in a message of the role `{role:?}`").to_lowercase()));
+            return Err(misplaced(what, role));
         }
     }))
 }

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::capability::model::provider::Provider;
 use crate::capability::model::types::{
     Effort, Event, Image, Message, Part, Role, StopReason, Thinking, Tool, ToolCall, ToolChoice, ToolResult, Usage,
 };
@@ -170,6 +171,28 @@ fn thinking_stays_below_the_limit() {
     let body = encode(&request, "claude-opus-4-7", false).unwrap();
     assert_eq!(body["thinking"], Value::Null);
     assert_eq!(body["tool_choice"], json!({ "type": "tool", "name": "f" }));
+}
+
+#[test]
+fn what_a_model_refuses_is_left_out() {
+    let request = Request { temperature: Some(0.0), top_p: Some(0.9), ..user() };
+    let of = |model: &str| {
+        let body = encode(&request, model, false).unwrap();
+        (body.get("temperature").is_some(), body.get("top_p").is_some())
+    };
+    for model in ["claude-opus-4-7", "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "claude-fable-5-1"] {
+        assert_eq!(of(model), (false, false), "{model}");
+    }
+    for model in ["claude-opus-4-6", "claude-sonnet-4-5-20250929", "claude-haiku-4-5"] {
+        assert_eq!(of(model), (true, false), "{model} takes one of the two");
+    }
+    assert_eq!(of("claude-3-5-haiku-20241022"), (true, true));
+    assert_eq!(of("another-makers-model"), (true, true));
+    // What is not sent does not keep it from thinking.
+    let body = encode(&Request { effort: Some(Effort::High), ..request.clone() }, "claude-opus-5-5", false).unwrap();
+    assert_eq!(body["thinking"]["type"], "adaptive");
+    let body = encode(&Request { effort: Some(Effort::High), ..request }, "claude-opus-4-6", false).unwrap();
+    assert_eq!(body["thinking"], Value::Null);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::answer::MARK;
 use super::bare;
 use crate::capability::model::provider::ProviderError;
 use crate::capability::model::types::{Effort, Message, Part, Request, Role, Tool, ToolChoice};
-use crate::capability::model::wire::values::{base64, merge, number};
+use crate::capability::model::wire::values::{base64, merge, misplaced, number};
 
 /// What a skill's own options must not set at the top of the body: the conversation, tools that run at the provider, and
 /// what it stored before.
@@ -244,7 +244,7 @@ fn encode_part(part: &Part, message: &Message, names: &HashMap<&str, &str>) -> R
                 Part::ToolCall(_) => "a tool call",
                 _ => "a tool result",
             };
-            return Err(invalid(&format!("{what} cannot be in a message of the role `{role:?}`").to_lowercase()));
+            return Err(misplaced(what, role));
         }
     }))
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::capability::model::provider::ProviderError;
 use crate::capability::model::types::{Effort, Message, Part, Request, Role, Tool, ToolChoice};
-use crate::capability::model::wire::openai_chat::{misplaced, word};
-use crate::capability::model::wire::values::{base64, merge, number};
+use crate::capability::model::wire::openai_chat::word;
+use crate::capability::model::wire::values::{base64, merge, misplaced, number};
 
 const RESERVED: &[&str] = &["model", "messages", "stream", "tools", "format", "think", "raw", "template", "options"];
 

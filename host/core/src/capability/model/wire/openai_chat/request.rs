@@ -6,7 +6,7 @@ use super::Dialect;
 use super::answer::MARK;
 use crate::capability::model::provider::ProviderError;
 use crate::capability::model::types::{Effort, Message, Part, Request, Role, Tool, ToolChoice};
-use crate::capability::model::wire::values::{cache_key, data_url, merge, number, strict_ready};
+use crate::capability::model::wire::values::{cache_key, data_url, merge, misplaced, number, strict_ready};
 
 /// What a skill's own options must not set, though the host may leave it out of a request: other models, more answers than
 /// one, and services that cost extra.
@@ -61,23 +61,41 @@ fn sampling(body: &mut Map<String, Value>, request: &Request, model: &str, diale
         let name = if dialect.openai { "max_completion_tokens" } else { "max_tokens" };
         body.insert(name.into(), most.into());
     }
-    if let Some(temperature) = request.temperature {
-        body.insert("temperature".into(), number(temperature));
-    }
-    if let Some(top_p) = request.top_p {
-        body.insert("top_p".into(), number(top_p));
+    if !dialect.openai || takes_sampling(model, request.effort) {
+        body.extend(request.temperature.map(|value| ("temperature".into(), number(value))));
+        body.extend(request.top_p.map(|value| ("top_p".into(), number(value))));
     }
     if !request.stop.is_empty() {
         body.insert("stop".into(), request.stop.clone().into());
     }
     if let Some(effort) = request.effort.filter(|_| !dialect.openai || reasons(model)) {
-        body.insert("reasoning_effort".into(), word(effort).into());
+        let word = if dialect.openai { openai_word(model, effort) } else { word(effort) };
+        body.insert("reasoning_effort".into(), word.into());
     }
 }
 
 /// Whether a model of OpenAI takes an effort. The families that do not are old and closed; they refuse the field.
 pub(in crate::capability::model::wire) fn reasons(model: &str) -> bool {
     !["gpt-3", "gpt-4", "chatgpt-4"].iter().any(|family| model.starts_with(family))
+}
+
+/// Whether a model of OpenAI takes `temperature` and `top_p`. Those that reason refuse them, but for three that do not reason
+/// unless they are told to. <https://developers.openai.com/api/docs/guides/latest-model>
+pub(in crate::capability::model::wire) fn takes_sampling(model: &str, effort: Option<Effort>) -> bool {
+    let at_rest = ["gpt-5.1", "gpt-5.2", "gpt-5.4"].iter().any(|family| model.starts_with(family));
+    !reasons(model) || (at_rest && matches!(effort, None | Some(Effort::None)))
+}
+
+/// The effort for a model of OpenAI. Some cannot stop thinking and refuse `none`: the least that they take is meant.
+/// <https://developers.openai.com/api/docs/models/gpt-6.1-sol>, and the pages of the others beside it.
+pub(in crate::capability::model::wire) fn openai_word(model: &str, effort: Effort) -> &'static str {
+    let begins = |families: &[&str]| families.iter().any(|family| model.starts_with(family));
+    match effort {
+        Effort::None if begins(&["o1", "o3", "o4", "gpt-6-astra", "gpt-6.1-sol"]) || model.contains("codex") => "low",
+        // The first GPT-5 alone, with its small siblings and dated snapshots: not 5.1 and later.
+        Effort::None if begins(&["gpt-5-"]) || model == "gpt-5" => "minimal",
+        effort => word(effort),
+    }
 }
 
 pub(in crate::capability::model::wire) fn word(effort: Effort) -> &'static str {
@@ -195,11 +213,4 @@ fn assistant(message: &Message, with_reasoning: bool) -> Result<Value, ProviderE
         out.insert("tool_calls".into(), calls.into());
     }
     Ok(out.into())
-}
-
-pub(in crate::capability::model::wire) fn misplaced(what: &str, role: Role) -> ProviderError {
-    ProviderError::Invalid(format!(
-        "{what} cannot be in a message of the role `{}`",
-        format!("{role:?}").to_lowercase()
-    ))
 }

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::capability::model::provider::Provider;
 use crate::capability::model::types::{
     Effort, Event, Image, Message, Part, Role, StopReason, Thinking, Tool, ToolCall, ToolChoice, ToolResult,
 };
@@ -373,6 +374,35 @@ fn requests_are_written_in_the_wires_words() {
     assert_eq!(encode(&request, "gpt-4o", false, OPENAI).unwrap().get("reasoning_effort"), None);
     let plain = Dialect { native_schema: false, ..COMPATIBLE };
     assert_eq!(encode(&request, "m", false, plain).unwrap().get("response_format"), None);
+}
+
+#[test]
+fn what_a_model_of_openai_refuses_is_left_out() {
+    for (model, effort, word, sampled) in [
+        ("gpt-6.1-sol", None, None, false),
+        ("gpt-6.1-sol", Some(Effort::None), Some("low"), false),
+        ("gpt-6-astra", Some(Effort::None), Some("low"), false),
+        ("gpt-6-luna", Some(Effort::None), Some("none"), false),
+        ("gpt-5", Some(Effort::None), Some("minimal"), false),
+        ("gpt-5-mini-2025-08-07", Some(Effort::None), Some("minimal"), false),
+        ("gpt-5-codex", Some(Effort::None), Some("low"), false),
+        ("o4-mini", Some(Effort::None), Some("low"), false),
+        ("gpt-5.2", None, None, true),
+        ("gpt-5.2", Some(Effort::None), Some("none"), true),
+        ("gpt-5.2", Some(Effort::High), Some("high"), false),
+        ("gpt-4o", Some(Effort::High), None, true),
+    ] {
+        let request = Request { effort, ..full() };
+        let body = encode(&request, model, false, OPENAI).unwrap();
+        assert_eq!(body["reasoning_effort"].as_str(), word, "{model} {effort:?}");
+        assert_eq!(
+            (body.get("temperature").is_some(), body.get("top_p").is_some()),
+            (sampled, sampled),
+            "{model} {effort:?}"
+        );
+    }
+    let body = encode(&Request { effort: Some(Effort::None), ..full() }, "gpt-5", false, COMPATIBLE).unwrap();
+    assert_eq!((body["reasoning_effort"].as_str(), body.get("temperature").is_some()), (Some("none"), true));
 }
 
 #[test]

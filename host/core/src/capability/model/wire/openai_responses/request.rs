@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::answer::MARK;
 use crate::capability::model::provider::ProviderError;
 use crate::capability::model::types::{Message, Part, Request, Role, Tool, ToolChoice};
-use crate::capability::model::wire::openai_chat::{misplaced, reasons, word};
-use crate::capability::model::wire::values::{cache_key, data_url, merge, number, strict_ready};
+use crate::capability::model::wire::openai_chat::{openai_word, reasons, takes_sampling, word};
+use crate::capability::model::wire::values::{cache_key, data_url, merge, misplaced, number, strict_ready};
 
 /// What a skill's own options must not set: other prompts, state at the provider, and services that cost extra.
 const RESERVED: &[&str] = &[
@@ -60,14 +60,13 @@ fn sampling(body: &mut Map<String, Value>, request: &Request, model: &str, opena
     if let Some(most) = request.max_tokens {
         body.insert("max_output_tokens".into(), most.into());
     }
-    if let Some(temperature) = request.temperature {
-        body.insert("temperature".into(), number(temperature));
-    }
-    if let Some(top_p) = request.top_p {
-        body.insert("top_p".into(), number(top_p));
+    if !openai || takes_sampling(model, request.effort) {
+        body.extend(request.temperature.map(|value| ("temperature".into(), number(value))));
+        body.extend(request.top_p.map(|value| ("top_p".into(), number(value))));
     }
     if let Some(effort) = request.effort.filter(|_| !openai || reasons(model)) {
-        body.insert("reasoning".into(), json!({ "effort": word(effort) }));
+        let word = if openai { openai_word(model, effort) } else { word(effort) };
+        body.insert("reasoning".into(), json!({ "effort": word }));
     }
 }
 

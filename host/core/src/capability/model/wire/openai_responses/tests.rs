@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::capability::model::provider::Provider;
 use crate::capability::model::types::{
     Effort, Event, Image, Message, Part, Role, StopReason, Thinking, Tool, ToolCall, ToolChoice, ToolResult,
 };
@@ -237,6 +238,11 @@ fn requests_are_written_in_the_wires_words() {
     assert_eq!(encode(&request, "m", true, false).unwrap(), expected);
     let openai = encode(&request, "gpt-4o", false, true).unwrap();
     assert_eq!((openai.get("include"), openai.get("reasoning")), (None, None));
+    assert_eq!(openai["temperature"], 0.7);
+    let thinks =
+        encode(&Request { effort: Some(Effort::None), ..request.clone() }, "gpt-6.1-sol", false, true).unwrap();
+    assert_eq!((thinks.get("temperature"), thinks.get("top_p")), (None, None));
+    assert_eq!(thinks["reasoning"], json!({"effort": "low"}));
     assert_eq!(openai["prompt_cache_key"].as_str().map(str::len), Some(32));
     for name in
         ["model", "input", "instructions", "previous_response_id", "store", "background", "text", "max_output_tokens"]
