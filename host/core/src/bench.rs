@@ -31,6 +31,7 @@ pub async fn permits(host: &crate::Host, times: u32) -> Vec<std::time::Duration>
         taint: Arc::default(),
         person: None,
         above: None,
+        entered: true,
         shared: Arc::clone(&host.0.sessions),
     });
     let mut took = Vec::with_capacity(times as usize);

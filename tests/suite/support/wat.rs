@@ -54,7 +54,7 @@ fn whole(version: &str, call: &str, module: &str, beside: &str, given: &str) -> 
         .map(|(name, ty)| format!("(type $own-{name} {ty}) (export $out-{name} \"{name}\" (type $own-{name}))\n"))
         .map(|text| renamed(&text))
         .collect();
-    let given: String = TYPES.iter().map(|(name, _)| format!("(with \"type-{name}\" (type ${name}))\n")).collect();
+    let types: String = TYPES.iter().map(|(name, _)| format!("(with \"type-{name}\" (type ${name}))\n")).collect();
     let (tools_out, call_out) = (renamed(TOOLS), renamed(CALL));
     parse(&format!(
         r#"(component
@@ -91,7 +91,7 @@ fn whole(version: &str, call: &str, module: &str, beside: &str, given: &str) -> 
                 {exported}
                 (export "tools" (func $tools) {tools_out})
                 (export "call" (func $call) {call_out}))
-            (instance $face (instantiate $face {given} (with "tools" (func $tools)) (with "call" (func $call))))
+            (instance $face (instantiate $face {types} (with "tools" (func $tools)) (with "call" (func $call))))
             (export "ringfence:skill/skill@{version}" (instance $face)))"#,
     )
     .replace("(func $tools (type $tools-in))", &TOOLS.replacen("(func", "(func $tools", 1))

@@ -134,7 +134,8 @@ async fn ask(question: &str, answers: Vec<&'static str>, context: &Context) -> R
             None
         }
     };
-    answer.ok_or_else(|| Trouble::new("cancelled", "nobody answered, so nothing was done", "run it again when you like"))
+    answer
+        .ok_or_else(|| Trouble::new("cancelled", "nobody answered, so nothing was done", "run it again when you like"))
 }
 
 /// Everything that is missing, as grants. What only a person can say is asked for.

@@ -86,7 +86,20 @@ struct Inner {
 
 impl Session {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { skill, invocation, callers, grants, ledger, deadline, cancel, taint, person, above, shared, entered } = setup;
+        let Setup {
+            skill,
+            invocation,
+            callers,
+            grants,
+            ledger,
+            deadline,
+            cancel,
+            taint,
+            person,
+            above,
+            shared,
+            entered,
+        } = setup;
         Self(Arc::new(Inner {
             skill: skill.into(),
             invocation: invocation.into(),

@@ -222,7 +222,7 @@ async fn walk(state: &State, me: usize, wrong: &Arc<AtomicUsize>) -> (i64, i64) 
         writes += i64::from(!posted);
         let (at, write_at) = (all, writes);
         let wrong = Arc::clone(wrong);
-        let mut act = move |tx: &Transaction<'_>| {
+        let act = move |tx: &Transaction<'_>| {
             if posted || ordered {
                 step(tx, &key, at)?;
             }

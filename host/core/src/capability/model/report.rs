@@ -64,7 +64,8 @@ impl Router {
             return None;
         }
         let dollars = |micro: u64| format!("${:.2}", micro as f64 / 1e6);
-        let models = self.resolve(name).into_iter().map(|candidate| match candidate.price {
+        let candidates = self.resolve(name);
+        let models = candidates.iter().map(|candidate| match candidate.price {
             Some(price) if price == Price::FREE => format!("{}, which is free", candidate.name()),
             Some(price) => {
                 let (input, output) = (dollars(price.input), dollars(price.output));

@@ -54,7 +54,7 @@ impl Filler<'_> {
     /// The list of that name; below an item that is no label there is one list, which is meant.
     pub(super) fn list<'s>(&self, name: &Name, scope: Scope<'s>) -> Option<&'s List> {
         let named = scope.lists.iter().find(|list| find::is_named(&list.label, &name.words, &name.description));
-        named.or_else(|| match scope.lists {
+        named.or(match scope.lists {
             [only] if only.label.is_empty() => Some(only),
             _ => None,
         })
