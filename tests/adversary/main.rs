@@ -12,13 +12,14 @@
 )]
 
 mod cpu;
+mod files;
 mod ground;
 mod load;
 mod memory;
 mod names;
 mod others;
 mod stack;
-#[allow(dead_code, reason = "shared with the suite, which needs more of it")]
+#[allow(dead_code, unused_imports, reason = "shared with the suite, which needs more of it")]
 #[path = "../suite/support/mod.rs"]
 mod support;
 mod web;

@@ -68,6 +68,8 @@ impl Ground {
             state_dir: state.path().join("state"),
             data_dir: state.path().join("data"),
             cache_dir: cache(),
+            ours: Vec::new(),
+            home: None,
             settings,
             secrets: Default::default(),
             worker: WorkerCommand { program: PROGRAM.into(), args: vec!["compile-worker".into()] },

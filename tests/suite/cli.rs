@@ -68,6 +68,8 @@ fn help_names_every_verb() {
         "show",
         "grant",
         "revoke",
+        "permissions",
+        "audit",
         "models",
         "doctor",
         "config",

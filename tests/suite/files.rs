@@ -121,7 +121,7 @@ fn what_is_not_there() {
 #[test]
 fn an_installed_file_that_was_changed() {
     let home = Home::new();
-    home.run(&["add", &probe().display().to_string()]).worked();
+    home.run(&["add", &probe().display().to_string(), "--grant-nothing"]).worked();
     let files = home.files("data");
     let file = files.iter().find(|file| file.ends_with(".wasm")).unwrap();
     let mut bytes = std::fs::read(file).unwrap();

@@ -48,6 +48,42 @@ fn keeping_state_needs_a_grant_and_loses_it() {
 }
 
 #[test]
+fn a_folder_is_granted_by_its_path_and_taken_back() {
+    let home = Home::new();
+    let skill = home.path("work/reader.wasm");
+    std::fs::copy(guests::build("tests/probes/files"), &skill).unwrap();
+    let skill = skill.display().to_string();
+    home.write("work/notes/a.txt", "inside");
+    std::fs::create_dir(home.path("work/out")).unwrap();
+    std::fs::create_dir(home.path(".ssh")).unwrap();
+    let read = ["run", &skill, "--tool", "fs_read", "--path", "/docs/a.txt"];
+    let command = format!("`ringfence grant {skill} files=docs:FOLDER,out:FOLDER:write`");
+    home.run(&read).fails("denied", 3, "read all files in a folder that you choose", &command);
+
+    // A path is what it is where it is written, and a hint is no grant.
+    let held = home.run(&["grant", &skill, "files=docs:notes/../notes,out:./out:write"]).worked();
+    assert!(held.out.contains(&format!("files=docs:{}", home.work().join("notes").display())), "{held:?}");
+    home.run(&read).gives("inside\n");
+    home.run(&["grant", &skill, "files=docs:FOLDER"]).fails("grant-invalid", 2, "which folder", "files=docs:./notes");
+    home.run(&read).gives("inside\n");
+    home.run(&["revoke", &skill, "files"]).worked();
+    home.run(&read).fails("denied", 3, "read all files", &command);
+    let once = ["--allow", "files=docs:./notes", "--allow", "files=out:./out:write"];
+    home.run(&[&read[..], &once].concat()).gives("inside\n");
+
+    let keys = ["grant", &skill, "files=docs:../.ssh"];
+    home.run(&keys).fails("grant-invalid", 2, ".ssh", "--i-know");
+    home.run(&[&keys[..], &["--i-know"]].concat()).worked();
+    let ours = format!("files=docs:{}", home.state().display());
+    home.run(&["grant", &skill, &ours, "--i-know"]).fails(
+        "grant-invalid",
+        2,
+        "belongs to Ringfence",
+        "folder of yours",
+    );
+}
+
+#[test]
 fn skills_never_see_each_others_keys() {
     let home = Home::new();
     for name in ["one", "two"] {
@@ -90,5 +126,5 @@ fn grants_that_make_no_sense() {
     let probe = probe().display().to_string();
     home.run(&["grant", &probe, "modle=default"]).fails("grant-invalid", 2, "`modle`", "`model`");
     home.run(&["grant", &probe, "model=*"]).fails("grant-invalid", 2, "*", "ringfence models");
-    home.run(&["revoke", &probe, "files"]).fails("grant-invalid", 2, "`files`", "capabilities are: ");
+    home.run(&["revoke", &probe, "filez"]).fails("grant-invalid", 2, "`filez`", "capabilities are: ");
 }

@@ -83,6 +83,18 @@ const DIRECTIONS: &[Rule] = &[
         why: "a capability serves any invocation",
     },
     Rule {
+        who: "capability",
+        not: &["policy::store", "policy::denials"],
+        but: &[],
+        why: "what a guest can reach can grant nothing",
+    },
+    Rule {
+        who: "invocation",
+        not: &["policy::store", "policy::denials"],
+        but: &[],
+        why: "what a caller asks for can grant nothing",
+    },
+    Rule {
         who: "capability::model::wire",
         not: ALL,
         but: &[
@@ -135,7 +147,8 @@ fn nobody_names_what_it_must_not_know() {
 
 #[test]
 fn no_capability_knows_another() {
-    let capabilities = capabilities();
+    let mut capabilities = capabilities();
+    capabilities.extend(OF_WASI.iter().map(|name| (*name).to_owned()));
     for file in core() {
         let Some(own) = capabilities.iter().find(|name| below(&file.module, &format!("capability::{name}"))) else {
             continue;
@@ -186,6 +199,24 @@ fn the_core_knows_no_face_and_has_no_side_door() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Capabilities whose interface is WASI's: languages have functions of their own for it, so there is none of ours and no module
+/// in an SDK.
+const OF_WASI: &[&str] = &["files"];
+
+#[test]
+fn what_is_of_wasi_has_no_interface_of_ours() {
+    let list = std::fs::read_to_string(core_folder().join("capability/mod.rs")).unwrap();
+    for name in OF_WASI {
+        assert!(!root().join(format!("wit/{name}.wit")).exists(), "wit/{name}.wit");
+        assert!(
+            core_folder().join(format!("capability/{name}/wasi.wit")).is_file(),
+            "the host has no words for {name}"
+        );
+        assert!(list.contains(&format!("pub mod {name};")) && list.contains(&format!("{name}::add_to_linker")));
+        assert!(!list.contains(&format!("\"{name}\"")), "a component cannot import ringfence:skill/{name}");
+    }
 }
 
 /// The interface, the host and the SDK have the same names: one noun, one file.

@@ -8,8 +8,10 @@
     reason = "a test that fails says so by a panic"
 )]
 
+mod audit;
 mod budgets;
 mod cli;
+mod consent;
 mod docs;
 mod files;
 mod grants;
@@ -23,6 +25,7 @@ mod sandbox;
 mod skills;
 mod state;
 mod supply;
+#[allow(dead_code, reason = "shared with tests/adversary, which needs more of it")]
 mod support;
 mod tools;
 mod user;

@@ -109,7 +109,7 @@ fn a_fresh_project_outside_of_the_repository() {
 fn a_skill_is_installed_shown_run_and_removed() {
     let home = Home::new();
     let file = probe().display().to_string();
-    home.run(&["add", &file]).worked();
+    home.run(&["add", &file, "--grant-nothing"]).worked();
     let list = home.run(&["list", "--format", "json"]).worked().json();
     assert_eq!((list.as_array().unwrap().len(), &list[0]["name"]), (1, &json!("probe")));
     assert!(home.run(&["list"]).worked().out.contains("probe"));
@@ -120,16 +120,16 @@ fn a_skill_is_installed_shown_run_and_removed() {
     home.run(&["run", "probe", "--tool", "count"]).gives("1\n");
     home.run(&["run", "probe", "--tool", "echo", "--text", "hello"]).gives("hello\n");
     // Added again it is the same skill, with what it had.
-    home.run(&["add", &file]).worked();
+    home.run(&["add", &file, "--grant-nothing"]).worked();
     home.run(&["run", "probe", "--tool", "count"]).gives("2\n");
 
     home.run(&["remove", "probe"]).worked();
     assert_eq!(home.files("data"), [""; 0]);
     home.run(&["run", "probe", "--tool", "count"]).fails("not-found", 2, "`probe`", "ringfence add");
-    home.run(&["add", &file]).worked();
+    home.run(&["add", &file, "--grant-nothing"]).worked();
     home.run(&["run", "probe", "--tool", "count"]).gives("3\n");
     home.run(&["remove", "probe", "--purge"]).worked();
-    home.run(&["add", &file]).worked();
+    home.run(&["add", &file, "--grant-nothing"]).worked();
     home.run(&["run", "probe", "--tool", "count"]).fails("denied", 3, "keep data", "ringfence grant probe kv");
     home.run(&["run", "probe", "--tool", "count", "--allow", "kv", "--allow", "model"]).gives("1\n");
 }
@@ -137,7 +137,7 @@ fn a_skill_is_installed_shown_run_and_removed() {
 #[test]
 fn an_installed_file_that_was_changed_does_not_run() {
     let home = Home::new();
-    home.run(&["add", &probe().display().to_string()]).worked();
+    home.run(&["add", &probe().display().to_string(), "--grant-nothing"]).worked();
     let echo = ["run", "probe", "--tool", "echo", "--text", "hello", "--allow", "kv", "--allow", "model"];
     home.run(&echo).gives("hello\n");
     let [file] = &home.files("data")[..] else { panic!("one file is installed") };
@@ -145,7 +145,7 @@ fn an_installed_file_that_was_changed_does_not_run() {
     bytes.extend_from_slice(&[0, 2, 1, b'x']);
     std::fs::write(file, bytes).unwrap();
     home.run(&echo).fails("digest-mismatch", 6, "`probe`", "ringfence add");
-    home.run(&["add", &probe().display().to_string()]).worked();
+    home.run(&["add", &probe().display().to_string(), "--grant-nothing"]).worked();
     home.run(&echo).gives("hello\n");
 }
 
@@ -153,7 +153,7 @@ fn an_installed_file_that_was_changed_does_not_run() {
 fn a_folder_is_installed_by_its_component() {
     let home = Home::new();
     let folder = repository().join("tests/probes/probe").display().to_string();
-    home.run(&["add", &folder]).worked();
+    home.run(&["add", &folder, "--grant-nothing"]).worked();
     home.run(&["run", "probe", "--tool", "echo", "--text", "hello", "--allow", "kv", "--allow", "model"])
         .gives("hello\n");
 }

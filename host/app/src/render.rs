@@ -1,6 +1,6 @@
 //! From an error of the core to the words of a face: one table of kinds, with the exit code and the HTTP status of each.
 //!
-//! Exit codes: 0 it worked; 1 the skill failed; 2 the command line, the input, the skill's file or the configuration is
+//! Exit codes: 0 it worked; 1 the skill failed, or the audit does not hold; 2 the command line, the input, the skill's file or the configuration is
 //! wrong; 3 refused by policy or budget; 4 something that is needed is unavailable; 5 a limit was hit; 6 state or disk;
 //! 70 the host itself failed; 130 cancelled.
 
@@ -26,6 +26,8 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("failed", 1, 502),
     ("invalid-output", 1, 502),
     ("build-failed", 1, 422),
+    // What was checked does not hold.
+    ("audit-broken", 1, 500),
     // What the caller or the author wrote.
     ("usage", 2, 400),
     ("not-found", 2, 404),
@@ -53,6 +55,7 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("unavailable", 4, 503),
     ("no-model", 4, 503),
     ("busy", 4, 503),
+    ("folder-unavailable", 4, 503),
     ("toolchain-missing", 4, 500),
     // Limits.
     ("compile-limit", 5, 422),

@@ -87,6 +87,25 @@ impl Budgets {
     }
 }
 
+impl Budgets {
+    /// The most money that can go, in a sentence for the person who decides.
+    #[must_use]
+    pub fn money_in_words(&self) -> String {
+        let of =
+            |limits: Limits, per: &str| limits.micro_dollars.map(|most| format!("${:.2} {per}", most as f64 / 1e6));
+        let most = [
+            of(self.invocation, "per call"),
+            of(self.skill_day, "per skill and day"),
+            of(self.host_day, "per day for all skills together"),
+        ];
+        let most: Vec<String> = most.into_iter().flatten().collect();
+        match most.is_empty() {
+            true => "no budget limits the money: set for example `budget.host-day.micro-dollars`".into(),
+            false => format!("at most {}", most.join(", ")),
+        }
+    }
+}
+
 impl Amount {
     /// Adds, and stays at the largest number where the sum would not fit.
     #[must_use]

@@ -1,5 +1,7 @@
 //! The small API that every face calls, and nothing else.
 
+mod consent;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,12 +17,12 @@ use crate::capability::model::report::ModelReport;
 use crate::capability::model::{ModelError, ModelSettings, Router, discover};
 use crate::capability::secrets::Kept;
 use crate::capability::{
-    self, http,
+    self, files, http,
     kv::{self, sqlite::Sqlite},
     secrets, user,
 };
 use crate::catalog::Installed;
-use crate::catalog::index::{self, Index};
+use crate::catalog::index::Index;
 use crate::catalog::loaded::LoadedSkills;
 use crate::catalog::package::{Package, PackageError};
 use crate::catalog::tool::{self, Tool};
@@ -31,12 +33,15 @@ use crate::error::Error;
 use crate::invocation::{self, Call, Finished};
 use crate::journal::Journal;
 use crate::journal::audit::{Audit, Entry};
+use crate::policy::denials::Denials;
 use crate::policy::manifest::Manifest;
 use crate::policy::store::GrantsStore;
-use crate::policy::{self, Facts, Grants, Missing};
+use crate::policy::{self, Grants};
 use crate::schema;
 use crate::settings::{Settings, SkillSettings};
 use crate::state::State;
+
+pub use consent::{Candidate, Permissions};
 
 /// What a host is started with. A face fills it from its own layers; the core reads no environment.
 pub struct HostConfig {
@@ -46,6 +51,10 @@ pub struct HostConfig {
     pub data_dir: PathBuf,
     /// What can be made again: compiled artefacts.
     pub cache_dir: PathBuf,
+    /// What else is ours, and so never within a folder that is granted: the configuration.
+    pub ours: Vec<PathBuf>,
+    /// The user's home, whose hidden folders are not granted by accident.
+    pub home: Option<PathBuf>,
     pub settings: Settings,
     /// Environment variables that providers are found by, with their values; keys among them.
     pub secrets: BTreeMap<String, SecretString>,
@@ -73,12 +82,14 @@ pub(crate) struct Shared {
     engine: Starting,
     pub(crate) settings: Settings,
     pub(crate) grants: GrantsStore,
+    denials: Denials,
     pub(crate) treasury: Treasury,
     pub(crate) journal: Journal,
     pub(crate) models: Arc<Router>,
     pub(crate) http: Arc<http::Egress>,
     pub(crate) vault: Arc<secrets::Vault>,
     pub(crate) kv: Arc<dyn kv::Store>,
+    pub(crate) disk: Arc<files::Disk>,
     /// Answers that a person let the host keep.
     pub(crate) answers: user::Answers,
     pub(crate) sources: Arc<dyn Sources>,
@@ -122,7 +133,12 @@ impl Host {
         config: HostConfig,
         egress: impl FnOnce(http::HttpSettings, Arc<dyn http::secrets::Secrets>) -> http::Egress,
     ) -> Result<Self, Error> {
-        let HostConfig { state_dir, data_dir, cache_dir, settings, secrets: environment, worker } = config;
+        let HostConfig { state_dir, data_dir, cache_dir, ours, home, settings, secrets: environment, worker } = config;
+        let ours = [&state_dir, &data_dir, &cache_dir].into_iter().chain(&ours).map(PathBuf::as_path);
+        let places = files::Places::new(home.as_deref(), ours);
+        if let Some(name) = settings.rules.unknown() {
+            return Err(policy::unknown(name).into());
+        }
         let durability = settings.durability;
         let state = {
             let state_dir = state_dir.clone();
@@ -146,17 +162,20 @@ impl Host {
             let open = tokio::task::spawn_blocking(move || Audit::open(state, &state_dir));
             open.await.map_err(|_| invocation::InvokeError::HostFault)??
         };
+        let disk = files::Disk::new(io.clone(), places);
         let sessions = Arc::new(broker::Shared { audit, rules: settings.rules.clone(), io });
         seal_from_time_to_time(&sessions);
         Ok(Self(Arc::new(Shared {
             sessions,
             grants: GrantsStore::open(state.clone()).await?,
+            denials: Denials::open(state.clone()).await?,
             journal: Journal::new(state.clone()),
             index: Index::new(state.clone()),
             loaded: LoadedSkills::default(),
             http: Arc::new(egress(settings.http.clone(), Arc::new(Filling(Arc::clone(&vault))))),
             vault,
             kv: Arc::new(Sqlite::new(state.clone())),
+            disk,
             answers: user::Answers::new(state.clone()),
             treasury,
             models,
@@ -200,7 +219,8 @@ impl Host {
     }
 
     /// Runs one call to its outcome.
-    pub async fn invoke(&self, call: Call) -> Result<Finished, Error> {
+    pub async fn invoke(&self, mut call: Call) -> Result<Finished, Error> {
+        call.allow = self.settled(call.allow).await?;
         invocation::run(&self.0, call).await
     }
 
@@ -223,30 +243,6 @@ impl Host {
         Ok(Package::write(&apart.code, manifest, &tools))
     }
 
-    /// Installs a component under the name in its manifest, in place of an older one. Grants nothing.
-    pub async fn add(&self, path: &Path, progress: Option<Progress>) -> Result<Installed, Error> {
-        let bytes = self.read(path)?;
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let generation = self.0.generation(&bytes, &stem, progress.as_ref()).await?;
-        let name = generation.manifest.name.clone();
-        let before = self.0.index.get(&name).await?;
-        self.0.write_component(&generation.digest, &bytes)?;
-        let installed = Installed {
-            name: name.clone(),
-            digest: generation.digest,
-            source: path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string(),
-            added_at: jiff::Timestamp::now(),
-            manifest: generation.manifest,
-            tools: generation.tools,
-        };
-        self.0.index.put(index::Entry::from(&installed)).await?;
-        self.0.sessions.audit.note(Entry::admin("add", &*name, &*installed.digest));
-        if let Some(before) = before.filter(|before| before.digest != installed.digest) {
-            self.0.remove_component(&before.digest).await;
-        }
-        Ok(installed)
-    }
-
     /// Removes an installed skill; with `purge` its grants and its stored data as well.
     pub async fn remove(&self, name: &str, purge: bool) -> Result<Installed, Error> {
         let installed = self.0.find_installed(name).await?;
@@ -255,6 +251,7 @@ impl Host {
         self.0.remove_component(&installed.digest).await;
         if purge {
             self.0.grants.revoke(name, None).await?;
+            self.0.denials.clear(name, None).await?;
             capability::kv::sqlite::clear(&self.0.state, name).await?;
             self.0.answers.forget(name, None).await?;
         }
@@ -266,31 +263,13 @@ impl Host {
         self.0.all_installed().await
     }
 
-    /// What is stored for an identity: the name of an installed skill, or a path.
-    #[must_use]
-    pub fn grants(&self, identity: &str) -> Grants {
-        (*self.0.grants.of(identity)).clone()
-    }
-
-    /// Adds to what an identity may do, and gives what it may do then. For a person's face only.
-    pub async fn grant(&self, identity: &str, grants: Grants) -> Result<Grants, Error> {
+    /// The grants as they can be kept: what could never match is refused, and so is a folder that nobody may grant.
+    async fn settled(&self, mut grants: Grants) -> Result<Grants, Error> {
         grants.check()?;
-        let words = grants.words().join(" ");
-        let held = self.0.grants.merge(identity, grants).await?;
-        self.0.sessions.audit.note(Entry::admin("grant", identity, words));
-        Ok(held)
-    }
-
-    /// Takes a capability, or everything, from an identity.
-    pub async fn revoke(&self, identity: &str, capability: Option<&str>) -> Result<Grants, Error> {
-        if let Some(name) = capability
-            && !policy::GRANTABLE.contains(&name)
-        {
-            return Err(policy::unknown(name).into());
+        if let Some(files) = grants.files.take() {
+            grants.files = Some(self.0.disk.settle(files).await?);
         }
-        self.0.grants.revoke(identity, capability).await?;
-        self.0.sessions.audit.note(Entry::admin("revoke", identity, capability.unwrap_or("everything")));
-        Ok(self.grants(identity))
+        Ok(grants)
     }
 
     /// The answers of the person that are kept for an identity, by name.
@@ -303,18 +282,6 @@ impl Host {
         let gone = self.0.answers.forget(identity, name).await?;
         self.0.sessions.audit.note(Entry::admin("forget", identity, name.unwrap_or("every answer")));
         Ok(gone)
-    }
-
-    /// What the skill requests and neither the stored grants nor `allow` hold.
-    pub async fn missing(&self, skill: &SkillRef, allow: &Grants) -> Vec<Missing> {
-        let generation = skill.current();
-        let requests = &generation.manifest.permissions;
-        // What a name leads to must be known before a person is asked about it.
-        for model in requests.model.iter().flat_map(|request| &request.models) {
-            self.0.models.ready(model).await;
-        }
-        let stored = self.0.grants.of(skill.identity());
-        policy::missing(requests, &[&*stored, allow], &Facts { is_free: &|model| self.0.models.is_free(model) })
     }
 
     /// The aliases that skills can name, in order of name.

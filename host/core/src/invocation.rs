@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Above, Session, Setup};
 use crate::budget::{self, Amount};
-use crate::capability::{Services, http, user};
+use crate::capability::{Services, files, http, user};
 use crate::catalog::tool::{CallError, Callable};
 use crate::catalog::{Generation, SkillRef};
 use crate::engine::linker::exports;
@@ -69,7 +69,7 @@ pub struct Call {
     /// JSON text of an object.
     pub input: String,
     pub caller: Caller,
-    /// Granted for this call only, on top of what is stored. Only a person's face may set this.
+    /// Granted for this call only, on top of what is stored. A call by anybody but a user that sets it is refused.
     pub allow: Grants,
     /// Where progress, partial output and log lines go while it runs.
     pub events: Option<mpsc::Sender<Event>>,
@@ -206,7 +206,16 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
 
     let id = uuid::Uuid::now_v7().to_string();
     let identity = call.skill.identity();
+    if call.caller != Caller::User && call.allow != Grants::default() {
+        let words = call.allow.words().join(" ");
+        return Err(policy::Presumed { caller: call.caller.as_str(), skill: identity.to_owned(), words }.into());
+    }
     let own = policy::effective(&generation.manifest.permissions, &[&*host.grants.of(identity), &call.allow]);
+    let (grants, above) = match outer {
+        None => (own, None),
+        Some(outer) => (own.within(outer.session.grants()), Some(Above { session: outer.session.clone(), own })),
+    };
+    let folders = host.disk.open(grants.files.as_ref()).await?;
     let mut budgets = settings.budget.over(host.settings.budget);
     budgets.invocation = call.budget.over(budgets.invocation);
     let ledger = match outer {
@@ -231,10 +240,6 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
         at: jiff::Timestamp::now(),
     });
 
-    let (grants, above) = match outer {
-        None => (own, None),
-        Some(outer) => (own.within(outer.session.grants()), Some(Above { session: outer.session.clone(), own })),
-    };
     let mut callers = outer.map(|outer| outer.session.chain().to_vec()).unwrap_or_default();
     callers.push(call.caller.as_str());
     let depth = callers.len() - 1;
@@ -266,7 +271,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
         family: outer.map_or_else(|| Arc::new(Family::of(&id)), |outer| Arc::clone(&outer.family)),
         http_gate: outer.map_or_else(|| Arc::new(host.http.gate()), |outer| Arc::clone(&outer.http_gate)),
     };
-    let services = services(host, &here, Arc::clone(&generation.settings), call.locale.clone());
+    let services = services(host, &here, Arc::clone(&generation.settings), folders, call.locale.clone());
     let mut timings = Timings::default();
     let result = async {
         let engine = host.engine()?;
@@ -321,12 +326,14 @@ fn services(
     host: &Arc<Shared>,
     here: &Outer,
     settings: Arc<serde_json::Map<String, Value>>,
+    folders: files::Folders,
     locale: Option<String>,
 ) -> Services {
     Services {
         session: here.session.clone(),
         sink: Arc::clone(&here.sink),
         settings,
+        folders,
         http: Arc::clone(&host.http),
         http_gate: Arc::clone(&here.http_gate),
         secrets: Arc::clone(&host.vault),
@@ -508,7 +515,7 @@ pub(crate) async fn ask_tools(
         money_limited: false,
         family: Arc::new(Family::of("packaging")),
     };
-    let services = services(host, &here, Arc::default(), None);
+    let services = services(host, &here, Arc::default(), host.disk.nothing(), None);
     let engine = host.engine()?;
     let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), &limits, here.memory);
     let (pre, hostcall_bytes, wall) = (pre.clone(), limits.hostcall_bytes, limits.wall);

@@ -30,7 +30,7 @@ pub use catalog::SkillRef;
 pub use catalog::tool::{Hints, Tool};
 pub use error::{Error, Explain, Refusal};
 pub use events::Event;
-pub use host::{Finding, Health, Host, HostConfig, Progress, Step};
+pub use host::{Candidate, Finding, Health, Host, HostConfig, Permissions, Progress, Step};
 pub use invocation::{Call, Caller, Content, Finished, Link, Media, Outcome, Timings};
 pub use person::{Approval, Person, Question};
 pub use policy::manifest::Manifest;

@@ -24,6 +24,9 @@
 //! outcome: see [`macro@tool`]. The modules have the names of the interfaces in `wit/`: [`model`], [`http`], [`kv`], [`config`],
 //! [`log`], [`progress`], [`secrets`], [`tools`], [`user`]; [`text`] splits long texts for models. Every call of an interface can be refused, and a refusal is a value: `?` hands it to the caller.
 //!
+//! Files need no module: `std::fs::read_to_string("/docs/a.md")` works where the manifest requests the folder `docs` and the
+//! operator has granted it.
+//!
 //! A component imports only the interfaces that it uses, and reaches none that its operator has not granted.
 //!
 //! Tests run on the host with plain `cargo test`: [`fake`] stands in for the imports.
@@ -83,6 +86,9 @@ pub use skill::Tool;
 /// Types of arguments implement `serde::Deserialize` and `schemars::JsonSchema`, types of results `serde::Serialize` and
 /// `schemars::JsonSchema`; attributes `serde`, `schemars` and `validate` on arguments are passed on. Input with a property
 /// that no argument has is refused.
+///
+/// A tool may use Rust's own functions for what the host gives through WASI: time, random numbers, and files of granted folders
+/// (`std::fs::read_to_string("/docs/a.md")?`).
 ///
 /// Hints to callers: `read_only`, `destructive`, `idempotent`, `open_world`, and `title = "..."` for people.
 ///

@@ -124,6 +124,8 @@ fn config(home: &Home, settings: &str, secrets: &[(&str, &str)]) -> HostConfig {
         state_dir: home.state(),
         data_dir: home.path("data"),
         cache_dir: super::guests::cache(),
+        ours: vec![],
+        home: Some(home.path("")),
         settings,
         secrets,
         worker: WorkerCommand { program: env!("CARGO_BIN_EXE_ringfence").into(), args: vec!["compile-worker".into()] },

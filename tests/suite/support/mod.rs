@@ -6,9 +6,11 @@ pub(crate) mod hosts;
 pub(crate) mod peer;
 pub(crate) mod people;
 pub(crate) mod provider;
+pub(crate) mod terminal;
 pub(crate) mod wat;
 
 pub(crate) use guests::{probe, repository};
 pub(crate) use home::{Done, Home};
 pub(crate) use hosts::{TestHost, call};
 pub(crate) use provider::{Provider, Reply};
+pub(crate) use terminal::Terminal;

@@ -1,5 +1,6 @@
 use ringfence_core::Error;
 
+use super::consent::{self, Wanted};
 use super::target::Target;
 use super::{Context, build, grants};
 use crate::trouble::Trouble;
@@ -7,15 +8,22 @@ use crate::ui::progress::Line;
 
 /// Install a skill from a folder or a .wasm file
 ///
-/// A folder is built first. Shows what the skill asks for; grants nothing unless you say so with --allow. A skill of the
-/// same name is replaced.
+/// A folder is built first. Shows what the skill asks for and asks once what of it to grant; a script says so with --yes,
+/// --allow or --grant-nothing. A skill of the same name is replaced and keeps what it was granted, but nothing that the new
+/// version asks for beyond the old one is granted by that.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The skill's folder, or its .wasm file
     path: String,
-    /// Grant this at once, for example `--allow model=default --allow kv`
-    #[arg(long, value_name = "GRANT")]
+    /// Grant everything that it asks for
+    #[arg(long, conflicts_with_all = ["allow", "grant_nothing"])]
+    yes: bool,
+    /// Grant this and nothing else, for example `--allow model=default --allow kv`
+    #[arg(long, value_name = "GRANT", conflicts_with = "grant_nothing")]
     allow: Vec<String>,
+    /// Install it and grant nothing
+    #[arg(long)]
+    grant_nothing: bool,
     /// Most tokens of one answer, for the granted model
     #[arg(long, value_name = "N", requires = "allow", value_parser = clap::value_parser!(u32).range(1..))]
     max_tokens: Option<u32>,
@@ -37,9 +45,23 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
             ));
         }
     };
-    let installed = context.unless_cancelled(host.add(&component, Some(line.steps()))).await?;
-    if !args.allow.is_empty() {
-        host.grant(&installed.name, allow).await?;
+    let candidate = context.unless_cancelled(host.consider(&component, Some(line.steps()))).await?;
+    line.clear();
+    let wanted =
+        Wanted { yes: args.yes, allow: (!args.allow.is_empty()).then_some(allow), nothing: args.grant_nothing };
+    let decision = match consent::offer(&host, &candidate, wanted, context).await {
+        Ok(decision) => decision,
+        Err(error) => {
+            host.close().await?;
+            return Err(error);
+        }
+    };
+    let installed = host.install(candidate).await?;
+    if !decision.grant.words().is_empty() {
+        host.grant(&installed.name, decision.grant).await?;
+    }
+    if !decision.deny.is_empty() {
+        host.deny(&installed.name, &decision.deny).await?;
     }
     let skill = host.load_installed(&installed.name, Some(line.steps())).await?;
     line.clear();

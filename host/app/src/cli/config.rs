@@ -110,4 +110,10 @@ const FIRST: &str = r#"#:schema ./schema.json
 
 # [limits]
 # wall-seconds = 120
+
+# What callers may do with what a skill was granted: "allow", "ask" (a person, each time) or "deny".
+# [rules.client]                # programs; also user, model (in a tool loop) and skill (another skill)
+# model = "ask"
+# [rules.taint]                 # private data and strangers' content were read, and something is about to be sent
+# user = "ask"
 "#;

@@ -6,22 +6,29 @@ use super::{Context, grants};
 /// Let a skill do something
 ///
 /// Grants belong to the skill, installed or named by its path, and stay until you revoke them. New grants are added to
-/// those that it has.
+/// those that it has, and take back what you refused it before.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// An installed skill, or the path of a folder or .wasm file
     skill: String,
     /// What to grant: `model=default,fast` for models by alias or `provider/model`, `kv` for state of its own,
+    /// `files=docs:./notes` to let it read a folder as `docs`, `files=docs:./notes:write` to let it change files there,
     /// `tools=SKILL/TOOL` for tools of other skills, `user` for questions to you
     #[arg(required = true, value_name = "GRANT")]
     grants: Vec<String>,
     /// Most tokens of one answer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_tokens: Option<u32>,
+    /// Grant a folder that holds keys or the system's own files all the same
+    #[arg(long)]
+    i_know: bool,
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
-    let wanted = grants::parse(&args.grants, args.max_tokens)?;
+    let mut wanted = grants::parse(&args.grants, args.max_tokens)?;
+    for folder in wanted.files.iter_mut().flat_map(|files| files.folders.values_mut()) {
+        folder.i_know |= args.i_know;
+    }
     let target = Target::find(&args.skill)?;
     let host = context.host().await?;
     if let Target::Installed(name) = &target {

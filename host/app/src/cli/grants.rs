@@ -1,4 +1,4 @@
-//! Grants as a person writes and reads them: `model=default,fast kv`.
+//! Grants as a person writes and reads them: `model=default,fast kv files=docs:./notes`.
 
 use ringfence_core::Error;
 use ringfence_core::policy::{GRANTABLE, Grants};
@@ -11,6 +11,14 @@ pub(super) fn parse(words: &[String], max_tokens: Option<u32>) -> Result<Grants,
         known(word.split_once('=').map_or(word.as_str(), |(capability, _)| capability))?;
     }
     let mut grants = Grants::parse(words.iter().map(String::as_str))?;
+    for folder in grants.files.iter_mut().flat_map(|files| files.folders.values_mut()) {
+        // A grant means the same whatever the working directory is later.
+        if let Ok(path) = std::path::absolute(&folder.path)
+            && let Ok(path) = path.into_os_string().into_string()
+        {
+            folder.path = path;
+        }
+    }
     match (&mut grants.model, max_tokens) {
         (Some(model), most) => model.max_tokens = most,
         (None, Some(_)) => {
@@ -26,7 +34,7 @@ pub(super) fn parse(words: &[String], max_tokens: Option<u32>) -> Result<Grants,
 }
 
 /// Refuses a capability that does not exist, with the one that was probably meant.
-fn known(capability: &str) -> Result<(), Error> {
+pub(super) fn known(capability: &str) -> Result<(), Error> {
     if GRANTABLE.contains(&capability) {
         return Ok(());
     }

@@ -1,10 +1,13 @@
 //! The face of the command line: one file per verb.
 
 mod add;
+mod audit;
 mod build;
 mod completions;
 mod config;
+mod consent;
 mod doctor;
+mod folders;
 mod grant;
 mod grants;
 mod interrupt;
@@ -12,6 +15,7 @@ mod list;
 mod log;
 mod models;
 mod new;
+mod permissions;
 mod remove;
 mod revoke;
 mod run;
@@ -58,6 +62,8 @@ pub(crate) enum Verb {
     Show(show::Args),
     Grant(grant::Args),
     Revoke(revoke::Args),
+    Permissions(permissions::Args),
+    Audit(audit::Args),
     Secret(secret::Args),
     Models(models::Args),
     Doctor(doctor::Args),
@@ -215,6 +221,8 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<ExitCode, Error> {
         Verb::Show(args) => show::run(&args, context).await.map(done),
         Verb::Grant(args) => grant::run(&args, context).await.map(done),
         Verb::Revoke(args) => revoke::run(&args, context).await.map(done),
+        Verb::Permissions(args) => permissions::run(&args, context).await.map(done),
+        Verb::Audit(args) => audit::run(&args, context).await.map(done),
         Verb::Secret(args) => secret::run(&args, context).await.map(done),
         Verb::Models(args) => models::run(&args, context).await.map(done),
         Verb::Doctor(args) => doctor::run(&args, context).await,

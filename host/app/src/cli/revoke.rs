@@ -4,7 +4,7 @@ use ringfence_core::{Error, Host};
 use super::Context;
 use super::target::Target;
 
-/// Take grants of a skill back
+/// Take grants of a skill back, and forget what you refused it
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// An installed skill, or the path of a folder or .wasm file
@@ -24,7 +24,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
 /// Whose grants are meant. What holds grants can lose them, also where the skill itself has gone: was removed, or its
 /// folder was deleted.
 async fn identity(skill: &str, host: &Host) -> Result<String, Error> {
-    let holds = |identity: &str| host.grants(identity) != Grants::default();
+    let holds = |identity: &str| host.grants(identity) != Grants::default() || !host.denials(identity).is_empty();
     match Target::find(skill) {
         Ok(Target::Installed(name)) if holds(&name) => Ok(name),
         Ok(Target::Installed(name)) => super::target::installed(host, &name).await.map(|()| name),

@@ -1,9 +1,8 @@
 use ringfence_core::policy::Grants;
 use ringfence_core::{Error, Host, SkillRef};
 
-use super::run::consent;
 use super::target::Target;
-use super::{Context, grants};
+use super::{Context, consent, grants};
 use crate::ui::progress::Line;
 
 /// Show a skill: its tools, what it asks for, and what it has been granted

@@ -29,9 +29,8 @@ pub(super) struct Bases {
 impl Bases {
     /// Relative values of `XDG_*` are ignored, as the specification says.
     pub(super) fn find(env: &Environment) -> Result<Self, Error> {
-        let home = || {
-            let home = env.get("HOME").map(PathBuf::from).or_else(|| etcetera::home_dir().ok());
-            home.ok_or_else(|| {
+        let at_home = || {
+            home(env).ok_or_else(|| {
                 Trouble::config(
                     "there is no home directory to keep files in",
                     "set HOME, or give --config, --state-dir, --data-dir and --cache-dir",
@@ -42,7 +41,7 @@ impl Bases {
             let given = env.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
             Ok(match given {
                 Some(path) => path,
-                None => home()?.join(below),
+                None => at_home()?.join(below),
             }
             .join(NAME))
         };
@@ -64,6 +63,11 @@ impl Dirs {
             cache: pick(&given.cache, bases.cache),
         }
     }
+}
+
+/// The user's home folder.
+pub(super) fn home(env: &Environment) -> Option<PathBuf> {
+    env.get("HOME").map(PathBuf::from).or_else(|| etcetera::home_dir().ok())
 }
 
 /// `path` from the root, so that it means the same whatever becomes of the working directory.

@@ -74,6 +74,9 @@ pub(crate) struct Config {
     pub(crate) merged: Merged,
     /// The user's file, whether it exists or not.
     pub(crate) user_file: PathBuf,
+    /// Where configuration lies or would.
+    ours: Vec<PathBuf>,
+    home: Option<PathBuf>,
     secrets: BTreeMap<String, SecretString>,
 }
 
@@ -100,9 +103,11 @@ impl Config {
 
         let merged = Merged::of(&layers);
         let (settings, face) = merged.read()?;
+        let ours = vec![dirs::absolute(&bases.config), dirs::absolute(&user_file)];
+        let home = dirs::home(env);
         let dirs = Dirs::new(&face.directories, bases);
         let secrets = secrets(env, &merged);
-        Ok(Self { settings, output: face.output, dirs, merged, user_file, secrets })
+        Ok(Self { settings, output: face.output, dirs, merged, user_file, ours, home, secrets })
     }
 
     /// What the core needs to open. Skills compile in a worker: this program again, with a hidden verb.
@@ -113,6 +118,8 @@ impl Config {
             state_dir: self.dirs.state.clone(),
             data_dir: self.dirs.data.clone(),
             cache_dir: self.dirs.cache.clone(),
+            ours: self.ours.clone(),
+            home: self.home.clone(),
             settings: self.settings.clone(),
             worker: WorkerCommand { program, args: vec![crate::cli::COMPILE_WORKER.into()] },
             secrets: self.secrets.clone(),

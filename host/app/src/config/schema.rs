@@ -140,8 +140,12 @@ pub(super) fn first_unknown(table: &toml::Table) -> Option<Unknown> {
         for (key, value) in table {
             path.push(key.clone());
             let below = known.and_then(|known| known.get(key)).or_else(|| any(node));
+            let named = names(node);
             match (below, value) {
                 (None, _) if known.is_some() => return Some(unknown(node, path)),
+                (Some(_), _) if named.is_some_and(|names| !names.contains(&json!(key))) => {
+                    return Some(unknown(node, path));
+                }
                 (Some(below), toml::Value::Table(inner)) => {
                     if let Some(found) = walk(below, inner, path) {
                         return Some(found);
@@ -160,9 +164,15 @@ fn any(node: &Value) -> Option<&Value> {
     node.get("additionalProperties").filter(|any| **any != Value::Bool(false))
 }
 
+/// The names that a table of names may have, where not every name will do.
+fn names(node: &Value) -> Option<&Vec<Value>> {
+    node["propertyNames"]["enum"].as_array()
+}
+
 fn unknown(node: &Value, path: &[String]) -> Unknown {
     let (last, above) = path.split_last().map_or(("", &[][..]), |(last, above)| (last.as_str(), above));
-    let siblings = node["properties"].as_object().into_iter().flatten().map(|(key, _)| key.clone());
+    let parts = node["properties"].as_object().into_iter().flatten().map(|(key, _)| key.clone());
+    let siblings = parts.chain(names(node).into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)));
     // A right key in the wrong table is as common as a typing error.
     let elsewhere = || {
         let all = keys().into_iter().filter(|key| key.path.last().is_some_and(|name| name == last));

@@ -137,11 +137,15 @@ fn a_project_reaches_no_further_than_its_user() {
         "[budget.invocation]\noutput-tokens = 501",
         "[skills.a.budget.invocation]\noutput-tokens = 501",
         "[skills.a.limits]\nwall-seconds = 11",
+        "[rules.model]\nkv = \"allow\"",
+        "[rules.model]\nkv = \"ask\"",
+        "[rules.taint]\nuser = \"allow\"",
     ];
     for text in refused {
         let place = Place::new();
         place.user(
-            "[limits]\nwall-seconds = 100\n[budget.invocation]\noutput-tokens = 500\n[skills.a.limits]\nwall-seconds = 10\n",
+            "[limits]\nwall-seconds = 100\n[budget.invocation]\noutput-tokens = 500\n[skills.a.limits]\nwall-seconds = 10\n\
+             [rules.model]\nkv = \"deny\"\n",
         );
         place.project(text);
         let error = place.error();
@@ -175,6 +179,40 @@ fn a_project_may_choose_and_spend_less() {
     assert_eq!(config.output.format, Format::Json);
     assert_eq!(config.settings.skills["a"].limits.wall_seconds, Some(5));
     assert_eq!(config.settings.budget.invocation.micro_dollars, Some(1000), "a budget where the user has none");
+}
+
+#[test]
+fn a_project_may_make_rules_stricter() {
+    use ringfence_core::policy::rules::Rule;
+    let place = Place::new();
+    place.user("[rules.model]\nkv = \"ask\"\n");
+    place.project("[rules.model]\nkv = \"deny\"\nmodel = \"ask\"\n[rules.taint]\nclient = \"deny\"\nuser = \"ask\"\n");
+    let config = place.load().unwrap();
+    let rules = &config.settings.rules;
+    assert_eq!((rules.model["kv"], rules.model["model"]), (Rule::Deny, Rule::Ask));
+    assert_eq!((rules.taint.client, rules.taint.user, rules.taint.model), (Rule::Deny, Rule::Ask, Rule::Ask));
+    assert_eq!(origin(&config, "rules.taint.model"), ("\"ask\"".into(), "default".into()));
+    let project = place.path("work/ringfence.toml");
+    assert_eq!(origin(&config, "rules.model.kv"), ("\"deny\"".into(), format!("{}:2:1", project.display())));
+}
+
+#[test]
+fn a_rule_is_about_a_capability_that_there_is() {
+    let place = Place::new();
+    place.user("[rules.client]\nmodl = \"deny\"\n");
+    let error = place.error();
+    assert!(error.to_string().ends_with("config.toml:2:1: unknown key `rules.client.modl`"), "{error}");
+    assert_eq!(error.hint(), "did you mean `rules.client.model`?");
+    place.user("[rules.clients]\nmodel = \"deny\"\n");
+    assert_eq!(place.error().hint(), "did you mean `rules.client`?");
+    place.user("[rules.client]\nmodel = \"maybe\"\n");
+    assert!(place.error().to_string().contains("config.toml:2:9: unknown variant `maybe`"), "{}", place.error());
+    place.user("");
+    let place = place.env("RINGFENCE_RULES_CLIENT_KV", "deny").set("rules.skill.kv=ask");
+    let rules = place.load().unwrap().settings.rules;
+    use ringfence_core::policy::rules::Rule;
+    assert_eq!((rules.client["kv"], rules.skill["kv"]), (Rule::Deny, Rule::Ask));
+    assert!(place.set("rules.skill.files2=deny").error().to_string().contains("unknown key `rules.skill.files2`"));
 }
 
 #[test]

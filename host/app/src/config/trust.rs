@@ -1,11 +1,12 @@
 //! What a project's file may say. It comes with a cloned repository, so it is as trustworthy as whoever wrote that: it may
-//! choose among what the user has set up and may spend less. It may never reach further: no provider, base URL, key,
+//! choose among what the user has set up, may spend less and may make rules stricter. It may never reach further: no provider, base URL, key,
 //! directory or durability. What is not listed here is refused, so a new setting is refused until somebody thinks about it.
 
 use std::path::Path;
 
 use ringfence_core::Error;
 use ringfence_core::capability::model::discover::PROVIDERS;
+use ringfence_core::policy::rules::Rule as Caution;
 
 use super::layer::Layer;
 use super::merge::{Merged, leaves};
@@ -18,6 +19,8 @@ enum Rule {
     Free,
     /// A number that may only become smaller.
     Lower,
+    /// A rule of what callers may do, that may only become stricter.
+    Stricter,
     /// A list of `provider/model` names, of providers that the user has.
     KnownProviders,
     Refused,
@@ -28,6 +31,7 @@ fn rule(path: &[String]) -> Rule {
     match path.as_slice() {
         ["output", ..] | ["skills", _, "config", ..] => Rule::Free,
         ["limits" | "budget", ..] | ["skills", _, "limits" | "budget", ..] => Rule::Lower,
+        ["rules", _, _] => Rule::Stricter,
         ["models", "aliases", _] => Rule::KnownProviders,
         _ => Rule::Refused,
     }
@@ -49,6 +53,7 @@ fn check_one(path: &[String], value: &toml::Value, below: &Merged) -> Result<(),
     match rule(path) {
         Rule::Free => Ok(()),
         Rule::Lower => lower(path, value, below),
+        Rule::Stricter => stricter(path, value, below),
         Rule::KnownProviders => known_providers(value, below),
         Rule::Refused => Err("a project may not set this, because projects come from other people".into()),
     }
@@ -68,6 +73,21 @@ fn lower(path: &[String], value: &toml::Value, below: &Merged) -> Result<(), Str
         }
         _ => Ok(()),
     }
+}
+
+/// What the user has not said is `allow`: taint, where the default is another, stands in the layer of defaults.
+fn stricter(path: &[String], value: &toml::Value, below: &Merged) -> Result<(), String> {
+    let rule = |value: &toml::Value| value.clone().try_into::<Caution>().ok();
+    let held = below.get(path).and_then(rule).unwrap_or_default();
+    match rule(value) {
+        Some(wanted) if wanted >= held => Ok(()),
+        Some(_) => Err(format!("a project may only make this stricter; it is {}", word(held))),
+        None => Err("a project may only make this stricter".into()),
+    }
+}
+
+fn word(rule: Caution) -> String {
+    toml::Value::try_from(rule).map(|value| value.to_string()).unwrap_or_default()
 }
 
 fn known_providers(value: &toml::Value, below: &Merged) -> Result<(), String> {

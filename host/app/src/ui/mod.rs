@@ -3,6 +3,7 @@
 pub(crate) mod person;
 pub(crate) mod progress;
 pub(crate) mod table;
+pub(crate) mod time;
 
 use std::io::{IsTerminal, Write};
 

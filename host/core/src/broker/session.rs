@@ -214,7 +214,12 @@ impl Session {
         let intent = self.entry(Event::Intent, A::CAPABILITY, ask.subject());
         let audit = &self.0.shared.audit;
         let (written, at) = (intent.clone(), jiff::Timestamp::now());
-        let reservation = self.0.ledger.reserve_with(amount, move |tx| audit::append(tx, at, &written)).await?;
+        let reserved = self.0.ledger.reserve_with(amount, move |tx| audit::append(tx, at, &written)).await;
+        let reservation = reserved.map_err(|refusal| match refusal {
+            // One transaction holds both.
+            Refusal::Unavailable(why) => Refusal::Unavailable(format!("{why}; nor can the audit be written")),
+            other => other,
+        })?;
         if reservation.is_written() {
             audit.counted();
         } else if leaves {

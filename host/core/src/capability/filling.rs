@@ -18,7 +18,7 @@ const OPENS: &str = "{{secret:";
 const CLOSES: &str = "}}";
 
 /// Fills in what a vault keeps.
-pub struct Filling(pub Arc<Vault>);
+pub(crate) struct Filling(pub(crate) Arc<Vault>);
 
 impl http::secrets::Secrets for Filling {
     fn fill<'a>(

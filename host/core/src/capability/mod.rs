@@ -3,6 +3,7 @@
 //! No capability knows another.
 
 pub mod config;
+pub mod files;
 pub(crate) mod filling;
 pub mod http;
 pub mod kv;
@@ -23,7 +24,7 @@ use crate::broker::Session;
 use crate::engine::guest::Guest;
 use crate::events::Sink;
 
-/// Names of the interfaces that a component may import.
+/// Names of the interfaces that a component may import. `files` has none of ours: it is WASI's.
 pub(crate) const NAMES: [&str; 9] = ["config", "http", "kv", "log", "model", "progress", "secrets", "tools", "user"];
 
 /// What the capabilities of one invocation work with.
@@ -31,6 +32,7 @@ pub(crate) struct Services {
     pub(crate) session: Session,
     pub(crate) sink: Arc<Sink>,
     pub(crate) settings: Arc<Map<String, Value>>,
+    pub(crate) folders: files::Folders,
     pub(crate) http: Arc<http::Egress>,
     /// How many requests there still may be.
     pub(crate) http_gate: Arc<http::Gate>,
@@ -47,6 +49,11 @@ pub(crate) struct Services {
 /// Offers everything to guests. What a guest may do with it is asked at each act.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     config::add_to_linker(linker, |guest| config::View { settings: &guest.services.settings })?;
+    files::add_to_linker(linker, |guest| files::View {
+        session: &guest.services.session,
+        table: &mut guest.table,
+        folders: &guest.services.folders,
+    })?;
     http::add_to_linker(linker, |guest| http::View {
         session: &guest.services.session,
         table: &mut guest.table,

@@ -31,7 +31,7 @@ const PACKAGE: &str = "ringfence:skill";
 const VERSION: &str = "0.1.0";
 const EXPORT: &str = "skill";
 
-/// Interfaces of WASI that are linked, all empty. Patch versions of 0.2 match one another.
+/// Interfaces of WASI that are linked: all empty, but for files, which are a capability. Patch versions of 0.2 match one another.
 const WASI: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
 
 /// Makes the linker. Done once per host: type-checking imports is far too slow for a call.
@@ -51,8 +51,7 @@ impl HasData for Io {
 fn link_wasi(l: &mut Linker<Guest>) -> wasmtime::Result<()> {
     use wasmtime_wasi::cli::{WasiCli, WasiCliView};
     use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
-    use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
-    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
+    use wasmtime_wasi::p2::bindings::{cli, clocks, random};
     use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
     use wasmtime_wasi_io::bindings::wasi::io;
 
@@ -64,8 +63,6 @@ fn link_wasi(l: &mut Linker<Guest>) -> wasmtime::Result<()> {
     random::random::add_to_linker::<Guest, WasiRandom>(l, Guest::random)?;
     random::insecure::add_to_linker::<Guest, WasiRandom>(l, Guest::random)?;
     random::insecure_seed::add_to_linker::<Guest, WasiRandom>(l, Guest::random)?;
-    filesystem::preopens::add_to_linker::<Guest, WasiFilesystem>(l, Guest::filesystem)?;
-    filesystem::types::add_to_linker::<Guest, WasiFilesystem>(l, Guest::filesystem)?;
     cli::exit::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
     cli::environment::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
     cli::stdin::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;

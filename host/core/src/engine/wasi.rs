@@ -1,6 +1,6 @@
 //! WASI 0.2 with nothing in it: what language runtimes need in order to start, and no way out.
 //!
-//! No environment, no arguments, no directories, no network; standard output and error become log lines. Time and randomness
+//! No environment, no arguments, no network, and files only as a capability (`capability/files/`); standard output and error become log lines. Time and randomness
 //! come from [`Sources`] only, so that a run can be recorded and replayed exactly.
 
 use std::convert::Infallible;

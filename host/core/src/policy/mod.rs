@@ -3,6 +3,7 @@
 //! Each capability says for itself what its requests and grants mean ([`Grantable`]); the list of those that need a grant
 //! stands here. Deliberately absent: any way for a skill or a model to grant. Grants come from a person's face only.
 
+pub mod denials;
 pub mod manifest;
 pub mod rules;
 pub mod store;
@@ -12,7 +13,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::capability::{http, kv, model, secrets, tools, user};
+use crate::capability::{files, http, kv, model, secrets, tools, user};
 use crate::error::Explain;
 
 /// What a capability says of its own requests and grants. Implemented by its grant; pure.
@@ -164,6 +165,16 @@ macro_rules! capabilities {
                 words
             }
 
+            /// The words of each capability that is granted at all.
+            #[must_use]
+            pub fn by_capability(&self) -> Vec<(&'static str, Vec<String>)> {
+                let mut all = Vec::new();
+                $(all.extend(self.$name.as_ref().map(|grant| {
+                    (<$name::Grant as Grantable>::CAPABILITY, grant.words())
+                }));)+
+                all
+            }
+
             /// Without one capability.
             pub fn remove(&mut self, capability: &str) {
                 $(if capability == <$name::Grant as Grantable>::CAPABILITY { self.$name = None; })+
@@ -242,7 +253,7 @@ macro_rules! capabilities {
     };
 }
 
-capabilities!(http, kv, model, secrets, tools, user);
+capabilities!(files, http, kv, model, secrets, tools, user);
 
 impl Grants {
     /// Reads words as `ringfence grant` takes them: `model=default,fast` and `kv`.
@@ -255,6 +266,47 @@ impl Grants {
             }
         }
         Ok(grants)
+    }
+}
+
+impl Requests {
+    /// What these ask for beyond `before`.
+    pub(crate) fn beyond(&self, before: &Self) -> Vec<Missing> {
+        let all = missing(before, &[], &NOTHING_IS_FREE);
+        // As if everything were granted. Where a person has to say more before it can be a grant, the same words are the same.
+        let had = all.iter().filter_map(|one| Grants::parse([one.grant.as_str()]).ok());
+        let had = had.fold(Grants::default(), Grants::merged);
+        let mut more = missing(self, &[&had], &NOTHING_IS_FREE);
+        more.retain(|one| !all.iter().any(|old| old.grant == one.grant));
+        more
+    }
+
+    /// Whether both ask for the same. Reasons are an author's words and change nothing.
+    pub(crate) fn ask_the_same(&self, other: &Self) -> bool {
+        let words = |of: &Self| of.wishes().into_iter().map(|wish| (wish.capability, wish.words)).collect::<Vec<_>>();
+        words(self) == words(other)
+    }
+}
+
+/// For what requests say by themselves, wherever a model's name leads today.
+const NOTHING_IS_FREE: Facts<'static> = Facts { is_free: &|_| false };
+
+/// Somebody else than a person at a face tried to grant.
+#[derive(Debug, thiserror::Error)]
+#[error("a call by `{caller}` brings grants of its own ({words}), and only a person can grant")]
+pub(crate) struct Presumed {
+    pub(crate) caller: &'static str,
+    pub(crate) skill: String,
+    pub(crate) words: String,
+}
+
+impl Explain for Presumed {
+    fn kind(&self) -> &'static str {
+        "denied"
+    }
+
+    fn hint(&self) -> String {
+        format!("leave them out; a person can grant them with `ringfence grant {} {}`", self.skill, self.words)
     }
 }
 
@@ -272,6 +324,7 @@ mod tests {
 
     fn requests(models: &[&str], kv: bool) -> Requests {
         Requests {
+            files: None,
             model: (!models.is_empty()).then(|| model::Request {
                 models: models.iter().map(ToString::to_string).collect(),
                 provider_options: true,
@@ -303,6 +356,35 @@ mod tests {
         assert!(read.put("kv", "{\"max-byte\": 1}").is_err());
         assert_eq!(Grants::parse([]).unwrap(), Grants::default());
         assert!(Grants::parse(["modle"]).unwrap_err().to_string().contains("modle"));
+    }
+
+    #[test]
+    fn t84_names_are_exact() {
+        for like in ["KV", "kv ", " kv", "k\u{200b}v", "k\u{432}", "kv\0", "kvs", "k", "", &"kv".repeat(5_000)] {
+            let error = Grants::parse([like]).unwrap_err();
+            assert_eq!(error.kind(), "grant-invalid", "{like:?}");
+        }
+        let smart = requests(&["smart"], false);
+        for like in ["Smart", "smart\u{200b}", "sm\u{430}rt", "smart2", "smar"] {
+            let granted = Grants::parse([format!("model={like}").as_str()]).unwrap();
+            let facts = Facts { is_free: &|_| false };
+            assert_eq!(missing(&smart, &[&granted], &facts).len(), 1, "{like:?} is not `smart`");
+        }
+    }
+
+    #[test]
+    fn an_update_that_wants_more_shows_what() {
+        let before = requests(&["default"], false);
+        let after = requests(&["default", "smart"], true);
+        let more: Vec<_> = after.beyond(&before).into_iter().map(|one| one.grant).collect();
+        assert_eq!(more, ["model=smart", "kv"]);
+        assert_eq!(before.beyond(&after), [], "less is not more");
+        assert!(!before.ask_the_same(&after));
+        let mut reworded = before.clone();
+        if let Some(model) = &mut reworded.model {
+            model.reason = "For other reasons.".into();
+        }
+        assert!(before.ask_the_same(&reworded) && before != reworded);
     }
 
     #[test]

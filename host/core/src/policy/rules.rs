@@ -29,16 +29,25 @@ pub enum Rule {
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Rules {
     /// A person at the command line.
+    #[schemars(extend("propertyNames" = capabilities()))]
     pub user: BTreeMap<String, Rule>,
     /// A program, through HTTP or MCP.
+    #[schemars(extend("propertyNames" = capabilities()))]
     pub client: BTreeMap<String, Rule>,
     /// A model, in a tool loop.
+    #[schemars(extend("propertyNames" = capabilities()))]
     pub model: BTreeMap<String, Rule>,
     /// Another skill.
+    #[schemars(extend("propertyNames" = capabilities()))]
     pub skill: BTreeMap<String, Rule>,
     /// What happens when an invocation that has read private data and untrusted content is about to send something to a
     /// destination that the operator did not name. Default: `ask`.
     pub taint: Taint,
+}
+
+/// The names that a table of rules may have, for the JSON Schema of the configuration.
+fn capabilities() -> serde_json::Value {
+    serde_json::json!({ "enum": super::GRANTABLE })
 }
 
 /// `[rules.taint]`: by caller.

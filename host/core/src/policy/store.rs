@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rusqlite::{Connection, Transaction, params, types::Type};
 
-use super::Grants;
+use super::{Grants, Requests, effective};
 use crate::state::{State, StateError};
 
 /// The operator's grants by identity. Cheap to clone.
@@ -13,7 +13,25 @@ use crate::state::{State, StateError};
 pub struct GrantsStore {
     state: State,
     /// What the state holds, so that a call reads no disk. Written only after the state was.
-    known: Arc<RwLock<HashMap<String, Arc<Grants>>>>,
+    known: Arc<RwLock<HashMap<String, Held>>>,
+}
+
+/// What one identity may do.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    /// For good.
+    always: Arc<Grants>,
+    /// As long as this host lives. Nowhere on disk.
+    session: Grants,
+    /// Both together: what calls are measured by.
+    sum: Arc<Grants>,
+}
+
+impl Held {
+    fn new(always: Grants, session: Grants) -> Self {
+        let sum = Arc::new(always.clone().merged(session.clone()));
+        Self { always: Arc::new(always), session, sum }
+    }
 }
 
 impl GrantsStore {
@@ -30,21 +48,45 @@ impl GrantsStore {
             .await?;
         for identity in identities {
             match store.load(&identity).await {
-                Ok(grants) => store.know(&identity, grants),
+                Ok(grants) => store.know_always(&identity, grants),
                 Err(error) => tracing::error!(identity, %error, "a grant cannot be read and grants nothing"),
             }
         }
         Ok(store)
     }
 
-    /// What `identity` was granted. Touches no disk.
+    /// What `identity` may do now: what was granted for good, and for as long as this host lives. Touches no disk.
     #[must_use]
     pub fn of(&self, identity: &str) -> Arc<Grants> {
+        self.held(identity).sum
+    }
+
+    /// What `identity` was granted for good. Touches no disk.
+    #[must_use]
+    pub fn always(&self, identity: &str) -> Arc<Grants> {
+        self.held(identity).always
+    }
+
+    /// What `identity` was granted for as long as this host lives.
+    #[must_use]
+    pub fn session(&self, identity: &str) -> Grants {
+        self.held(identity).session
+    }
+
+    fn held(&self, identity: &str) -> Held {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(identity).cloned().unwrap_or_default()
     }
 
-    fn know(&self, identity: &str, grants: Grants) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(identity.to_owned(), Arc::new(grants));
+    /// Puts what an identity holds in place of what `change` is given.
+    fn know(&self, identity: &str, change: impl FnOnce(&Held) -> Held) -> Held {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let held = change(&known.get(identity).cloned().unwrap_or_default());
+        known.insert(identity.to_owned(), held.clone());
+        held
+    }
+
+    fn know_always(&self, identity: &str, always: Grants) {
+        self.know(identity, |held| Held::new(always, held.session.clone()));
     }
 
     /// What `identity` was granted: nothing where it never was.
@@ -64,13 +106,34 @@ impl GrantsStore {
                 Ok(sum)
             })
             .await?;
-        self.know(identity, sum.clone());
+        self.know_always(identity, sum.clone());
         Ok(sum)
+    }
+
+    /// Grants `more` until this host ends, and gives the sum of what was granted so.
+    pub fn merge_for_session(&self, identity: &str, more: Grants) -> Grants {
+        self.know(identity, |held| Held::new((*held.always).clone(), held.session.clone().merged(more))).session
+    }
+
+    /// Leaves only what a skill with these requests could make use of: a pattern that was granted, or a grant that was not
+    /// used, must not cover what a later version requests.
+    pub async fn narrow(&self, identity: &str, requests: &Requests) -> Result<(), StateError> {
+        let (of, before) = (identity.to_owned(), requests.clone());
+        let write = self.state.write(move |tx| {
+            let left = effective(&before, &[&load(tx, &of)?]);
+            tx.execute("DELETE FROM grants WHERE identity = ?1", [&of])?;
+            put(tx, &of, &left)?;
+            Ok(left)
+        });
+        let left = write.await?;
+        self.know(identity, |held| Held::new(left, effective(requests, &[&held.session])));
+        Ok(())
     }
 
     /// Takes back one capability, or all where none is named. Says whether there was anything to take.
     pub async fn revoke(&self, identity: &str, capability: Option<&str>) -> Result<bool, StateError> {
         let (of, capability) = (identity.to_owned(), capability.map(str::to_owned));
+        let of_session = capability.clone();
         let (gone, left) = self
             .state
             .write(move |tx| {
@@ -81,7 +144,14 @@ impl GrantsStore {
                 Ok((gone, load(tx, &of)?))
             })
             .await?;
-        self.know(identity, left);
+        self.know(identity, |held| {
+            let mut session = held.session.clone();
+            match &of_session {
+                Some(name) => session.remove(name),
+                None => session = Grants::default(),
+            }
+            Held::new(left, session)
+        });
         Ok(gone > 0)
     }
 }
@@ -141,6 +211,41 @@ mod tests {
         assert!(store.revoke("a", None).await.unwrap());
         assert!(!store.revoke("a", None).await.unwrap());
         assert_eq!(store.load("a").await.unwrap(), Grants::default());
+    }
+
+    #[tokio::test]
+    async fn what_is_granted_for_a_session_ends_with_the_host() {
+        let (dir, state) = temporary();
+        let store = GrantsStore::open(state.clone()).await.unwrap();
+        let kv = || Grants { kv: Some(kv::Grant::default()), ..Grants::default() };
+        store.merge("a", model_grant(&["fast"], None)).await.unwrap();
+        store.merge_for_session("a", kv());
+        store.merge_for_session("a", model_grant(&["smart"], None));
+        assert_eq!(store.of("a").words(), ["kv", "model=fast,smart"]);
+        assert_eq!(store.always("a").words(), ["model=fast"]);
+        assert_eq!(store.session("a").words(), ["kv", "model=smart"]);
+        store.revoke("a", Some("model")).await.unwrap();
+        assert_eq!(store.of("a").words(), ["kv"], "revoked is revoked, however it was granted");
+        store.merge("a", model_grant(&["fast"], None)).await.unwrap();
+        drop((store, state));
+        let store = GrantsStore::open(crate::state::testing::open(dir.path())).await.unwrap();
+        assert_eq!(store.of("a").words(), ["model=fast"]);
+        store.merge_for_session("a", kv());
+        store.revoke("a", None).await.unwrap();
+        assert_eq!(*store.of("a"), Grants::default());
+    }
+
+    #[tokio::test]
+    async fn what_an_update_gets_is_what_the_version_before_it_could_use() {
+        let (_dir, state) = temporary();
+        let store = GrantsStore::open(state).await.unwrap();
+        store.merge("a", model_grant(&["openai/*", "smart"], Some(5))).await.unwrap();
+        store.merge("a", Grants { kv: Some(kv::Grant::default()), ..Grants::default() }).await.unwrap();
+        let model = model::Request { models: vec!["openai/gpt-5".into()], ..Default::default() };
+        store.narrow("a", &Requests { model: Some(model), ..Requests::default() }).await.unwrap();
+        let left = model_grant(&["openai/gpt-5"], Some(5));
+        assert_eq!(*store.of("a"), left, "neither the pattern nor what it never asked for");
+        assert_eq!(store.load("a").await.unwrap(), left);
     }
 
     #[tokio::test]

@@ -44,6 +44,9 @@ impl Durability {
     }
 }
 
+/// Its name in the state directory.
+const FILE: &str = "state.db";
+
 /// The open state file. Cheap to clone; the last one that is dropped writes what is left and closes the file.
 #[derive(Clone, Debug)]
 pub struct State(Arc<Inner>);
@@ -53,9 +56,10 @@ struct Inner {
     // The order of dropping matters: the readers close before the writer, so that the writer, as the last connection,
     // removes the log; and the lock is given back when nothing is open any more.
     readers: Readers,
-    writer: Writer,
+    /// None where the file was opened for reading only.
+    writer: Option<Writer>,
     path: PathBuf,
-    _lock: dir::Lock,
+    _lock: Option<dir::Lock>,
 }
 
 impl State {
@@ -64,11 +68,25 @@ impl State {
     pub fn open(dir: &Path, durability: Durability, wait: Duration) -> Result<Self, StateError> {
         let dir = dir::prepare(dir)?;
         let lock = dir::Lock::take(&dir, wait)?;
-        let path = dir.join("state.db");
+        let path = dir.join(FILE);
         let db = schema::open(&path, durability)?;
         let writer = Writer::start(db, path.clone())?;
         let readers = Readers::start(&path)?;
-        Ok(Self(Arc::new(Inner { readers, writer, path, _lock: lock })))
+        Ok(Self(Arc::new(Inner { readers, writer: Some(writer), path, _lock: Some(lock) })))
+    }
+
+    /// Opens what is there for reading only, also while another process writes. None where that cannot be: where nothing is
+    /// there yet, or where an older version wrote it. Blocks: it reads files.
+    pub fn open_to_read(dir: &Path) -> Result<Option<Self>, StateError> {
+        if !dir.join(FILE).is_file() {
+            return Ok(None);
+        }
+        let path = dir::prepare(dir)?.join(FILE);
+        if !schema::is_current(&path)? {
+            return Ok(None);
+        }
+        let readers = Readers::start(&path)?;
+        Ok(Some(Self(Arc::new(Inner { readers, writer: None, path, _lock: None }))))
     }
 
     /// The file.
@@ -84,9 +102,14 @@ impl State {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        let reply = self.0.writer.write(act);
+        let reply = self.0.writer.as_ref().map(|writer| writer.write(act));
         let path = self.0.path.clone();
-        async move { reply.await.unwrap_or(Err(StateError::Closed { path })) }
+        async move {
+            match reply {
+                Some(reply) => reply.await.unwrap_or(Err(StateError::Closed { path })),
+                None => Err(StateError::Unwritable { path, reason: "it was opened for reading only".into() }),
+            }
+        }
     }
 
     /// Queues `act` and waits for nothing: it is committed with the next write, or about 20 ms later. While the disk is full
@@ -95,7 +118,10 @@ impl State {
     where
         F: FnMut(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
     {
-        self.0.writer.post(act);
+        match &self.0.writer {
+            Some(writer) => writer.post(act),
+            None => tracing::error!("a record was lost: the state was opened for reading only"),
+        }
     }
 
     /// Runs `act` on a connection that only reads. It sees every write that was acknowledged.
@@ -110,8 +136,8 @@ impl State {
 
     /// Returns when everything that was posted before is committed, or says why it cannot be.
     pub async fn flush(&self) -> Result<(), StateError> {
-        let reply = self.0.writer.flush();
-        reply.await.unwrap_or_else(|_| Err(StateError::Closed { path: self.0.path.clone() }))
+        let Some(writer) = &self.0.writer else { return Ok(()) };
+        writer.flush().await.unwrap_or_else(|_| Err(StateError::Closed { path: self.0.path.clone() }))
     }
 }
 

@@ -39,6 +39,15 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StateError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| StateError::sqlite(path, &error))
 }
 
+/// Whether the file has the schema of this version, so that it can be read as it is.
+pub(super) fn is_current(path: &Path) -> Result<bool, StateError> {
+    let sqlite = |error: rusqlite::Error| StateError::sqlite(path, &error);
+    let db = open_reader(path)?;
+    let header = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sqlite);
+    let (application, found) = (header("application_id")?, header("user_version")?);
+    Ok(application == APPLICATION_ID && usize::try_from(found) == Ok(MIGRATIONS.len()))
+}
+
 fn connect(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let db = Connection::open_with_flags(path, flags)?;

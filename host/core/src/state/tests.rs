@@ -243,3 +243,21 @@ fn bump(tx: &Transaction<'_>) -> rusqlite::Result<u64> {
     tx.execute("INSERT OR REPLACE INTO kv VALUES ('s', 'n', x'', ?1)", [int(next)])?;
     Ok(next)
 }
+
+#[tokio::test]
+async fn what_another_host_writes_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(State::open_to_read(dir.path()).unwrap().is_none(), "nothing is there yet");
+    let first = open(dir.path());
+    first.write(put("one", 1)).await.unwrap();
+    let second = State::open_to_read(dir.path()).unwrap().unwrap();
+    assert_eq!(keys(&second).await, ["one"]);
+    first.write(put("two", 1)).await.unwrap();
+    assert_eq!(keys(&second).await, ["one", "two"]);
+    assert!(matches!(second.write(put("three", 1)).await, Err(StateError::Unwritable { .. })));
+    second.flush().await.unwrap();
+    drop(first);
+    assert_eq!(keys(&second).await, ["one", "two"], "it outlives the writer");
+    drop(second);
+    assert_eq!(keys(&open(dir.path())).await, ["one", "two"]);
+}

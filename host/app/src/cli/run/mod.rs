@@ -1,6 +1,5 @@
 //! `ringfence run`: the walk from a command line to an outcome.
 
-pub(super) mod consent;
 mod fields;
 mod flags;
 mod input;
@@ -16,7 +15,7 @@ use ringfence_core::{Call, Caller, Error, SkillRef};
 pub(super) use flags::split;
 
 use super::target::Target;
-use super::{Context, grants};
+use super::{Context, consent, grants};
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 
@@ -77,7 +76,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Error> {
     let tool = pick(&skill, args.tool.as_deref())?;
     let input = input::gather(&skill.manifest().name, &tool, &args, context)?;
     grants::check_models(&allow, &host.aliases(), &host.providers())?;
-    let allow = consent::settle(&host, &skill, allow, &args, context).await?;
+    let allow = consent::settle(&host, &skill, allow, named, context).await?;
     let (sender, events) = tokio::sync::mpsc::channel(256);
     let screen = output::Screen::new(context);
     let call = Call {

@@ -1,39 +1,64 @@
 //! How many requests there may be: of one invocation, at once, and of one skill in a minute.
 
-use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::settings::HttpSettings;
 use crate::error::{Excess, Refusal};
 
-/// Skills whose rates are remembered. Above it those that have not asked for a while are forgotten.
+/// Skills whose rates are remembered. Above it those that have rested for a while are forgotten.
 const REMEMBERED: usize = 4_096;
 
-/// The rates of all skills of a host.
-pub(super) struct Rates(RateLimiter<Arc<str>, HashMapStateStore<Arc<str>>, DefaultClock>);
+/// The rates of all skills of a host: a bucket each, which holds a minute's requests and fills again evenly.
+pub(super) struct Rates {
+    per_minute: f64,
+    buckets: Mutex<HashMap<Box<str>, Bucket>>,
+}
+
+struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn fill(&mut self, per_minute: f64, now: Instant) {
+        let more = now.saturating_duration_since(self.at).as_secs_f64() * per_minute / 60.0;
+        self.left = (self.left + more).min(per_minute);
+        self.at = now;
+    }
+}
 
 impl Rates {
     pub(super) fn new(per_minute: u32) -> Self {
-        Self(RateLimiter::hashmap(Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN))))
+        Self { per_minute: per_minute.max(1).into(), buckets: Mutex::default() }
     }
 
-    fn take(&self, skill: &str) -> Result<(), Refusal> {
-        if self.0.len() > REMEMBERED {
-            self.0.retain_recent();
+    fn take(&self, skill: &str, now: Instant) -> Result<(), Refusal> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() > REMEMBERED {
+            buckets.retain(|_, bucket| {
+                bucket.fill(self.per_minute, now);
+                bucket.left < self.per_minute
+            });
         }
-        self.0.check_key(&Arc::from(skill)).map_err(|early| {
-            let wait = early.wait_time_from(DefaultClock::default().now());
-            Refusal::Unavailable(format!(
-                "this skill has made too many requests in the last minute; try again in {} ms, or raise `http.per-minute`",
-                wait.as_millis().max(1)
-            ))
-        })
+        if !buckets.contains_key(skill) {
+            buckets.insert(skill.into(), Bucket { left: self.per_minute, at: now });
+        }
+        let Some(bucket) = buckets.get_mut(skill) else { return Ok(()) };
+        bucket.fill(self.per_minute, now);
+        if bucket.left >= 1.0 {
+            bucket.left -= 1.0;
+            return Ok(());
+        }
+        let wait = (1.0 - bucket.left) * 60_000.0 / self.per_minute;
+        Err(Refusal::Unavailable(format!(
+            "this skill has made too many requests in the last minute; try again in {} ms, or raise `http.per-minute`",
+            wait.ceil()
+        )))
     }
 }
 
@@ -67,7 +92,7 @@ impl Gate {
                 actual,
             }));
         }
-        rates.take(skill)
+        rates.take(skill, Instant::now())
     }
 
     /// A place for one more request at the same time.
@@ -103,5 +128,26 @@ mod tests {
         next.count(&rates, "a").unwrap();
         assert!(matches!(next.count(&rates, "a"), Err(Refusal::Unavailable(text)) if text.contains("per-minute")));
         next.count(&rates, "b").unwrap();
+    }
+
+    #[test]
+    fn t67_a_bucket_fills_again_evenly_and_never_above_a_minute() {
+        let (rates, begun) = (Rates::new(60), Instant::now());
+        let after = |ms: u64| begun + std::time::Duration::from_millis(ms);
+        for _ in 0..60 {
+            rates.take("a", begun).unwrap();
+        }
+        assert!(rates.take("a", after(900)).is_err());
+        rates.take("a", after(1_000)).unwrap();
+        assert!(rates.take("a", after(1_900)).is_err());
+        for _ in 0..60 {
+            rates.take("a", after(1_000_000)).unwrap();
+        }
+        assert!(rates.take("a", after(1_000_000)).is_err());
+        // A flood of names is forgotten once they have rested.
+        for n in 0..2 * REMEMBERED {
+            rates.take(&n.to_string(), after(2_000_000 + n as u64 * 1_000)).unwrap();
+        }
+        assert!(rates.buckets.lock().unwrap().len() <= REMEMBERED + 1);
     }
 }

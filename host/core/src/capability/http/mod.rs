@@ -37,7 +37,7 @@ pub use egress::Egress;
 pub use egress::TestNetwork;
 pub use gate::Gate;
 pub use grant::{Grant, Request};
-pub use host::{View, add_to_linker};
+pub use host::{Pending, Response, Upload, View, add_to_linker};
 pub use port::{Answer, Out, Wire};
 pub use resolve::{Resolve, Unresolved};
 pub use rule::Rule;

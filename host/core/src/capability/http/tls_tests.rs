@@ -63,7 +63,7 @@ async fn ask(authority: &CertifiedIssuer<'static, KeyPair>, leaf: Leaf, alpn: &[
         }
     });
     let mut roots = RootCertStore::empty();
-    roots.add(authority.der().clone()).unwrap();
+    roots.add(AsRef::<rcgen::Certificate>::as_ref(authority).der().clone()).unwrap();
     let names = Names::of(&[("good.test", &["127.0.0.1"])]);
     let tls = Some(crate::tls::trusting(roots));
     let ground = With { names, tls, reachable: vec!["127.0.0.1"], ..With::grant(url.clone()) }.open().await;
@@ -112,7 +112,7 @@ async fn t68_old_protocols_and_junk_are_no_tls() {
         let url = format!("https://good.test:{}/", listener.local_addr().unwrap().port());
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            stream.read(&mut [0; 4096]).await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await.unwrap();
             stream.write_all(&said).await.unwrap();
             stream.shutdown().await.unwrap();
         });

@@ -94,7 +94,7 @@ async fn t66_a_body_that_nobody_reads_does_not_pile_up() {
     let counted = Arc::clone(&sent);
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        stream.read(&mut [0; 4096]).await.unwrap();
+        let _ = stream.read(&mut [0; 4096]).await.unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await.unwrap();
         while let Ok(n) = stream.write(&[0; 64 << 10]).await {
             counted.fetch_add(n, Ordering::SeqCst);

@@ -58,6 +58,26 @@ impl Router {
         self.facts(name, &self.resolve(name), false).local_only
     }
 
+    /// What a name can cost, in a sentence; None where it costs nothing.
+    pub fn cost(&self, name: &str) -> Option<String> {
+        if self.is_free(name) {
+            return None;
+        }
+        let dollars = |micro: u64| format!("${:.2}", micro as f64 / 1e6);
+        let models = self.resolve(name).into_iter().map(|candidate| match candidate.price {
+            Some(price) if price == Price::FREE => format!("{}, which is free", candidate.name()),
+            Some(price) => {
+                let (input, output) = (dollars(price.input), dollars(price.output));
+                format!("{} at {input} in and {output} out per million tokens", candidate.name())
+            }
+            None if candidate.local() => format!("{}, on this machine", candidate.name()),
+            None => format!("{}, whose price is not known here", candidate.name()),
+        });
+        let models: Vec<String> = models.collect();
+        let leads = if models.is_empty() { "no model that is set up".to_owned() } else { models.join(", then ") };
+        Some(format!("`{name}` leads to {leads}"))
+    }
+
     /// Asks every provider for its list of models, at most for a few seconds each, all at once.
     pub async fn report(&self) -> ModelReport {
         for alias in self.aliases() {

@@ -16,7 +16,6 @@ mod bindings {
             world words { import ringfence:skill/secrets@0.1.0; }
         ",
         imports: { default: async | trappable },
-        with: { "ringfence:skill/types@0.1.0": crate::capability::words::types },
     });
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// What stands in its place.
-pub const REDACTED: &str = "[redacted]";
+pub(super) const REDACTED: &str = "[redacted]";
 /// Forms that are shorter than this would be found in honest text.
 const SHORTEST: usize = 8;
 

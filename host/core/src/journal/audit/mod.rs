@@ -7,6 +7,7 @@
 //! key nothing here helps; keep an export elsewhere.
 
 mod chain;
+mod export;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use chain::append;
 use chain::{Key, Mark};
+pub use export::{Closing, Opening, Place};
 pub use verify::{Fault, Verified};
 
 use crate::state::{State, StateError};
@@ -45,6 +47,8 @@ pub enum Event {
 }
 
 impl Event {
+    pub const ALL: [Self; 5] = [Self::Intent, Self::Outcome, Self::Denied, Self::Run, Self::Admin];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Intent => "intent",

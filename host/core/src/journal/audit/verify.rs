@@ -40,9 +40,23 @@ pub enum Fault {
     HeadRemoved,
 }
 
+impl Fault {
+    /// The first record that is wrong or missing, where one can be named.
+    #[must_use]
+    pub fn first_bad(&self) -> Option<u64> {
+        match self {
+            Self::Changed { seq } | Self::Missing { seq } => Some(*seq),
+            Self::CutOff { last, .. } | Self::RolledBack { last, .. } => Some(last + 1),
+            Self::Forged { .. } | Self::HeadRemoved => None,
+        }
+    }
+}
+
 pub(super) fn verify(db: &Connection, key: &Key, file: &Path) -> rusqlite::Result<Verified> {
-    let (base, head) = (store::mark(db, "base")?, store::mark(db, "head")?);
+    // The file first and then one view of the state, which is written before the file: a host may be writing meanwhile.
     let beside = Mark::load(file);
+    let view = db.unchecked_transaction()?;
+    let (base, head) = (store::mark(&view, "base")?, store::mark(&view, "head")?);
     let mut found =
         Verified { records: 0, first: 0, last: 0, signed: head.as_ref().map_or(0, |head| head.seq), fault: None };
     let forged = [("base", &base), ("head", &head), ("head", &beside)]

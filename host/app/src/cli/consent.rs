@@ -1,0 +1,277 @@
+//! Consent: what a skill asks for and has not been granted, shown in plain words with the riskiest first, asked once where a
+//! person sits at the terminal, and refused with the exact command where nobody does.
+//!
+//! Nothing here knows a capability: words, grants and risks are the core's.
+
+use inquire::Select;
+use ringfence_core::policy::denials::Denied;
+use ringfence_core::policy::{Grants, Missing, Requests};
+use ringfence_core::{Candidate, Error, Host, SkillRef};
+
+use super::{Context, folders, grants};
+use crate::trouble::Trouble;
+
+const ONCE: &str = "yes, for this run";
+const ALWAYS: &str = "yes, always for this skill";
+const NO: &str = "no";
+const NEVER: &str = "no, and do not ask again";
+
+/// The grants for one run of `skill`, which was named `target`, beside those that it holds.
+pub(super) async fn settle(
+    host: &Host,
+    skill: &SkillRef,
+    allow: Grants,
+    target: &str,
+    context: &Context,
+) -> Result<Grants, Error> {
+    let missing = host.missing(skill, &allow).await;
+    if missing.is_empty() {
+        return Ok(allow);
+    }
+    let denied = host.denied(skill, &allow).await;
+    if !denied.is_empty() {
+        return Err(not_again(skill, target, &denied));
+    }
+    if !crate::ui::can_ask() || context.json() {
+        return Err(refusal(skill, target, &missing));
+    }
+    crate::ui::note(&format!("{} wants to:\n{}", crate::ui::printable(&skill.manifest().name), list(&missing)));
+    note_costs(host, &skill.manifest().permissions).await;
+    match ask("Allow it?", vec![ONCE, ALWAYS, NO, NEVER]).await? {
+        ONCE => Ok(allow.merged(all(&missing).await?)),
+        ALWAYS => {
+            host.grant(skill.identity(), all(&missing).await?).await?;
+            Ok(allow)
+        }
+        NEVER => {
+            host.deny(skill.identity(), &missing).await?;
+            let denied = host.denied(skill, &allow).await;
+            Err(not_again(skill, target, &denied))
+        }
+        _ => Err(refusal(skill, target, &missing)),
+    }
+}
+
+/// What a person wants installed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    /// Everything that is requested.
+    pub(super) yes: bool,
+    /// These and no others.
+    pub(super) allow: Option<Grants>,
+    /// Nothing.
+    pub(super) nothing: bool,
+}
+
+/// What a person decided about a candidate.
+#[derive(Debug, Default)]
+pub(super) struct Decision {
+    pub(super) grant: Grants,
+    pub(super) deny: Vec<Missing>,
+}
+
+const ALL: &str = "install it and grant all of this";
+const SOME: &str = "install it and choose one by one";
+const NONE: &str = "install it and grant nothing of this";
+const CANCEL: &str = "cancel";
+
+/// Shows what a candidate asks for, and asks once what of it to grant. An error means that nothing is to be installed.
+pub(super) async fn offer(
+    host: &Host,
+    candidate: &Candidate,
+    wanted: Wanted,
+    context: &Context,
+) -> Result<Decision, Error> {
+    if let Some(grant) = wanted.allow {
+        return Ok(Decision { grant, ..Decision::default() });
+    }
+    let missing = host.missing_of(candidate, &Grants::default()).await;
+    if missing.is_empty() || wanted.nothing {
+        return Ok(Decision::default());
+    }
+    if wanted.yes {
+        return Ok(Decision { grant: all(&missing).await?, ..Decision::default() });
+    }
+    if !crate::ui::can_ask() || context.json() {
+        return Err(unattended(candidate, &missing));
+    }
+    let before = host.denials(candidate.skill().identity());
+    crate::ui::note(&presented(candidate, &missing, &before));
+    note_costs(host, &candidate.skill().manifest().permissions).await;
+    match ask("Install it?", vec![ALL, SOME, NONE, CANCEL]).await? {
+        ALL => Ok(Decision { grant: all(&missing).await?, ..Decision::default() }),
+        SOME => one_by_one(&missing).await,
+        NONE => Ok(Decision::default()),
+        _ => Err(Trouble::new("cancelled", "nothing was installed", "run it again when you like")),
+    }
+}
+
+async fn one_by_one(missing: &[Missing]) -> Result<Decision, Error> {
+    const YES: &str = "yes";
+    let mut decision = Decision::default();
+    for one in missing {
+        let question = format!("Grant `{}`?", crate::ui::printable(&one.grant));
+        match ask(&question, vec![YES, NO, NEVER]).await? {
+            YES => decision.grant = decision.grant.merged(all(std::slice::from_ref(one)).await?),
+            NEVER => decision.deny.push(one.clone()),
+            _ => {}
+        }
+    }
+    Ok(decision)
+}
+
+/// One question with the first answer chosen. Nothing happens where it is waved away.
+async fn ask(question: &str, answers: Vec<&'static str>) -> Result<&'static str, Error> {
+    let question = question.to_owned();
+    let answer = tokio::task::spawn_blocking(move || Select::new(&question, answers).prompt()).await;
+    answer
+        .ok()
+        .and_then(Result::ok)
+        .ok_or_else(|| Trouble::new("cancelled", "nobody answered, so nothing was done", "run it again when you like"))
+}
+
+/// Everything that is missing, as grants. What only a person can say is asked for.
+async fn all(missing: &[Missing]) -> Result<Grants, Error> {
+    let words: Vec<String> = missing.iter().map(|request| request.grant.clone()).collect();
+    grants::parse(&folders::chosen(words).await?, None)
+}
+
+/// The skill as a person sees it before it is installed.
+fn presented(candidate: &Candidate, missing: &[Missing], denied: &[Denied]) -> String {
+    let manifest = candidate.skill().manifest();
+    let mut text = format!("{} {}", manifest.name, manifest.version);
+    if let Some(before) = candidate.before() {
+        text += &format!(", in place of {}", before.manifest.version);
+    }
+    text += &format!("\nIt says of itself: \"{}\"\n", manifest.description);
+    if !candidate.more().is_empty() {
+        text += &format!("It asks for more than the version before it:\n{}", list(candidate.more()));
+    }
+    if !candidate.less().is_empty() {
+        text += &format!("It no longer asks for:\n{}", list(candidate.less()));
+    }
+    let kept = candidate.kept().words();
+    if !kept.is_empty() {
+        text += &format!("It keeps what it was granted before: {}\n", kept.join(" "));
+    }
+    if !denied.is_empty() {
+        text += &format!("You have refused it before: {}\n", wanted(denied));
+    }
+    crate::ui::printable(&format!("{text}It wants to:\n{}", list(missing)).replace("\n\n", "\n"))
+}
+
+async fn note_costs(host: &Host, requests: &Requests) {
+    let costs = host.costs(requests).await;
+    if !costs.is_empty() {
+        let lines: String = costs.iter().map(|cost| format!("  - {}\n", crate::ui::printable(cost))).collect();
+        crate::ui::note(&format!("What it can cost:\n{lines}"));
+    }
+}
+
+fn unattended(candidate: &Candidate, missing: &[Missing]) -> Error {
+    let words: Vec<_> = missing.iter().map(|one| one.words.as_str()).collect();
+    let grants: Vec<_> = missing.iter().map(|one| format!("--allow {}", quoted(&one.grant))).collect();
+    let what = match candidate.more().is_empty() {
+        true => "it asks for what nobody has granted",
+        false => "it asks for more than the version before it",
+    };
+    Trouble::new(
+        "denied",
+        format!("{} was not installed: {what}: {}", candidate.skill().identity(), words.join("; ")),
+        format!(
+            "say `--yes` to grant all of that, `{}` for exactly what you want, or `--grant-nothing`",
+            grants.join(" ")
+        ),
+    )
+}
+
+fn refusal(skill: &SkillRef, target: &str, missing: &[Missing]) -> Error {
+    let wanted: Vec<_> = missing.iter().map(|request| request.words.as_str()).collect();
+    let once: Vec<_> = missing.iter().map(|request| format!("--allow {}", quoted(&request.grant))).collect();
+    Trouble::new(
+        "denied",
+        format!("{} has not been granted what it needs: {}", skill.manifest().name, wanted.join("; ")),
+        format!("allow it with `{}`, or once with `{}`", command_for(target, missing), once.join(" ")),
+    )
+}
+
+/// A person said not to ask again.
+fn not_again(skill: &SkillRef, target: &str, denied: &[Denied]) -> Error {
+    let words: Vec<_> = denied.iter().map(|one| quoted(&one.wanted)).collect();
+    let target = quoted(target);
+    Trouble::new(
+        "denied",
+        format!(
+            "{} was refused what it needs for good, so nobody is asked again: {}",
+            skill.manifest().name,
+            wanted(denied)
+        ),
+        format!(
+            "allow it after all with `ringfence grant {target} {}`, or be asked again after `ringfence revoke {target} {}`",
+            words.join(" "),
+            denied.first().map(|one| one.capability.as_str()).unwrap_or_default(),
+        ),
+    )
+}
+
+fn wanted(denied: &[Denied]) -> String {
+    denied.iter().map(|one| one.wanted.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// The command that grants all of `missing` for good.
+pub(super) fn command(skill: &SkillRef, missing: &[Missing]) -> String {
+    command_for(skill.identity(), missing)
+}
+
+fn command_for(target: &str, missing: &[Missing]) -> String {
+    let words: Vec<_> = missing.iter().map(|request| quoted(&request.grant)).collect();
+    format!("ringfence grant {} {}", quoted(target), words.join(" "))
+}
+
+/// As a shell takes it for one word.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = word.chars().all(|c| c.is_alphanumeric() || "-_./@:+=,".contains(c));
+    if plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// What is missing as lines for a person, in the host's order: the riskiest first. Reasons are a stranger's words, and
+/// are shown as such.
+pub(super) fn list(missing: &[Missing]) -> String {
+    missing.iter().map(|one| line(&one.words, &one.reason)).collect()
+}
+
+/// All that a manifest requests, granted or not.
+pub(super) fn wishes(requests: &Requests) -> String {
+    let text: String = requests.wishes().iter().map(|wish| line(&wish.words, &wish.reason)).collect();
+    if text.is_empty() { "  nothing\n".into() } else { text }
+}
+
+fn line(words: &str, reason: &str) -> String {
+    let reason = if reason.is_empty() { String::new() } else { format!(" (it says: \"{reason}\")") };
+    crate::ui::printable(&format!("  - {words}{reason}")).replace('\n', " ") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_quoted_and_cannot_drive_the_terminal() {
+        let one = |words: &str, reason: &str| Missing {
+            capability: "model",
+            grant: "model=default".into(),
+            words: words.into(),
+            reason: reason.into(),
+            risk: 0,
+        };
+        let text = list(&[one("send your text to models", "to summarise\n\x1b[2J"), one("keep state", "")]);
+        assert_eq!(text, "  - send your text to models (it says: \"to summarise \u{fffd}[2J\")\n  - keep state\n");
+        assert_eq!(wishes(&Requests::default()), "  nothing\n");
+    }
+
+    #[test]
+    fn commands_can_be_pasted() {
+        assert_eq!(quoted("plugins/summarize"), "plugins/summarize");
+        assert_eq!(quoted("it's here"), r"'it'\''s here'");
+    }
+}

@@ -1,0 +1,293 @@
+//! What a person decides about a skill: before it is installed, when it wants something, and afterwards.
+//!
+//! Everything here that grants is for a person's face. No skill, model or client reaches it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{Host, Progress, STATE_WAIT};
+use crate::capability::user;
+use crate::catalog::index;
+use crate::catalog::{Installed, SkillRef};
+use crate::error::Error;
+use crate::invocation::InvokeError;
+use crate::journal::audit::{Audit, Entry, Used};
+use crate::policy::denials::{Denied, standing};
+use crate::policy::{self, Facts, Grantable, Grants, Missing, Requests, Wish};
+use crate::state::{Durability, State};
+
+/// A component that was looked at and is not installed. It holds the bytes: what was shown is what is installed.
+pub struct Candidate {
+    skill: SkillRef,
+    bytes: Vec<u8>,
+    source: PathBuf,
+    before: Option<Installed>,
+    more: Vec<Missing>,
+    less: Vec<Missing>,
+    kept: Grants,
+}
+
+impl Candidate {
+    /// As it will be once it is installed.
+    #[must_use]
+    pub fn skill(&self) -> &SkillRef {
+        &self.skill
+    }
+
+    /// What is installed under this name now.
+    #[must_use]
+    pub fn before(&self) -> Option<&Installed> {
+        self.before.as_ref()
+    }
+
+    /// What it requests that the installed one does not, granted or not.
+    #[must_use]
+    pub fn more(&self) -> &[Missing] {
+        &self.more
+    }
+
+    /// What the installed one requests and this one does not.
+    #[must_use]
+    pub fn less(&self) -> &[Missing] {
+        &self.less
+    }
+
+    /// What was granted before and stays. Of what is new nothing is in it, whatever pattern was granted.
+    #[must_use]
+    pub fn kept(&self) -> &Grants {
+        &self.kept
+    }
+}
+
+impl std::fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Candidate").field("skill", &self.skill).field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+/// What one skill may do, what it asked for and what it did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Permissions {
+    pub identity: String,
+    /// The riskiest first.
+    pub requested: Vec<Wish>,
+    /// What is requested and not granted.
+    pub missing: Vec<Missing>,
+    pub granted: Granted,
+    /// What is not asked for again.
+    pub denied: Vec<Denied>,
+    /// From the audit.
+    pub used: Vec<Used>,
+    /// Capabilities that are granted and were never used.
+    pub never_used: Vec<&'static str>,
+    /// What the person answered once and let the host keep.
+    pub answers: Vec<user::Kept>,
+}
+
+/// Words as `ringfence grant` takes them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Granted {
+    /// Until they are revoked.
+    pub always: Vec<String>,
+    /// Until this host ends.
+    pub session: Vec<String>,
+}
+
+impl Host {
+    /// Looks at a component that somebody may want to install under the name in its manifest. Changes nothing.
+    pub async fn consider(&self, path: &Path, progress: Option<Progress>) -> Result<Candidate, Error> {
+        let bytes = self.read(path)?;
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let generation = self.0.generation(&bytes, &stem, progress.as_ref()).await?;
+        let name = generation.manifest.name.clone();
+        let before = self.0.index.get(&name).await?.map(Installed::try_from).transpose()?;
+        let requests = &generation.manifest.permissions;
+        let held = self.0.grants.of(&name);
+        let (mut more, mut less, mut kept) = (Vec::new(), Vec::new(), (*held).clone());
+        if let Some(before) = &before {
+            let had = &before.manifest.permissions;
+            (more, less) = (requests.beyond(had), had.beyond(requests));
+            if !requests.ask_the_same(had) {
+                kept = policy::effective(had, &[&*held]);
+            }
+        }
+        let source = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        Ok(Candidate { skill: SkillRef::new(name, generation), bytes, source, before, more, less, kept })
+    }
+
+    /// What a candidate requests that neither `allow` nor what it keeps holds.
+    pub async fn missing_of(&self, candidate: &Candidate, allow: &Grants) -> Vec<Missing> {
+        self.open_wishes(&candidate.skill.current().manifest.permissions, &[&candidate.kept, allow]).await
+    }
+
+    /// Installs what was considered, in place of an older one. Grants nothing; where it requests something else than the one
+    /// before it, what that one could not use is no longer granted.
+    pub async fn install(&self, candidate: Candidate) -> Result<Installed, Error> {
+        let Candidate { skill, bytes, source, before, .. } = candidate;
+        let generation = skill.current();
+        self.0.write_component(&generation.digest, &bytes)?;
+        let installed = Installed {
+            name: skill.identity().to_owned(),
+            digest: generation.digest.clone(),
+            source: source.display().to_string(),
+            added_at: jiff::Timestamp::now(),
+            manifest: generation.manifest.clone(),
+            tools: generation.tools.clone(),
+        };
+        if let Some(before) = &before {
+            let had = &before.manifest.permissions;
+            if !had.ask_the_same(&installed.manifest.permissions) {
+                // Before the new one is there: a host that is killed in between has taken something back, nothing else.
+                self.0.grants.narrow(&installed.name, had).await?;
+            }
+        }
+        self.0.index.put(index::Entry::from(&installed)).await?;
+        self.0.sessions.audit.note(Entry::admin("add", &*installed.name, &*installed.digest));
+        if let Some(before) = before.filter(|before| before.digest != installed.digest) {
+            self.0.remove_component(&before.digest).await;
+        }
+        Ok(installed)
+    }
+
+    /// Installs a component under the name in its manifest, in place of an older one, and asks nobody. Grants nothing.
+    pub async fn add(&self, path: &Path, progress: Option<Progress>) -> Result<Installed, Error> {
+        let candidate = self.consider(path, progress).await?;
+        self.install(candidate).await
+    }
+
+    /// What is stored for an identity: the name of an installed skill, or a path.
+    #[must_use]
+    pub fn grants(&self, identity: &str) -> Grants {
+        (*self.0.grants.always(identity)).clone()
+    }
+
+    /// Adds to what an identity may do, and gives what it may do then. What was denied before and is granted now is forgotten.
+    pub async fn grant(&self, identity: &str, grants: Grants) -> Result<Grants, Error> {
+        let grants = self.settled(grants).await?;
+        let words = grants.words().join(" ");
+        self.0.denials.lift(identity, &grants).await?;
+        let held = self.0.grants.merge(identity, grants).await?;
+        self.0.sessions.audit.note(Entry::admin("grant", identity, words));
+        Ok(held)
+    }
+
+    /// Adds to what an identity may do until this host ends.
+    pub async fn grant_for_session(&self, identity: &str, grants: Grants) -> Result<(), Error> {
+        let grants = self.settled(grants).await?;
+        let words = grants.words().join(" ");
+        self.0.denials.lift(identity, &grants).await?;
+        self.0.grants.merge_for_session(identity, grants);
+        self.0.sessions.audit.note(Entry::admin("grant-for-session", identity, words));
+        Ok(())
+    }
+
+    /// Takes a capability, or everything, from an identity, however it was granted, and forgets what was denied; with the right
+    /// to ask the person go the answers that were kept.
+    pub async fn revoke(&self, identity: &str, capability: Option<&str>) -> Result<Grants, Error> {
+        if let Some(name) = capability
+            && !policy::GRANTABLE.contains(&name)
+        {
+            return Err(policy::unknown(name).into());
+        }
+        self.0.grants.revoke(identity, capability).await?;
+        self.0.denials.clear(identity, capability).await?;
+        let asks = capability.is_none_or(|name| name == <user::Grant as Grantable>::CAPABILITY);
+        if asks && !self.answers(identity).await?.is_empty() {
+            self.forget(identity, None).await?;
+        }
+        self.0.sessions.audit.note(Entry::admin("revoke", identity, capability.unwrap_or("everything")));
+        Ok(self.grants(identity))
+    }
+
+    /// Remembers that a person does not want these granted and does not want to be asked again.
+    pub async fn deny(&self, identity: &str, refused: &[Missing]) -> Result<(), Error> {
+        let words: Vec<String> = refused.iter().map(|one| one.grant.clone()).collect();
+        self.0.denials.add(identity, &words).await?;
+        self.0.sessions.audit.note(Entry::admin("deny", identity, words.join(" ")));
+        Ok(())
+    }
+
+    /// What was denied to an identity.
+    #[must_use]
+    pub fn denials(&self, identity: &str) -> Vec<Denied> {
+        self.0.denials.of(identity)
+    }
+
+    /// What was denied before of what the skill requests and neither the grants that it holds nor `allow` hold: nobody is to
+    /// be asked about it again.
+    pub async fn denied(&self, skill: &SkillRef, allow: &Grants) -> Vec<Denied> {
+        let requests = &skill.current().manifest.permissions;
+        self.settle_names(requests).await;
+        let (held, denied) = (self.0.grants.of(skill.identity()), self.0.denials.of(skill.identity()));
+        let is_free = |model: &str| self.0.models.is_free(model);
+        standing(requests, &[&*held, allow], &Facts { is_free: &is_free }, &denied)
+    }
+
+    /// What the skill requests and neither the grants that it holds nor `allow` hold.
+    pub async fn missing(&self, skill: &SkillRef, allow: &Grants) -> Vec<Missing> {
+        let held = self.0.grants.of(skill.identity());
+        self.open_wishes(&skill.current().manifest.permissions, &[&*held, allow]).await
+    }
+
+    async fn open_wishes(&self, requests: &Requests, granted: &[&Grants]) -> Vec<Missing> {
+        self.settle_names(requests).await;
+        policy::missing(requests, granted, &Facts { is_free: &|model| self.0.models.is_free(model) })
+    }
+
+    /// What a skill may do, what it asked for and what it did.
+    pub async fn permissions(&self, skill: &SkillRef) -> Result<Permissions, Error> {
+        self.0.state.flush().await?;
+        let identity = skill.identity();
+        let used = self.audit().used(identity).await?;
+        let is_used = |name: &str| used.iter().any(|one| one.capability == name && one.times > 0);
+        let held = self.0.grants.of(identity).by_capability();
+        Ok(Permissions {
+            identity: identity.to_owned(),
+            requested: skill.current().manifest.permissions.wishes(),
+            missing: self.missing(skill, &Grants::default()).await,
+            granted: Granted {
+                always: self.0.grants.always(identity).words(),
+                session: self.0.grants.session(identity).words(),
+            },
+            denied: self.0.denials.of(identity),
+            never_used: held.into_iter().map(|(name, _)| name).filter(|name| !is_used(name)).collect(),
+            used,
+            answers: self.answers(identity).await?,
+        })
+    }
+
+    /// What saying yes to these requests can cost, one sentence each; nothing where it costs nothing.
+    pub async fn costs(&self, requests: &Requests) -> Vec<String> {
+        self.settle_names(requests).await;
+        let names = requests.model.iter().flat_map(|request| &request.models);
+        let mut costs: Vec<String> = names.filter_map(|name| self.0.models.cost(name)).collect();
+        if !costs.is_empty() {
+            costs.push(self.0.settings.budget.money_in_words());
+        }
+        costs
+    }
+
+    /// The audit in a state directory, for reading, also while a host runs there.
+    pub async fn read_audit(state_dir: &Path) -> Result<Audit, Error> {
+        let dir = state_dir.to_owned();
+        let open = tokio::task::spawn_blocking(move || {
+            let there = if dir.join("audit.key").is_file() { State::open_to_read(&dir)? } else { None };
+            let state = match there {
+                Some(state) => state,
+                None => State::open(&dir, Durability::Normal, STATE_WAIT)?,
+            };
+            Audit::open(state, &dir)
+        });
+        Ok(open.await.map_err(|_| InvokeError::HostFault)??)
+    }
+
+    /// What a name leads to must be known before a person is asked about it.
+    async fn settle_names(&self, requests: &Requests) {
+        for model in requests.model.iter().flat_map(|request| &request.models) {
+            self.0.models.ready(model).await;
+        }
+    }
+}

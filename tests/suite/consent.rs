@@ -1,0 +1,333 @@
+//! Who decides what a skill may do, and how often they are asked. What a person answers is typed in a real terminal.
+
+use ringfence_core::{Call, Caller};
+use serde_json::json;
+
+use crate::house::root;
+use crate::support::terminal::{CTRL_C, DOWN, ENTER};
+use crate::support::{Home, Provider, Terminal, TestHost, call, guests, hosts, wat};
+
+/// A skill without code of its own, and what its manifest asks for.
+fn skill(home: &Home, version: &str, permissions: serde_json::Value) -> String {
+    let manifest = json!({
+        "name": "asker", "version": version, "description": "Asks for things.", "permissions": permissions,
+    });
+    let mut bytes = wat::skill("(i32.const 128)", "", "");
+    let (name, data) = ("ringfence:manifest", manifest.to_string());
+    let size = 1 + name.len() + data.len();
+    // A custom section: kind 0, size in LEB128, a name with its length, bytes.
+    bytes.push(0);
+    bytes.extend([(size & 0x7f) as u8 | 0x80, u8::try_from(size >> 7).unwrap()]);
+    bytes.push(u8::try_from(name.len()).unwrap());
+    bytes.extend(name.bytes());
+    bytes.extend(data.bytes());
+    home.write(&format!("work/asker-{version}.wasm"), bytes).display().to_string()
+}
+
+fn kv_and_model() -> serde_json::Value {
+    json!({
+        "kv": { "reason": "To remember." },
+        "model": { "models": ["default"], "reason": "To think.\u{1b}[2J" },
+    })
+}
+
+fn held(home: &Home, name: &str) -> serde_json::Value {
+    home.run(&["permissions", name, "--format", "json"]).worked().json()
+}
+
+#[test]
+fn without_a_terminal_nothing_is_installed_that_asks_for_something() {
+    let home = Home::with_config(&Provider::says("x").config());
+    let file = skill(&home, "1.0.0", kv_and_model());
+    let refused = home.run(&["add", &file]);
+    refused.fails("denied", 3, "keep data", "`--yes`");
+    refused.fails("denied", 3, "spend your tokens", "`--allow model=default --allow kv`");
+    assert_eq!(home.run(&["list", "--format", "json"]).json(), json!([]));
+    assert_eq!(home.files("data"), [""; 0], "nothing is half installed");
+
+    home.run(&["add", &file, "--allow", "kv"]).worked();
+    assert_eq!(held(&home, "asker")["granted"], json!({ "always": ["kv"], "session": [] }));
+    home.run(&["remove", "asker", "--purge"]).worked();
+    home.run(&["add", &file, "--yes"]).worked();
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=default"]));
+    home.run(&["remove", "asker", "--purge"]).worked();
+    home.run(&["add", &file, "--grant-nothing"]).worked();
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!([]));
+    home.run(&["add", &file, "--yes", "--allow", "kv"]).fails("usage", 2, "--yes", "--help");
+
+    // What asks for nothing, or for what is free here, needs no flag.
+    let home = Home::new();
+    home.run(&["add", &skill(&home, "1.0.0", json!({}))]).worked();
+    home.run(&["add", &skill(&home, "1.0.1", json!({ "model": { "models": ["default"] } }))]).worked();
+}
+
+#[test]
+fn an_update_that_asks_for_more_gets_no_more() {
+    let provider = Provider::says("x");
+    let home = Home::with_config(&provider.config());
+    let first = skill(&home, "1.0.0", json!({ "model": { "models": ["default"] } }));
+    home.run(&["add", &first, "--yes"]).worked();
+    // Wider than what the first version asks for.
+    home.run(&["grant", "asker", "model=fake/*", "kv"]).worked();
+
+    let second = skill(&home, "2.0.0", json!({ "model": { "models": ["default", "fake/other"] }, "kv": {} }));
+    home.run(&["add", &second]).fails(
+        "denied",
+        3,
+        "more than the version before it",
+        "`--allow model=fake/other --allow kv`",
+    );
+    let list = home.run(&["list", "--format", "json"]).json();
+    assert_eq!(list[0]["manifest"]["version"], "1.0.0", "the old one is still there");
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=default,fake/*"]));
+
+    home.run(&["add", &second, "--grant-nothing"]).worked();
+    let now = held(&home, "asker");
+    assert_eq!(now["granted"]["always"], json!(["model=default"]), "neither the pattern nor kv covers what is new");
+    assert_eq!(now["missing"][0]["grant"], "model=fake/other");
+    assert_eq!(now["missing"][1]["grant"], "kv");
+
+    // The same wishes again take nothing away.
+    home.run(&["grant", "asker", "model=fake/*"]).worked();
+    home.run(&[
+        "add",
+        &skill(
+            &home,
+            "2.0.1",
+            json!({ "model": { "models": ["default", "fake/other"], "reason": "Other words." }, "kv": {} }),
+        ),
+        "--allow",
+        "kv",
+    ])
+    .worked();
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=default,fake/*"]));
+}
+
+#[test]
+fn add_asks_once_in_plain_words() {
+    let home = Home::with_config(&Provider::says("x").config());
+    let file = skill(&home, "1.0.0", kv_and_model());
+    let mut terminal = Terminal::start(&home, &["add", &file]);
+    // The riskiest first, the stranger's words quoted and harmless, and what it costs.
+    terminal.expect("asker 1.0.0").expect("It says of itself: \"Asks for things.\"");
+    terminal.expect("send what you give it to a model").expect("(it says: \"To think.\u{fffd}[2J\")");
+    terminal.expect("keep data of its own").expect("\"To remember.\"");
+    terminal.expect("fake/clever at $1.00 in and $2.00 out per million tokens").expect("no budget limits the money");
+    terminal.expect("Install it?").press(ENTER);
+    assert_eq!(terminal.end().0, 0);
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=default"]));
+
+    // One by one: no, and do not ask again, for the model; yes to kv.
+    home.run(&["remove", "asker", "--purge"]).worked();
+    let mut terminal = Terminal::start(&home, &["add", &file]);
+    terminal.expect("Install it?").press(DOWN).press(ENTER);
+    terminal.expect("Grant `model=default`?").press(DOWN).press(DOWN).press(ENTER);
+    terminal.expect("Grant `kv`?").press(ENTER);
+    assert_eq!(terminal.end().0, 0);
+    let now = held(&home, "asker");
+    assert_eq!(now["granted"]["always"], json!(["kv"]));
+    assert_eq!(now["denied"][0]["wanted"], "model=default");
+
+    // Nothing; and not at all.
+    home.run(&["remove", "asker", "--purge"]).worked();
+    let mut terminal = Terminal::start(&home, &["add", &file]);
+    terminal.expect("Install it?").press(DOWN).press(DOWN).press(ENTER);
+    assert_eq!(terminal.end().0, 0);
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!([]));
+    home.run(&["remove", "asker", "--purge"]).worked();
+    for keys in [&[DOWN, DOWN, DOWN, ENTER][..], &[CTRL_C]] {
+        let mut terminal = Terminal::start(&home, &["add", &file]);
+        terminal.expect("Install it?");
+        for key in keys {
+            terminal.press(key);
+        }
+        let (code, seen) = terminal.end();
+        assert_eq!(code, 130, "{seen}");
+        assert_eq!(home.run(&["list", "--format", "json"]).json(), json!([]));
+    }
+
+    // An update says what is new.
+    home.run(&["add", &file, "--allow", "kv"]).worked();
+    let second = skill(&home, "2.0.0", json!({ "kv": {}, "model": { "models": ["default", "fake/other"] } }));
+    let mut terminal = Terminal::start(&home, &["add", &second]);
+    terminal.expect("asker 2.0.0, in place of 1.0.0").expect("It asks for more than the version before it:");
+    terminal.expect("fake/other").expect("It keeps what it was granted before: kv").expect("Install it?").press(CTRL_C);
+    assert_eq!(terminal.end().0, 130);
+}
+
+#[test]
+fn a_run_asks_and_remembers_as_it_is_told() {
+    let home = Home::new();
+    let probe = guests::copy_of_probe(&home, "work/keeper.wasm").display().to_string();
+    let count = ["run", &probe, "--tool", "count"];
+    let answer = |downs: usize| {
+        let mut terminal = Terminal::start(&home, &count);
+        terminal.expect("keep data of its own").expect("Allow it?");
+        for _ in 0..downs {
+            terminal.press(DOWN);
+        }
+        terminal.press(ENTER);
+        terminal.end()
+    };
+    // Once.
+    let (code, seen) = answer(0);
+    assert!(code == 0 && seen.trim_end().ends_with('1'), "{seen}");
+    home.run(&count).fails("denied", 3, "keep data", "ringfence grant");
+    // No.
+    let (code, seen) = answer(2);
+    assert!(code == 3 && seen.contains("ringfence grant"), "{seen}");
+    // Always.
+    let (code, seen) = answer(1);
+    assert!(code == 0 && seen.trim_end().ends_with('2'), "{seen}");
+    home.run(&count).gives("3\n");
+    let (code, seen) = Terminal::start(&home, &count).end();
+    assert!(code == 0 && !seen.contains("Allow it?") && seen.trim_end().ends_with('4'), "{seen}");
+    // Taken back, it is asked again. Never.
+    home.run(&["revoke", &probe]).worked();
+    let (code, seen) = answer(3);
+    assert!(code == 3 && seen.contains("nobody is asked again"), "{seen}");
+    let (code, seen) = Terminal::start(&home, &count).end();
+    assert!(code == 3 && !seen.contains("Allow it?"), "{seen}");
+    let lift = format!("ringfence grant {probe} kv");
+    home.run(&count).fails("denied", 3, "was refused what it needs for good", &lift);
+    assert_eq!(held(&home, &probe)["denied"][0]["wanted"], "kv");
+    // A flag that a person types is a yes for this run.
+    home.run(&[&count[..], &["--allow", "kv"]].concat()).gives("5\n");
+    // The command of the help, word for word.
+    home.run(&lift.split(' ').skip(1).collect::<Vec<_>>()).worked();
+    home.run(&count).gives("6\n");
+    assert_eq!(held(&home, &probe)["denied"], json!([]));
+    // Revoking forgets a denial: the next one is asked again.
+    home.run(&["revoke", &probe]).worked();
+    assert_eq!(answer(3).0, 3);
+    home.run(&["revoke", &probe, "kv"]).worked();
+    let (code, seen) = answer(0);
+    assert!(code == 0 && seen.trim_end().ends_with('7'), "{seen}");
+}
+
+#[test]
+fn permissions_tell_what_was_asked_granted_used_and_never_used() {
+    let home = Home::new();
+    let probe = guests::copy_of_probe(&home, "work/keeper.wasm").display().to_string();
+    home.run(&["grant", &probe, "kv", "model=default"]).worked();
+    home.run(&["run", &probe, "--tool", "put", "--key", "k", "--value", "v"]).worked();
+    home.run(&["run", &probe, "--tool", "read", "--key", "k"]).worked();
+    home.run(&["run", &probe, "--tool", "read", "--key", "k"]).worked();
+    let told = held(&home, &probe);
+    assert_eq!(told["requested"][0]["reason"], "To try what a model call does.");
+    let times = |subject: &str| {
+        let used = told["used"].as_array().unwrap().iter().find(|used| used["subject"] == subject);
+        used.map(|used| used["times"].as_u64().unwrap())
+    };
+    assert_eq!((times("kv get k"), times("kv set k"), times("kv list")), (Some(2), Some(1), None));
+    assert_eq!(told["never-used"], json!(["model"]));
+    let text = home.run(&["permissions", &probe]).worked().out;
+    for part in ["kv  (always)", "kv get k  2 times", &format!("`ringfence revoke {probe} model` takes it back")] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    home.run(&["revoke", &probe, "model"]).worked();
+    assert_eq!(held(&home, &probe)["never-used"], json!([]));
+}
+
+#[tokio::test]
+async fn nobody_but_a_user_brings_grants_along() {
+    let host = TestHost::new().await;
+    let with = |caller| Call { caller, ..call(&host.probe, "count", json!({})) };
+    for caller in [Caller::Client, Caller::Model, Caller::Skill] {
+        let error = host.host.invoke(with(caller)).await.unwrap_err();
+        assert_eq!(error.kind(), "denied");
+        assert!(error.to_string().contains("only a person can grant"), "{error}");
+        assert!(error.hint().contains("ringfence grant"), "{}", error.hint());
+        // Without them it is a call like others.
+        let echo = Call { caller, allow: Default::default(), ..call(&host.probe, "echo", json!({ "text": "x" })) };
+        assert_eq!(hosts::said(&host.host.invoke(echo).await.unwrap()), "x");
+    }
+    assert_eq!(hosts::said(&host.host.invoke(with(Caller::User)).await.unwrap()), "1");
+}
+
+#[tokio::test]
+async fn a_grant_for_a_session_ends_with_the_host() {
+    let host = TestHost::new().await;
+    let count = |caller| Call { caller, allow: Default::default(), ..call(&host.probe, "count", json!({})) };
+    assert_eq!(host.host.invoke(count(Caller::Client)).await.unwrap_err().kind(), "refused");
+    let kv = || ringfence_core::Grants::parse(["kv"]).unwrap();
+    host.host.grant_for_session(host.probe.identity(), kv()).await.unwrap();
+    assert_eq!(hosts::said(&host.host.invoke(count(Caller::Client)).await.unwrap()), "1");
+    assert_eq!(host.host.permissions(&host.probe).await.unwrap().granted.session, ["kv"]);
+    host.host.revoke(host.probe.identity(), None).await.unwrap();
+    assert_eq!(host.host.invoke(count(Caller::Client)).await.unwrap_err().kind(), "refused");
+    host.host.grant_for_session(host.probe.identity(), kv()).await.unwrap();
+
+    let TestHost { host: first, home, probe } = host;
+    let identity = probe.identity().to_owned();
+    drop(probe);
+    first.close().await.unwrap();
+    let second = hosts::open(&home, "").await.unwrap();
+    let probe = second.load_file(std::path::Path::new(&identity), None, None).await.unwrap();
+    let refused = second.invoke(Call { allow: Default::default(), ..call(&probe, "count", json!({})) }).await;
+    assert_eq!(refused.unwrap_err().kind(), "refused");
+}
+
+#[tokio::test]
+async fn rules_are_about_capabilities_that_there_are() {
+    let home = Home::new();
+    let error = hosts::open(&home, "[rules.model]\nkvv = \"deny\"\n").await.err().unwrap();
+    assert_eq!((error.kind(), error.to_string().contains("`kvv`")), ("grant-invalid", true));
+    let done = Home::with_config("[rules.model]\nmodl = \"deny\"\n").run(&["list"]);
+    done.fails("config-invalid", 2, "unknown key `rules.model.modl`", "did you mean `rules.model.model`?");
+}
+
+/// Words of what gives somebody a right.
+const GIVING: &[&str] =
+    &["allow", "approve", "authorize", "consent", "deny", "grant", "permission", "permit", "policy", "revoke", "rule"];
+
+fn gives(name: &str) -> bool {
+    name.split(['-', '_', '/']).any(|word| GIVING.contains(&word.trim_end_matches('s')))
+}
+
+/// Promise: no skill, no model and no client can grant. Skills reach what `wit/` names; models reach tools of skills; and the
+/// core's functions that grant are called by three verbs of the command line and by nothing else.
+#[test]
+fn nothing_that_a_skill_a_model_or_a_client_reaches_grants() {
+    let mut functions = 0;
+    for entry in std::fs::read_dir(root().join("wit")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for line in text.lines().map(|line| line.split("//").next().unwrap_or_default()) {
+            functions += usize::from(line.contains("func("));
+            let names = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|name| !name.is_empty());
+            for name in names {
+                assert!(!gives(name), "{}: `{name}`: {line}", path.display());
+            }
+        }
+    }
+    assert!(functions > 20, "{functions}");
+    assert!(gives("grant-all") && gives("set_rules") && !gives("denied"), "the words are found");
+
+    let granting = [".grant(", ".grant_for_session(", ".deny(", ".revoke("];
+    let allowed = ["cli/add.rs", "cli/consent.rs", "cli/grant.rs", "cli/revoke.rs"];
+    let mut callers = std::collections::BTreeSet::new();
+    let app = root().join("host/app/src");
+    for entry in walkdir::WalkDir::new(&app).into_iter().map(Result::unwrap) {
+        if entry.path().extension().is_some_and(|end| end == "rs") {
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            if granting.iter().any(|call| text.contains(call)) {
+                callers.insert(entry.path().strip_prefix(&app).unwrap().display().to_string());
+            }
+        }
+    }
+    assert_eq!(callers.iter().map(String::as_str).collect::<Vec<_>>(), allowed);
+}
+
+/// What is called like a tool that grants is a tool of some skill, and grants nothing.
+#[tokio::test]
+async fn the_host_offers_no_tool_of_its_own() {
+    let host = TestHost::new().await;
+    let names: Vec<String> = host.probe.tools().into_iter().map(|tool| tool.name).collect();
+    assert!(names.contains(&"echo".to_owned()) && !names.iter().any(|name| gives(name)), "{names:?}");
+    for name in ["grant", "ringfence/grant", "allow", "echo\u{200b}", "Echo", "ech\u{43e}", &"echo".repeat(3_000)] {
+        let error = host.call(name, json!({ "text": "x" })).await.unwrap_err();
+        assert_eq!(error.kind(), "unknown-tool", "{name}");
+    }
+    host.still_works().await;
+}
