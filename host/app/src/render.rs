@@ -46,6 +46,7 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("invalid-schema", 2, 422),
     ("invalid-script", 2, 422),
     ("grant-invalid", 2, 422),
+    ("secret-invalid", 2, 422),
     ("already-exists", 2, 409),
     // Policy and budget.
     ("denied", 3, 403),
@@ -76,6 +77,7 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("state-failed", 6, 500),
     ("state-newer", 6, 500),
     ("state-unsafe", 6, 500),
+    ("secret-unreadable", 6, 500),
     ("digest-mismatch", 6, 500),
     ("unwritable", 6, 500),
     // Ours, and nobody's.

@@ -81,6 +81,8 @@ async fn a_reservation_is_on_disk_before_the_act_and_charged_after_a_kill() {
     let treasury = Treasury::open(state.clone()).await.unwrap();
     let ledger = treasury.ledger("a", "1", &budgets(None, Some(100), None));
     ledger.reserve(tokens(10)).await.unwrap().settle(tokens(4));
+    // A settlement that is not on disk yet would be charged as it was reserved.
+    state.flush().await.unwrap();
     let held = ledger.reserve(tokens(60)).await.unwrap();
     let copy = killed(&state);
 
@@ -116,7 +118,7 @@ async fn a_reservation_that_nobody_waits_for_is_given_back() {
     let ledger = treasury.ledger("a", "1", &budgets(Some(10), None, None));
     // The writer is held, so that the reservation cannot be on disk before it is given up.
     let (go, gate) = std::sync::mpsc::channel::<()>();
-    let held = state.write(move |_| {
+    let held = state.write_large(move |_| {
         gate.recv().ok();
         Ok(())
     });

@@ -73,6 +73,10 @@ impl Artefacts {
                     let kind = if what.ends_with("table") { "table-limit" } else { "memory-limit" };
                     LoadError::DoesNotFit { kind, reason: reason.to_owned() }
                 }
+                None if reason.contains("in the pooling allocator") => {
+                    let kind = if reason.contains("tables") { "table-limit" } else { "memory-limit" };
+                    LoadError::DoesNotFit { kind, reason }
+                }
                 None => LoadError::Worker(format!("what it made does not load: {reason}")),
             }
         })

@@ -56,7 +56,8 @@ fn place(text: &str, error: &toml::de::Error) -> String {
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return message };
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("line {line}, column {column}: {message}")
+    let shown: String = text.lines().nth(line - 1).unwrap_or_default().trim().chars().take(80).collect();
+    format!("line {line}, column {column}: {message}: `{}`", shown.escape_debug())
 }
 
 impl Manifest {

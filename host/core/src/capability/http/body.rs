@@ -121,7 +121,7 @@ impl Body {
                     got.push(piece);
                 }
                 // A server that compresses nothing sends nothing, which is no end of a compressed stream.
-                Some(Err(error)) if is_empty_stream(&error, &self.raw) => break true,
+                Some(Err(_)) if is_empty_stream(&self.raw) => break true,
                 Some(Err(error)) => {
                     // What came before it is the skill's.
                     self.broken = Some(refusal(&error, self.limit));
@@ -177,7 +177,10 @@ fn timed(stream: Bodied, idle: Duration, raw: Arc<AtomicU64>, limit: u64) -> Bod
                     let text = format!("the server was silent for {} s in the middle of the body", idle.as_secs());
                     Err(io::Error::new(io::ErrorKind::TimedOut, text))
                 }
-                Ok(None) => Ok(None),
+                Ok(None) => {
+                    raw.fetch_or(ENDED, Ordering::Relaxed);
+                    Ok(None)
+                }
                 Ok(Some(Err(error))) => Err(error),
                 Ok(Some(Ok(piece))) => {
                     let so_far = raw.fetch_add(piece.len() as u64, Ordering::Relaxed) + piece.len() as u64;
@@ -196,8 +199,12 @@ fn too_large(limit: u64) -> Refusal {
     Refusal::TooLarge(Excess { what: "the body of the http response", limit, actual: None })
 }
 
-fn is_empty_stream(error: &io::Error, raw: &AtomicU64) -> bool {
-    error.kind() == io::ErrorKind::UnexpectedEof && raw.load(Ordering::Relaxed) == 0
+/// Marks a count of raw bytes whose stream has ended as it should. No body has so many.
+const ENDED: u64 = 1 << 63;
+
+/// Whether a decoder only misses what was never there. What it says then differs from one to the next.
+fn is_empty_stream(raw: &AtomicU64) -> bool {
+    raw.load(Ordering::Relaxed) == ENDED
 }
 
 fn refusal(error: &io::Error, limit: u64) -> Refusal {

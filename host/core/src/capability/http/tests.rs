@@ -8,6 +8,7 @@ use crate::journal::audit::{Event, Filter};
 
 /// What a record of `subject` says: event, kind and detail.
 async fn records(ground: &Ground) -> Vec<(Event, String, String)> {
+    ground.shared.audit.seal().await.unwrap();
     let all = ground.shared.audit.list(Filter::default(), 100).await.unwrap();
     all.into_iter()
         .map(|record| (record.event, record.kind, format!("{} | {}", record.subject, record.detail)))

@@ -267,7 +267,7 @@ mod tests {
         let long = "x1".repeat(LONGEST);
         for bad in [
             "",
-            "short",
+            "tiny-1",
             "line\r\nbreak-in-it",
             "nul\0in-the-middle",
             "quo\"tation-mark",

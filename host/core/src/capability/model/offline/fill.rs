@@ -339,6 +339,10 @@ impl<'a> Filler<'a> {
         for set in sets {
             let fitting: Vec<_> = set.iter().map(|record| (record, covers(record))).filter(|(_, n)| *n > 0).collect();
             let mean = fitting.iter().map(|(_, n)| *n as f64).sum::<f64>() / fitting.len().max(1) as f64;
+            // The document as one record has every label of all of them: several records that each say more than one thing
+            // are what the text is made of.
+            let several = fitting.len() > 1 && fitting.iter().all(|(_, n)| *n > 1);
+            let mean = if several { mean + keys.len() as f64 } else { mean };
             if mean > best.0 {
                 best = (mean, fitting.into_iter().map(|(record, _)| record).take(MAX_RECORDS).collect());
             }
