@@ -16,8 +16,8 @@ fn lived() -> (Home, String) {
     home.run(&["grant", &skill, "kv"]).worked();
     home.run(&["run", &skill, "--tool", "put", "--key", "a \"key\" \\ ä", "--value", "v"]).worked();
     // `--model` would be the host's flag.
-    let input = json!({ "prompt": "x", "model": "smart" }).to_string();
-    home.run(&["run", &skill, "--tool", "generate", "--input", &input]).fails("refused", 3, "smart", "");
+    let input = json!({ "prompt": "x", "model": "offline/extractive" }).to_string();
+    home.run(&["run", &skill, "--tool", "generate", "--input", &input]).fails("refused", 3, "offline/extractive", "");
     home.run(&["run", &skill, "--tool", "echo", "--text", "x"]).worked();
     (home, skill)
 }
@@ -39,7 +39,7 @@ fn records_are_listed_by_what_one_looks_for() {
     assert_eq!(list(&["--limit", "2"]), all[..2]);
     assert_eq!(list(&["--event", "admin"])[0]["kind"], "grant");
     let denied = list(&["--event", "denied"]);
-    assert_eq!((denied.len(), &denied[0]["subject"]), (1, &json!("model smart")));
+    assert_eq!((denied.len(), &denied[0]["subject"]), (1, &json!("model offline/extractive")));
     let kv = list(&["--skill", &skill, "--capability", "kv"]);
     assert_eq!(kv.iter().map(|record| record["event"].as_str().unwrap()).collect::<Vec<_>>(), ["outcome", "intent"]);
     assert_eq!(list(&["--since", "1h"]), all);
@@ -50,7 +50,7 @@ fn records_are_listed_by_what_one_looks_for() {
     home.run(&["audit", "list", "--event", "act"]).fails("usage", 2, "act", "`intent");
 
     let text = home.run(&["audit", "list"]).worked().out;
-    assert!(text.contains("model smart") && text.contains("grant: kv"), "{text}");
+    assert!(text.contains("model offline/extractive") && text.contains("grant: kv"), "{text}");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn one_invocation_is_told_as_a_story() {
     assert_eq!(records(&home.run(&["audit", "show", id, "--format", "json"]).worked()).len(), 3);
     let denied = records(&home.run(&["audit", "list", "--event", "denied", "--format", "json"]).worked());
     let told = home.run(&["audit", "show", denied[0]["invocation"].as_str().unwrap()]).worked().out;
-    assert!(told.contains("model smart: refused, "), "{told}");
+    assert!(told.contains("model offline/extractive: refused, "), "{told}");
     home.run(&["audit", "show", "nothing"]).fails("not-found", 2, "`nothing`", "audit list");
     home.run(&["audit", "show", ""]).fails("not-found", 2, "``", "audit list");
 }
@@ -205,7 +205,7 @@ fn an_export_can_be_verified_by_somebody_who_has_nothing_else() {
     };
     let last = lines.len() - 2;
     for (text, wrong) in [
-        (whole.replace("model smart", "model small"), "was changed"),
+        (whole.replace("model offline/extractive", "model offline/another"), "was changed"),
         (without(2), "is missing"),
         (without(last), "the end is missing"),
         (without(last + 1), "is no number"),

@@ -34,7 +34,7 @@ fn installed_names_are_offered() {
     let home = Home::new();
     std::fs::create_dir(home.path("work/process")).unwrap();
     assert!(!offered(&home, "ringfence run pro").contains(&"probe".to_owned()), "it is not installed yet");
-    home.run(&["add", &probe().display().to_string()]).worked();
+    home.run(&["add", &probe().display().to_string(), "--grant-nothing"]).worked();
     for verb in ["run", "show", "grant", "revoke", "remove"] {
         let all = offered(&home, &format!("ringfence {verb} pro"));
         assert!(all.iter().any(|one| one.trim() == "probe"), "{verb}: {all:?}");
@@ -47,7 +47,7 @@ fn installed_names_are_offered() {
 #[test]
 fn names_are_offered_while_a_host_runs() {
     let home = Home::new();
-    home.run(&["add", &probe().display().to_string()]).worked();
+    home.run(&["add", &probe().display().to_string(), "--grant-nothing"]).worked();
     let before = home.files("state");
     let lock = std::fs::File::open(home.path("state/lock")).unwrap();
     lock.lock().unwrap();

@@ -238,7 +238,7 @@ fn ctrl_c_and_a_signal_at_the_question() {
         }
         let (code, shown) = terminal.end();
         assert_eq!(code, 130, "{shown}");
-        assert!(shown.contains("error[cancelled]") && shown.contains("nothing was run"), "{shown}");
+        assert!(shown.contains("error[cancelled]") && shown.contains("nothing was done"), "{shown}");
     }
     home.run(&ask).fails("denied", 3, "default", "ringfence grant");
     assert_eq!(provider.requests().len(), 0);

@@ -20,7 +20,8 @@ const KEEPS: &str = "[permissions.kv]\n";
 async fn two(settings: &str) -> (TestHost, SkillRef) {
     let host = TestHost::with(settings).await;
     host.install("b", KEEPS, &["kv"]).await;
-    let a = host.install("a", CALLS_B, &["tools=b/*", "kv"]).await;
+    // By name what is called again and again: a pattern names no destination once private data was read.
+    let a = host.install("a", CALLS_B, &["tools=b/*,b/count", "kv"]).await;
     (host, a)
 }
 

@@ -147,7 +147,10 @@ impl Ledger {
         });
         write.await.map_err(|error| {
             tracing::error!(%error, "a reservation could not be written");
-            Refusal::Unavailable(format!("the budget cannot be recorded ({}), so nothing may be spent", error.kind()))
+            Refusal::Unavailable(format!(
+                "neither the budget nor the audit can be written ({}), so nothing may be spent",
+                error.kind()
+            ))
         })?;
         held.if_dropped = amount;
         Ok(Reservation { amount, held: Some(held) })

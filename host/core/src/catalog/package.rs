@@ -48,14 +48,23 @@ impl Package {
         let mut package = Self { code: Vec::with_capacity(bytes.len()), manifest: None, tools: None };
         let mut kept = 0;
         let mut depth = 0_u32;
+        // Where the section before ended, which is where this one's header begins: its size may be written in more bytes than
+        // it needs.
+        let mut ended = 0;
         for payload in Parser::new(0).parse_all(bytes) {
-            match payload.map_err(|error| LoadError::Invalid(error.to_string()))? {
+            let payload = payload.map_err(|error| LoadError::Invalid(error.to_string()))?;
+            let start = ended;
+            if depth == 0 {
+                ended = match &payload {
+                    Payload::Version { range, .. } => range.end,
+                    other => other.as_section().map_or(ended, |(_, range)| range.end),
+                };
+            }
+            match payload {
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::CustomSection(section) if depth == 0 => {
                     let range = section.range();
-                    // The section's header (one byte of kind, a LEB128 of size) stands before its range.
-                    let start = range.start - 1 - leb128_bytes(range.len());
                     package.code.extend_from_slice(bytes.get(kept..start).unwrap_or_default());
                     kept = range.end;
                     match section.name() {
@@ -93,15 +102,6 @@ fn read_tools(data: &[u8]) -> Result<Vec<Tool>, LoadError> {
     let tools: Tools = serde_json::from_slice(data)
         .map_err(|error| LoadError::Invalid(format!("its list of tools cannot be read: {error}")))?;
     Ok(tools.tools)
-}
-
-fn leb128_bytes(mut n: usize) -> usize {
-    let mut bytes = 1;
-    while n >= 0x80 {
-        n >>= 7;
-        bytes += 1;
-    }
-    bytes
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ mod linux {
     use landlock::{
         ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus, Scope,
     };
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
 
     /// The newest rights that are asked for. An older kernel has fewer, which is told.
     const NEWEST: ABI = ABI::V6;
@@ -79,7 +79,7 @@ mod linux {
 
     pub(super) fn seccomp() -> Result<(), String> {
         let told = |error: &dyn std::fmt::Display| format!("seccomp: {error}");
-        let arch = std::env::consts::ARCH.try_into().map_err(|error| told(&error))?;
+        let arch = ARCH.ok_or("seccomp: not for this processor")?;
         let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
             ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
         // What is not listed fails as if it were not permitted. Killing would turn a harmless question of the C library
@@ -89,6 +89,16 @@ mod linux {
         let program: BpfProgram = filter.try_into().map_err(|error| told(&error))?;
         apply_filter(&program).map_err(|error| told(&error))
     }
+
+    const ARCH: Option<TargetArch> = if cfg!(target_arch = "x86_64") {
+        Some(TargetArch::x86_64)
+    } else if cfg!(target_arch = "aarch64") {
+        Some(TargetArch::aarch64)
+    } else if cfg!(target_arch = "riscv64") {
+        Some(TargetArch::riscv64)
+    } else {
+        None
+    };
 
     /// What computing on several threads and two pipes need. No call that opens a file, makes a socket or starts a program.
     const ALLOWED: &[libc::c_long] = &[
