@@ -556,8 +556,10 @@ fn apart(part: &str) -> Vec<&str> {
     // A later label is as short as one word or three, and written like the first one.
     let begins = |rest: &str| {
         prefix(rest, 4 * MAX_LABEL.0).contains([':', '\u{ff1a}'])
-            && labelled(rest)
-                .is_some_and(|(label, _)| label.split(' ').count() <= 3 && capital(&label) == capital(&first))
+            && labelled(rest).is_some_and(|(label, _)| {
+                let plain = !label.contains(['.', ',', ';']);
+                plain && label.split(' ').count() <= 3 && capital(&label) == capital(&first)
+            })
     };
     let (mut out, mut from) = (Vec::new(), 0);
     for (at, mark) in part.char_indices().filter(|(_, c)| matches!(c, ',' | ';' | '|' | '.' | '\u{b7}')) {
