@@ -217,7 +217,14 @@ async fn t37_empty_pieces_of_a_body_are_counted() {
     assert!(error.to_string().contains("pieces of an http request's body"), "{error:?}");
     // The pair: pieces arrive in order, and the body ends where the skill says so.
     assert_eq!(text(upload("abc", 100, true).await), "taken");
-    let body = String::from_utf8(peer.gone()).unwrap();
+    // The one that was given up may have come as well, and without an end: half a body must not look like a whole one.
+    let body = loop {
+        let body = String::from_utf8(peer.gone()).unwrap();
+        if body.contains("abc") {
+            break body;
+        }
+        assert!(!body.ends_with("0\r\n\r\n"), "{body}");
+    };
     assert_eq!(body.matches("abc").count(), 100);
     assert!(body.ends_with("0\r\n\r\n"));
     assert_eq!(text(upload("abc", 3, false).await), "given up");

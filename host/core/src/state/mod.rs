@@ -96,7 +96,7 @@ impl State {
     /// that may fail, like a shell's completions.
     pub fn peek<T>(dir: &Path, act: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StateError> {
         let path = dir.join("state.db");
-        let db = schema::open_reader(&path)?;
+        let db = schema::open_peeking(&path)?;
         act(&db).map_err(|error| StateError::sqlite(&path, &error))
     }
 

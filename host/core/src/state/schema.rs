@@ -39,6 +39,19 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StateError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| StateError::sqlite(path, &error))
 }
 
+/// Opens the file for one look. Where no log is beside it nobody has it open, and it can be read as it lies there, without the
+/// files that SQLite otherwise makes for readers and that a reader may not remove. See <https://www.sqlite.org/wal.html#read_only_databases>.
+pub(super) fn open_peeking(path: &Path) -> Result<Connection, StateError> {
+    if path.with_extension("db-wal").exists() {
+        return open_reader(path);
+    }
+    let mut uri = url::Url::from_file_path(path)
+        .map_err(|()| StateError::Unsafe { path: path.to_owned(), reason: "its path is not absolute".into() })?;
+    uri.set_query(Some("immutable=1"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(uri.as_str(), flags).map_err(|error| StateError::sqlite(path, &error))
+}
+
 /// Whether the file has the schema of this version, so that it can be read as it is.
 pub(super) fn is_current(path: &Path) -> Result<bool, StateError> {
     let sqlite = |error: rusqlite::Error| StateError::sqlite(path, &error);
