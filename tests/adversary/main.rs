@@ -11,6 +11,7 @@
     reason = "a test that fails says so by a panic"
 )]
 
+mod calls;
 mod cpu;
 mod files;
 mod ground;
