@@ -13,6 +13,7 @@
 
 mod calls;
 mod cpu;
+mod ends;
 mod files;
 mod ground;
 mod load;
