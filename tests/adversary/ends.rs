@@ -25,18 +25,20 @@ async fn recorded(ground: &Ground, skill: &SkillRef, event: Event) -> Vec<Record
     ground.host.host.audit().list(wanted, 10_000).await.unwrap()
 }
 
+/// Invocation and number of the act of each record, in order.
+fn keys(records: &[Record]) -> Vec<(String, u64)> {
+    let mut keys: Vec<_> = records.iter().map(|record| (record.invocation.clone(), record.act)).collect();
+    keys.sort();
+    keys
+}
+
 /// Every intent of the skill has its one outcome. Those of calls that nobody waits for any more come a moment later.
 async fn settled(ground: &Ground, skill: &SkillRef) -> Vec<Record> {
-    let acts = |records: &[Record]| {
-        let mut acts: Vec<_> = records.iter().map(|record| (record.invocation.clone(), record.act)).collect();
-        acts.sort();
-        acts
-    };
     let mut patience = 500;
     loop {
-        let intents = acts(&recorded(ground, skill, Event::Intent).await);
+        let intents = keys(&recorded(ground, skill, Event::Intent).await);
         let outcomes = recorded(ground, skill, Event::Outcome).await;
-        if !intents.is_empty() && intents == acts(&outcomes) {
+        if !intents.is_empty() && intents == keys(&outcomes) {
             return outcomes;
         }
         patience -= 1;
@@ -131,10 +133,11 @@ async fn dropped_after(polls: usize, call: impl Future<Output = Result<Finished,
 async fn t42_calls_that_are_dropped_in_the_middle() {
     let ground = Ground::new().await;
     let host = &ground.host.host;
-    let a = ground.host.install("a", "[permissions.user]\n[permissions.kv]\n", &["user", "kv"]).await;
+    let a = ground.host.install("a", "[permissions.user]\n", &["user"]).await;
+    let b = ground.host.install("b", "[permissions.kv]\n", &["kv"]).await;
     // At every point where a call may wait, and with every kind of wait.
     for polls in 0..150 {
-        let put = stored(&a, "put", json!({ "key": format!("k{polls}"), "value": "x" }));
+        let put = stored(&b, "put", json!({ "key": format!("k{polls}"), "value": "x" }));
         dropped_after(polls, host.invoke(put)).await;
         let generate = call(&ground.host.probe, "generate", json!({ "prompt": "Bees hum." }));
         dropped_after(polls, host.invoke(generate)).await;
@@ -158,6 +161,11 @@ async fn t42_calls_that_are_dropped_in_the_middle() {
         }
     }
     ground.survived(None, "").await;
+    // An act that was dropped while its intent was being written has not begun, and has no outcome; all others have one.
+    let outcomes = keys(&recorded(&ground, &b, Event::Outcome).await);
+    let intents = keys(&recorded(&ground, &b, Event::Intent).await);
+    assert!(outcomes.windows(2).all(|two| two[0] != two[1]), "two outcomes of one act: {outcomes:?}");
+    assert!(!outcomes.is_empty() && outcomes.iter().all(|act| intents.contains(act)), "{outcomes:?} {intents:?}");
     let outcomes = settled(&ground, &a).await;
     let of = |kinds: &[&str]| outcomes.iter().filter(|record| kinds.contains(&record.kind.as_str())).count();
     assert!(of(&["unknown", "cancelled"]) >= 40, "{outcomes:?}");
