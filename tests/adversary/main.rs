@@ -11,7 +11,9 @@
     reason = "a test that fails says so by a panic"
 )]
 
+mod calls;
 mod cpu;
+mod ends;
 mod files;
 mod ground;
 mod load;

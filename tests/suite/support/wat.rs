@@ -34,16 +34,24 @@ pub(crate) fn skill(call: &str, module: &str, beside: &str) -> Vec<u8> {
 
 /// The same for another version of the interface.
 pub(crate) fn skill_of(version: &str, call: &str, module: &str, beside: &str) -> Vec<u8> {
-    whole(version, call, module, beside, "")
+    whole(version, call, module, beside, "", LIFTED)
 }
 
 /// A whole skill that imports: `beside` may lower functions into the memory and `realloc` of the core instance `$libc`, `given`
 /// hands them to the core module (`(with "host" (instance ...))`), and `module` begins with its imports.
 pub(crate) fn asking(call: &str, module: &str, beside: &str, given: &str) -> Vec<u8> {
-    whole("0.1.0", call, module, beside, given)
+    asking_lifted(call, module, beside, given, LIFTED)
 }
 
-fn whole(version: &str, call: &str, module: &str, beside: &str, given: &str) -> Vec<u8> {
+/// The same whose `call` is lifted with `options`: functions of the core instances `$libc` and `$code` that run around it.
+pub(crate) fn asking_lifted(call: &str, module: &str, beside: &str, given: &str, options: &str) -> Vec<u8> {
+    whole("0.1.0", call, module, beside, given, options)
+}
+
+/// How `call` is lifted where nothing else is said.
+const LIFTED: &str = r#"(realloc (core func $libc "realloc"))"#;
+
+fn whole(version: &str, call: &str, module: &str, beside: &str, given: &str, options: &str) -> Vec<u8> {
     let plain: String = TYPES.iter().map(|(name, ty)| format!("(type ${name} {ty})\n")).collect();
     let imported: String = TYPES
         .iter()
@@ -83,7 +91,7 @@ fn whole(version: &str, call: &str, module: &str, beside: &str, given: &str) -> 
             (type $call-type {CALL})
             (func $tools (type $tools-type) (canon lift (core func $code "tools") (memory (core memory $libc "memory"))))
             (func $call (type $call-type)
-                (canon lift (core func $code "call") (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+                (canon lift (core func $code "call") (memory (core memory $libc "memory")) {options}))
             (component $face
                 {imported}
                 (import "tools" (func $tools (type $tools-in)))

@@ -206,3 +206,26 @@ impl Drop for LineStream {
         self.emit();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t36_empty_writes_to_standard_output_are_nothing() {
+        let (send, mut events) = tokio::sync::mpsc::channel(8);
+        let sink = Arc::new(Sink::new(Some(send), tokio::time::Instant::now()));
+        let mut stream = LineStream { lines: Lines { sink, level: Level::Info }, pending: Vec::new() };
+        for _ in 0..1_000_000 {
+            stream.write(Bytes::new()).unwrap();
+        }
+        assert_eq!(stream.pending.capacity(), 0);
+        assert!(events.try_recv().is_err(), "no line was written");
+        stream.write(Bytes::from_static(b"one\ntwo")).unwrap();
+        drop(stream);
+        for text in ["one", "two"] {
+            let Ok(crate::events::Event::Log(line)) = events.try_recv() else { panic!("no line") };
+            assert_eq!(line.message, text);
+        }
+    }
+}
