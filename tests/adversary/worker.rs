@@ -26,10 +26,16 @@ fn worker(home: &Home) -> WorkerCommand {
     WorkerCommand { program: "/bin/sh".into(), args: vec![program.into(), "compile-worker".into()] }
 }
 
-/// A host that compiles by `worker`, into a cache of its own.
+/// A host that compiles by `worker`, into a cache of its own. The host before it may still be letting go of the state.
 async fn open(home: &Home, settings: &str, worker: WorkerCommand) -> Host {
-    let config = HostConfig { worker, cache_dir: home.path("cache"), ..config(home, settings, &[]) };
-    Host::open(config).await.unwrap()
+    loop {
+        let config =
+            HostConfig { worker: worker.clone(), cache_dir: home.path("cache"), ..config(home, settings, &[]) };
+        match Host::open(config).await {
+            Ok(host) => return host,
+            Err(error) => assert_eq!(error.kind(), "state-in-use", "{error}"),
+        }
+    }
 }
 
 /// A skill that no other test has compiled.
