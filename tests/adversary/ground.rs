@@ -29,6 +29,11 @@ impl Ground {
 
     /// With settings as in a configuration file.
     pub(crate) async fn with(settings: &str) -> Self {
+        Self::on(TestHost::with(settings).await).await
+    }
+
+    /// With a host that the test has opened in its own way.
+    pub(crate) async fn on(host: TestHost) -> Self {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
@@ -41,7 +46,6 @@ impl Ground {
                 before(panic);
             }));
         });
-        let host = TestHost::with(settings).await;
         host.still_works().await;
         Self { host, tasks: alive() }
     }

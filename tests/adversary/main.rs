@@ -20,8 +20,12 @@ mod load;
 mod memory;
 mod names;
 mod others;
+mod spending;
 mod stack;
+mod streams;
 #[allow(dead_code, unused_imports, reason = "shared with the suite, which needs more of it")]
 #[path = "../suite/support/mod.rs"]
 mod support;
+mod teller;
 mod web;
+mod worker;

@@ -38,7 +38,8 @@ impl TestHost {
         Self::of(home, host).await
     }
 
-    async fn of(home: Home, host: Host) -> Self {
+    /// A host that was opened in some other way.
+    pub(crate) async fn of(home: Home, host: Host) -> Self {
         let probe = tokio::task::spawn_blocking(super::probe).await.unwrap();
         let probe = host.load_file(probe, None, None).await.unwrap();
         Self { host, probe, home }
@@ -114,7 +115,8 @@ pub(crate) async fn open_on(home: &Home, settings: &str, network: http::TestNetw
     Host::open_on(config(home, settings, &[]), network).await
 }
 
-fn config(home: &Home, settings: &str, secrets: &[(&str, &str)]) -> HostConfig {
+/// What a host of a test is opened with.
+pub(crate) fn config(home: &Home, settings: &str, secrets: &[(&str, &str)]) -> HostConfig {
     let mut settings: Settings = toml::from_str(settings).unwrap();
     // No pool for ten thousand: tests run beside each other.
     settings.engine.concurrent = settings.engine.concurrent.min(64);

@@ -4,6 +4,7 @@ mod hostile;
 mod models;
 mod others;
 mod state;
+mod streams;
 mod web;
 mod world;
 
@@ -75,6 +76,8 @@ ringfence_skill::export!(
     state::put,
     state::read,
     state::count,
+    streams::stream,
+    streams::hold,
     web::fetch,
     web::fetch_all,
     web::fetch_some,
