@@ -12,8 +12,10 @@
 )]
 
 mod cpu;
+mod crash;
 mod files;
 mod ground;
+mod keys;
 mod load;
 mod memory;
 mod names;
