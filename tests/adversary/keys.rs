@@ -293,11 +293,12 @@ fn t74_a_secret_is_in_nothing_that_the_program_says_or_keeps() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}/", listener.local_addr().unwrap())
     };
+    let own = peer.url("/");
     for (url, headers) in [
         (nobody.as_str(), json!([["x-key", PLACE]])),
-        (&peer.url("/"), json!([["x-key", "{{secret:API_KEY"]])),
-        (&peer.url("/"), json!([["x-key", "{{secret:OTHER}}"]])),
-        (&peer.url("/"), json!([["x-key", PLACE], ["bad\nname", PLACE]])),
+        (own.as_str(), json!([["x-key", "{{secret:API_KEY"]])),
+        (own.as_str(), json!([["x-key", "{{secret:OTHER}}"]])),
+        (own.as_str(), json!([["x-key", PLACE], ["bad\nname", PLACE]])),
     ] {
         let done = run("fetch", json!({ "url": url, "headers": headers }));
         assert!(done.code != 0 && done.err.contains("error["), "{done:?}");
