@@ -14,8 +14,10 @@
 mod calls;
 mod cpu;
 mod ends;
+mod crash;
 mod files;
 mod ground;
+mod keys;
 mod load;
 mod memory;
 mod names;

@@ -23,6 +23,7 @@ mod models;
 mod packages;
 mod providers;
 mod sandbox;
+mod secrets;
 mod skills;
 mod start;
 mod state;

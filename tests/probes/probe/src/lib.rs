@@ -1,6 +1,7 @@
 //! The smallest acts of a skill, one per tool: what a test wants to see done, and nothing around it.
 
 mod hostile;
+mod keys;
 mod models;
 mod others;
 mod state;
@@ -64,6 +65,10 @@ ringfence_skill::export!(
     hostile::big_host_call,
     hostile::panics,
     hostile::bad_output,
+    keys::keep,
+    keys::listed,
+    keys::note,
+    keys::has_secret,
     models::generate,
     models::open,
     others::relay,
