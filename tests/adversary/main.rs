@@ -13,8 +13,8 @@
 
 mod calls;
 mod cpu;
-mod ends;
 mod crash;
+mod ends;
 mod files;
 mod ground;
 mod keys;

@@ -127,7 +127,7 @@ fn talk(mut stream: TcpStream, seen: &Mutex<Vec<Value>>, answer: &Answer, said: 
         &says;
     let mut taken = first.len();
     let alive = stream.write_all(first).is_ok();
-    drop(said.send(()));
+    let _ = said.send(());
     match &says {
         Says::Once(_) | Says::Reset(_) => {}
         Says::Hang(_) => while stream.read(&mut [0; 64]).is_ok_and(|count| count > 0) {},
@@ -144,7 +144,7 @@ fn talk(mut stream: TcpStream, seen: &Mutex<Vec<Value>>, answer: &Answer, said: 
         }
     }
     drop(stream);
-    drop(gone.send(taken));
+    let _ = gone.send(taken);
 }
 
 /// The body of a request, as JSON. Its last byte, which is a brace, is left in the socket.
