@@ -95,6 +95,13 @@ impl Ground {
         self.host.grant(self.skill.identity(), grants).await.unwrap();
     }
 
+    /// Loads a component that was written by hand.
+    pub(crate) async fn load(&self, name: &str, component: &[u8]) -> SkillRef {
+        let path = self.state.path().join(name);
+        std::fs::write(&path, component).unwrap();
+        self.host.load_file(&path, None, None).await.unwrap()
+    }
+
     pub(crate) fn call(&self, tool: &str, input: &str) -> Call {
         let limits = LimitSettings { wall_seconds: Some(600), ..LimitSettings::default() };
         Call { tool: Some(tool.to_owned()), limits, ..Call::new(self.skill.clone(), input) }

@@ -1,7 +1,7 @@
 //! The figures: what the host adds to the engine and to the network, each measured beside its floor in the same run.
 //!
 //! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `permit`, `http`, `model`, `start`, `waiting`,
-//! `spin`; all of them
+//! `spin`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`; all of them
 //! without a name. Absolute times mean little on a machine that does other things too: look at the ratios, and at the time of
 //! the processor beside the time on the wall. Nothing here is a test.
 
@@ -15,28 +15,40 @@
 )]
 
 mod clock;
+mod deadlines;
+mod ending;
 mod floor;
 mod guest;
 mod http;
 mod invoke;
+mod leaks;
 mod model;
+mod neighbours;
 mod server;
+mod spenders;
 mod spin;
 mod start;
 mod table;
 mod waiting;
+#[allow(dead_code, reason = "shared with the suites, which need more of it")]
+#[path = "../suite/support/wat.rs"]
+mod wat;
 
 use table::Table;
 
 /// Figures in the order in which they are measured, cheap ones first.
 type Figure = (&'static str, fn(&mut Table));
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 11] = [
     ("invoke", invoke::measure),
     ("permit", http::permit),
     ("http", http::measure),
     ("model", model::measure),
     ("start", start::measure),
     ("spin", spin::measure),
+    ("neighbours", neighbours::measure),
+    ("deadlines", deadlines::measure),
+    ("leaks", leaks::measure),
+    ("spenders", spenders::measure),
     ("waiting", waiting::measure),
 ];
 

@@ -72,4 +72,42 @@ fn stream() -> Result<String, Failure> {
     Ok(pieces.to_string())
 }
 
-ringfence_skill::export!(echo, now, spin, ask, fetch, stream);
+/// Panics.
+#[tool(read_only)]
+fn crash() -> String {
+    panic!("on purpose")
+}
+
+/// Takes memory until there is no more, and crashes there.
+#[tool(read_only)]
+fn hog() -> String {
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    loop {
+        all.push(std::hint::black_box(vec![1; 1 << 20]));
+    }
+}
+
+/// Calls itself until the stack is used up.
+#[tool(read_only)]
+fn recurse() -> String {
+    #[expect(unconditional_recursion, reason = "this is what it is for")]
+    fn deeper(n: u64) -> u64 {
+        let here = std::hint::black_box([n; 64]);
+        deeper(n + 1) + here[0]
+    }
+    deeper(0).to_string()
+}
+
+/// Writes lines to the log.
+#[tool(read_only)]
+fn flood(
+    /// How many.
+    lines: u32,
+) -> String {
+    for n in 0..lines {
+        log::info!("line {n}");
+    }
+    lines.to_string()
+}
+
+ringfence_skill::export!(echo, now, spin, ask, fetch, stream, crash, hog, recurse, flood);

@@ -1,0 +1,104 @@
+//! Whether good guests notice that others are not.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use crate::clock::{ms, percentile, ratio};
+use crate::ending::{Ending, Wrong};
+use crate::guest::{self, Ground};
+use crate::table::Table;
+
+/// How many callers call, each again as soon as it has its answer: 256.
+const GOOD: usize = 154;
+const OTHERS: [(Ending, usize); 6] = [
+    (Ending::Trap, 26),
+    (Ending::Loop, 26),
+    (Ending::Hog, 13),
+    (Ending::Recursion, 13),
+    (Ending::Flood, 13),
+    (Ending::Cancelled, 11),
+];
+const LONG: Duration = Duration::from_secs(10);
+
+pub(crate) fn measure(table: &mut Table) {
+    let runtime = guest::runtime();
+    runtime.block_on(async {
+        let ground = Arc::new(Ground::open(None, |_| {}).await);
+        guest::echoes(&ground, 50).await;
+        let mut alone = good(&ground).await;
+        let until = Instant::now() + LONG;
+        let mut others = JoinSet::new();
+        for (ending, callers) in OTHERS {
+            for _ in 0..callers {
+                let ground = Arc::clone(&ground);
+                others.spawn(async move {
+                    let (mut calls, mut wrong) = (0_u32, 0_u32);
+                    while Instant::now() < until {
+                        calls += 1;
+                        if let Err(how) = ending.run(&ground, "").await {
+                            wrong += 1;
+                            eprintln!("  {ending:?} ended with {how:?}");
+                        }
+                    }
+                    (calls, wrong)
+                });
+            }
+        }
+        let mut beside = good(&ground).await;
+        let (mut calls, mut wrong) = (0, 0);
+        while let Some(done) = others.join_next().await {
+            let (these, those) = done.unwrap();
+            calls += these;
+            wrong += those;
+        }
+        let count = |calls: &Good| format!("{} calls", calls.took.len());
+        let zero = |n: u32| (f64::from(n), 0.0, "");
+        table.goal("neighbours: errors of good ones", count(&beside), count(&alone), zero(beside.errors));
+        table.goal("neighbours: wrong results of good ones", count(&beside), count(&alone), zero(beside.wrong));
+        table.goal("neighbours: wrong endings of the others", format!("{calls} calls"), "", zero(wrong));
+        let (with, without) = (percentile(&mut beside.took, 0.99), percentile(&mut alone.took, 0.99));
+        let say = |time| format!("{:.1} ms", ms(time));
+        table.goal("neighbours: a good call, p99", say(with), say(without), (ratio(with, without), 3.0, "x"));
+    });
+}
+
+#[derive(Default)]
+struct Good {
+    took: Vec<Duration>,
+    errors: u32,
+    wrong: u32,
+}
+
+/// The good callers for as long as it lasts.
+async fn good(ground: &Arc<Ground>) -> Good {
+    let until = Instant::now() + LONG;
+    let mut callers = JoinSet::new();
+    for caller in 0..GOOD {
+        let ground = Arc::clone(ground);
+        callers.spawn(async move {
+            let mut good = Good::default();
+            while Instant::now() < until {
+                let mark = format!("{caller} {}", good.took.len());
+                let before = Instant::now();
+                let done = Ending::Good.run(&ground, &mark).await;
+                good.took.push(before.elapsed());
+                match done {
+                    Ok(()) => {}
+                    Err(Wrong::Kind(_)) => good.errors += 1,
+                    Err(Wrong::Result) => good.wrong += 1,
+                }
+            }
+            good
+        });
+    }
+    let mut all = Good::default();
+    while let Some(done) = callers.join_next().await {
+        let mut one = done.unwrap();
+        all.took.append(&mut one.took);
+        all.errors += one.errors;
+        all.wrong += one.wrong;
+    }
+    all
+}
