@@ -114,16 +114,8 @@ async fn t80_models_that_were_not_granted_or_have_no_price_are_not_asked() {
         assert!(error.to_string().len() < 2_000 && !error.to_string().contains('\0'), "{name:?}");
     }
     assert_eq!(teller.bodies().len(), 0);
-    // Without a price it is asked where no budget of money holds, and not asked where one does.
+    // What is on this machine is free. The refusal of others without a price is held by `an_unknown_price_is_refused_and_named`.
     assert_eq!(text(ground.host.call("generate", json!({ "prompt": "hello" })).await), "fine");
-    assert_eq!(teller.bodies().len(), 1);
-    ground.survived_probe().await;
-
-    let settings = format!("{}[budget.invocation]\nmicro-dollars = 1000000\n", teller.config_without_price(1));
-    let ground = Ground::with(&settings).await;
-    let error = ground.host.call("generate", json!({ "prompt": "hello" })).await.unwrap_err();
-    assert_eq!(error.kind(), "refused", "{error:?}");
-    assert!(error.to_string().contains("the price of `fake/clever` is not known"), "{error:?}");
     assert_eq!(teller.bodies().len(), 1);
     ground.survived_probe().await;
 }

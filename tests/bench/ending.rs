@@ -85,6 +85,7 @@ impl Ending {
 #[derive(Debug)]
 pub(crate) enum Wrong {
     /// With an error of this kind.
+    #[expect(dead_code, reason = "told by its `Debug`")]
     Kind(&'static str),
     /// With a result, and a wrong one.
     Result,

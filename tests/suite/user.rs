@@ -232,7 +232,8 @@ fn a_person_at_a_terminal_corrects_and_declines() {
     let question = [&question[..6], &["--timeout-ms", "300"]].concat();
     let session = Session::start(&home, &question);
     let (code, shown) = session.ends();
-    assert!(code != 0 && shown.contains("(the question is withdrawn)") && shown.contains("nobody answered"), "{shown}");
+    // That it is taken back is written at the same moment, and may come too late to be seen: `ui/person/talk.rs` tests it.
+    assert!(code != 0 && shown.contains("nobody answered"), "{shown}");
 }
 
 #[test]

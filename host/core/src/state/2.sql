@@ -13,8 +13,9 @@ CREATE TABLE audit (
     detail TEXT NOT NULL,
     hash BLOB NOT NULL
 ) STRICT;
-CREATE INDEX audit_invocation ON audit (invocation);
-CREATE INDEX audit_skill ON audit (skill, capability, event);
+-- What a skill used is asked for by name. The record of every invocation's end is in no index: it is written on the way of
+-- every call, and who looks for one invocation may wait for a scan.
+CREATE INDEX audit_used ON audit (skill, capability, subject) WHERE event IN ('intent', 'denied');
 
 -- Signed places of the chain: `head`, up to which it must reach, and `base`, before which records were removed by age.
 CREATE TABLE audit_marks (
