@@ -12,6 +12,7 @@
 )]
 
 mod calls;
+mod catalogue;
 mod cpu;
 mod crash;
 mod ends;

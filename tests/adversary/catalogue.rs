@@ -1,0 +1,56 @@
+//! Which attack is tried where. Every row of the catalogue has a test that is named after it, here or lower down, or stands in
+//! the table below with the reason.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The rows that this version is held to. Those of other servers, of reloading, installing and an HTTP face come with them.
+const ROWS: [std::ops::RangeInclusive<u32>; 3] = [1..=83, 93..=96, 117..=127];
+
+/// Rows without a test of that name.
+const WITHOUT: &[(u32, &str)] = &[
+    (20, "open: nothing watches the thread that ticks; it ends only with its engine"),
+    (
+        22,
+        "moot: asynchronous components are refused when they are loaded, by t14_every_proposal_that_is_off_is_refused",
+    ),
+    (23, "moot: there is no mode that counts fuel"),
+    (45, "held by t56_a_pipe_holds_nobody_up and t45a; a slow disk cannot be made here"),
+    (122, "open: what a power cut leaves is SQLite's promise, and nothing here cuts the power"),
+    (123, "open: writes are cut short by full disks (t124) and kills (t121), not at each step by name"),
+];
+
+#[test]
+fn every_row_has_its_test_or_a_reason() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut found = BTreeSet::new();
+    for folder in ["host/core/src", "host/app/src", "tests/adversary", "tests/suite"] {
+        read(&top.join(folder), &mut found);
+    }
+    let without: BTreeSet<u32> = WITHOUT.iter().map(|(row, _)| *row).collect();
+    let missing: Vec<u32> =
+        ROWS.into_iter().flatten().filter(|row| !found.contains(row) && !without.contains(row)).collect();
+    assert!(missing.is_empty(), "rows without a test: {missing:?}");
+    let stale: Vec<_> = without.intersection(&found).filter(|row| **row != 45).collect();
+    assert!(stale.is_empty(), "these rows have a test by now: {stale:?}");
+}
+
+/// The numbers in the names of all test functions below `folder`: `fn t59_t60_...` has two.
+fn read(folder: &Path, found: &mut BTreeSet<u32>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for name in text.split("fn ").skip(1) {
+                let name: &str = name.split('(').next().unwrap_or_default();
+                let numbers = name.split('_').map_while(|part| {
+                    let digits = part.strip_prefix('t')?.trim_end_matches('a');
+                    digits.parse::<u32>().ok()
+                });
+                found.extend(numbers);
+            }
+        }
+    }
+}
