@@ -48,7 +48,10 @@ async fn t17_sixty_four_loops_on_two_workers() {
         .map(|_| {
             let host = ground.host.host.clone();
             let attack = Call { limits: second(), ..call(&skill, "act", json!({})) };
-            tokio::spawn(async move { host.invoke(attack).await })
+            tokio::spawn(async move {
+                let begun = Instant::now();
+                (host.invoke(attack).await, begun.elapsed())
+            })
         })
         .collect();
     let mut longest = Duration::ZERO;
@@ -60,7 +63,10 @@ async fn t17_sixty_four_loops_on_two_workers() {
     // The bench holds the figure, 50 ms at p99. Here other tests run on the same cores.
     assert!(longest < Duration::from_millis(500), "{longest:?}");
     for attack in loops {
-        assert_eq!(kind(attack.await.unwrap()), "deadline");
+        let (done, took) = attack.await.unwrap();
+        assert_eq!(kind(done), "deadline");
+        // Also those that waited for their turn behind the others when it came. The bench holds the figure, 250 ms.
+        assert!(took < Duration::from_millis(1_500), "{took:?}");
     }
     ground.survived(None, "").await;
 }

@@ -402,6 +402,9 @@ struct Sandbox<'a> {
     deadline: tokio::time::Instant,
 }
 
+/// How long a guest that runs has for seeing that its time is over: two ticks.
+const TURN: Duration = Duration::from_millis(20);
+
 /// What the guest's task needs to own.
 struct Job {
     generation: Arc<Generation>,
@@ -427,7 +430,7 @@ async fn in_sandbox(
 ) -> Result<(RawOutcome, Measured), InvokeError> {
     let Sandbox { engine, limits, memory, cpu, deadline } = sandbox;
     let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), limits, memory);
-    let cancel = cancel.clone();
+    let (called_off, cancel) = (cancel, cancel.clone());
     let wall = limits.wall;
     let hostcall_bytes = limits.hostcall_bytes;
     let guest = async move {
@@ -459,10 +462,25 @@ async fn in_sandbox(
         };
         called.map(|raw| (raw, measured)).map_err(InvokeError::from)
     };
-    match engine.scheduler.run(cpu, guest).await {
-        Ok(done) => done,
-        Err(Stopped::CpuLimit) => Err(InvokeError::CpuLimit(limits.cpu)),
-        Err(Stopped::Panicked) => Err(InvokeError::HostFault),
+    // A guest looks at its deadline and at its caller whenever it runs. While it waits for its turn behind others that spin it
+    // cannot, and is ended from here.
+    let overdue = async {
+        tokio::select! {
+            () = tokio::time::sleep_until(deadline + TURN) => InvokeError::Deadline(limits.wall),
+            () = async {
+                called_off.cancelled().await;
+                tokio::time::sleep(TURN).await;
+            } => InvokeError::Cancelled,
+        }
+    };
+    tokio::select! {
+        biased;
+        done = engine.scheduler.run(cpu, guest) => match done {
+            Ok(done) => done,
+            Err(Stopped::CpuLimit) => Err(InvokeError::CpuLimit(limits.cpu)),
+            Err(Stopped::Panicked) => Err(InvokeError::HostFault),
+        },
+        overdue = overdue => Err(overdue),
     }
 }
 
