@@ -113,8 +113,9 @@ async fn t68_old_protocols_and_junk_are_no_tls() {
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let _ = stream.read(&mut [0; 4096]).await.unwrap();
-            stream.write_all(&said).await.unwrap();
-            stream.shutdown().await.unwrap();
+            // The other side may have gone after the first bytes.
+            stream.write_all(&said).await.ok();
+            stream.shutdown().await.ok();
         });
         let names = Names::of(&[("good.test", &["127.0.0.1"])]);
         let ground = With { names, reachable: vec!["127.0.0.1"], ..With::grant(url.clone()) }.open().await;
