@@ -238,14 +238,7 @@ impl Session {
         if Instant::now() >= self.0.deadline {
             return Err(Refusal::TimedOut("the invocation's deadline has come".into()));
         }
-        if let Err(denial) = self.decide(&ask).await {
-            tracing::info!(skill = %self.0.skill, subject = %denial.subject, reason = %denial.reason, "denied");
-            if self.may_record() {
-                let entry = self.entry(Event::Denied, A::CAPABILITY, denial.subject.clone());
-                self.0.shared.audit.note(Entry { kind: "denied", detail: denial.reason.clone(), ..entry });
-            }
-            return Err(Refusal::Denied(denial));
-        }
+        self.check(&ask).await?;
         self.0.taint.touch(ask.touches());
         let amount = ask.estimate();
         let leaves = ask.leaves();
@@ -278,6 +271,21 @@ impl Session {
         }
         let receipt = Receipt::new(audit.clone(), intent);
         Ok(Permit { ask, reservation, deadline: self.0.deadline, receipt })
+    }
+
+    /// Asks policy, for a permit or once more about an act under way: one that sends in pieces was permitted before the
+    /// invocation had touched what it has by now. Without it a guest would open the way out first, and read what it carries
+    /// away afterwards.
+    ///
+    /// A refusal is put on record.
+    pub(crate) async fn check<A: Ask>(&self, ask: &A) -> Result<(), Refusal> {
+        let Err(denial) = self.decide(ask).await else { return Ok(()) };
+        tracing::info!(skill = %self.0.skill, subject = %denial.subject, reason = %denial.reason, "denied");
+        if self.may_record() {
+            let entry = self.entry(Event::Denied, A::CAPABILITY, denial.subject.clone());
+            self.0.shared.audit.note(Entry { kind: "denied", detail: denial.reason.clone(), ..entry });
+        }
+        Err(Refusal::Denied(denial))
     }
 
     /// What grant, rules, taint and perhaps a person say.

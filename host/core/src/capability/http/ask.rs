@@ -27,7 +27,7 @@ pub struct Exchange {
     pub target: Target,
     /// As the skill wrote them: placeholders of secrets are not filled in.
     pub headers: HeaderMap,
-    /// Empty where the body comes piece by piece.
+    /// Where the body comes piece by piece, none of it or the piece that is asked about.
     pub body: Bytes,
     /// Whether the body comes piece by piece.
     pub upload: bool,
@@ -42,6 +42,11 @@ pub struct Exchange {
 impl Exchange {
     fn place(&self) -> String {
         format!("http {} {}", self.method, self.target.place())
+    }
+
+    /// What the answer brings. What a secret unlocks is private.
+    pub fn brings(&self) -> Touch {
+        if secrets::is_wanted(&self.headers) { Touch::UNTRUSTED.and(Touch::PRIVATE) } else { Touch::UNTRUSTED }
     }
 
     /// The rule that the operator would write to allow it.
@@ -103,10 +108,10 @@ impl Ask for Exchange {
         true
     }
 
-    /// What a secret unlocks is private.
+    /// While a body goes out piece by piece, nothing has come in yet: what the answer brings is remembered where the skill
+    /// asks for it.
     fn touches(&self) -> Touch {
-        let web = Touch::OUT.and(Touch::UNTRUSTED);
-        if secrets::is_wanted(&self.headers) { web.and(Touch::PRIVATE) } else { web }
+        if self.upload { Touch::OUT } else { Touch::OUT.and(self.brings()) }
     }
 
     fn named(&self, grant: &Self::Grant) -> bool {
@@ -118,7 +123,7 @@ impl Ask for Exchange {
         for (name, value) in &self.headers {
             let _ = writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
         }
-        if self.upload {
+        if self.upload && self.body.is_empty() {
             text.push_str("\na body that is not known yet\n");
         } else if !self.body.is_empty() {
             let start = &self.body[..self.body.len().min(SHOWN_BODY)];
@@ -126,7 +131,8 @@ impl Ask for Exchange {
             if self.body.len() > SHOWN_BODY {
                 let _ = write!(text, "…");
             }
-            let _ = writeln!(text, "\n({} bytes)", self.body.len());
+            let more = if self.upload { ", and more of the body that is not known yet" } else { "" };
+            let _ = writeln!(text, "\n({} bytes{more})", self.body.len());
         }
         text
     }
@@ -191,6 +197,11 @@ mod tests {
         assert!(ask.touches().has(Touch::PRIVATE));
         ask.headers.clear();
         assert_eq!(ask.touches(), Touch::OUT.and(Touch::UNTRUSTED));
+        ask.upload = true;
+        assert_eq!(ask.touches(), Touch::OUT, "its answer is not there yet");
+        assert!(ask.arguments().contains("5000 bytes, and more"));
+        ask.body = Bytes::new();
+        assert!(ask.arguments().contains("not known yet"));
     }
 
     #[test]

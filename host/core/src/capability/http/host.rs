@@ -17,6 +17,7 @@ use super::{Egress, Exchange, headers, upload};
 use crate::broker::{Permit, Session};
 use crate::capability::words;
 use crate::error::Refusal;
+use crate::policy::taint::Touch;
 use bindings::ringfence::skill::http as wit;
 
 mod bindings {
@@ -71,6 +72,9 @@ pub struct Upload {
     answer: Option<Waiting>,
     writer: upload::Writer,
     patience: Duration,
+    ask: Exchange,
+    /// Whether policy knew when it was asked that this may carry private data away.
+    tainted: bool,
 }
 
 /// A request that may be sent.
@@ -123,7 +127,9 @@ impl View<'_> {
         let settings = self.egress.settings();
         let patience = request.timeout_ms.map_or(settings.head(), |ms| Duration::from_millis(ms.into()));
         let limit = settings.request_bytes();
+        let tainted = self.session.taint().completed_by(Touch::OUT);
         let Allowed { permit, way, .. } = self.allow(request, true).await?;
+        let ask = permit.ask().clone();
         let (writer, pieces) = upload::channel(limit);
         let work = async move {
             let Way { session, egress, slot, .. } = way;
@@ -131,7 +137,7 @@ impl View<'_> {
             answer.body.slot = Some(slot);
             Ok(answer)
         };
-        Ok(Upload { answer: Some(Box::pin(self.session.perform(work))), writer, patience })
+        Ok(Upload { answer: Some(Box::pin(self.session.perform(work))), writer, patience, ask, tainted })
     }
 
     async fn write(&mut self, upload: &Resource<Upload>, chunk: Vec<u8>) -> wasmtime::Result<Result<(), Refusal>> {
@@ -142,7 +148,14 @@ impl View<'_> {
         if let Err(refusal) = upload.writer.count(chunk.len()) {
             return Ok(Err(refusal));
         }
-        let write = upload.writer.sender().write(Bytes::from(chunk));
+        let chunk = Bytes::from(chunk);
+        if !upload.tainted && self.session.taint().completed_by(Touch::OUT) {
+            if let Err(refusal) = self.session.check(&Exchange { body: chunk.clone(), ..upload.ask.clone() }).await {
+                return Ok(Err(refusal));
+            }
+            upload.tainted = true;
+        }
+        let write = upload.writer.sender().write(chunk);
         Ok(self.session.perform_in_place(write).await)
     }
 
@@ -151,6 +164,7 @@ impl View<'_> {
         let Some(answer) = upload.answer.take() else {
             return Ok(Err(Refusal::Invalid("`finish` was called before: it gives its answer once".into())));
         };
+        self.session.taint().touch(upload.ask.brings());
         let (end, patience) = (upload.writer.sender(), upload.patience);
         let work = async move {
             let last = async {
@@ -259,5 +273,100 @@ impl wit::HostUpload for View<'_> {
     async fn drop(&mut self, upload: Resource<Upload>) -> wasmtime::Result<()> {
         self.table.delete(upload)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::super::testing::{Ground, Names, With, ok};
+    use super::*;
+    use crate::broker::Setup;
+    use crate::person::{Person, Question};
+
+    /// Says yes, and only to one who is shown the piece.
+    #[derive(Debug)]
+    struct Reads;
+
+    impl Person for Reads {
+        fn ask(&self, question: Question) -> BoxFuture<'_, Option<Value>> {
+            let Question::Approve(approval) = question else { panic!("a question of a skill") };
+            Box::pin(std::future::ready(Some(Value::Bool(approval.arguments.contains("what was read")))))
+        }
+    }
+
+    /// A ground on which a server is granted by a pattern, and the server's URL. It answers when the body is complete.
+    async fn ground() -> (Ground, String) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n0\r\n\r\n") && stream.read_buf(&mut request).await.is_ok_and(|n| n > 0) {
+                }
+                stream.write_all(&ok("taken")).await.ok();
+            }
+        });
+        let names = Names::of(&[("a.good.test", &["127.0.0.1"])]);
+        let grant = format!("http://*.good.test:{port}");
+        let with = With { names, reachable: vec!["127.0.0.1"], ..With::grant(grant) };
+        (with.open().await, format!("http://a.good.test:{port}/"))
+    }
+
+    async fn begun(view: &mut View<'_>, url: &str) -> Result<Resource<Upload>, Refusal> {
+        let (method, url) = ("PUT".into(), url.into());
+        let request =
+            wit::Request { method, url, headers: Vec::new(), body: Vec::new(), timeout_ms: None, follow: false };
+        let upload = view.begun(request).await?;
+        Ok(view.table.push(upload).unwrap())
+    }
+
+    #[tokio::test]
+    async fn t89_a_body_in_pieces_is_asked_about_when_private_data_is_read_after_it_began() {
+        let (ground, url) = ground().await;
+        let mut table = ResourceTable::new();
+        let (egress, gate) = (&ground.egress, &ground.gate);
+        let mut view = View { session: &ground.session, table: &mut table, egress, gate };
+        let upload = begun(&mut view, &url).await.unwrap();
+        view.write(&upload, b"nothing yet".to_vec()).await.unwrap().unwrap();
+        let taint = ground.session.taint();
+        taint.touch(Touch::PRIVATE);
+        view.write(&upload, b"of one's own".to_vec()).await.unwrap().unwrap();
+        taint.touch(Touch::UNTRUSTED);
+        for _ in 0..2 {
+            let refusal = view.write(&upload, b"what was read".to_vec()).await.unwrap().unwrap_err();
+            let Refusal::Denied(denial) = refusal else { panic!("{refusal}") };
+            assert!(denial.hint.contains("rules.taint") && denial.subject.contains("good.test"), "{denial:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn t89_a_person_sees_the_piece_and_is_asked_once() {
+        let (ground, url) = ground().await;
+        let session = Session::new(Setup { person: Some(Arc::new(Reads)), ..ground.setup() });
+        let mut table = ResourceTable::new();
+        let (egress, gate) = (&ground.egress, &ground.gate);
+        let mut view = View { session: &session, table: &mut table, egress, gate };
+        let upload = begun(&mut view, &url).await.unwrap();
+        session.taint().touch(Touch::PRIVATE.and(Touch::UNTRUSTED));
+        view.write(&upload, b"other words".to_vec()).await.unwrap().unwrap_err();
+        view.write(&upload, b"what was read".to_vec()).await.unwrap().unwrap();
+        view.write(&upload, b"other words".to_vec()).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn t89_what_an_upload_brings_is_remembered_when_its_answer_is_asked_for() {
+        let (ground, url) = ground().await;
+        let mut table = ResourceTable::new();
+        let (egress, gate) = (&ground.egress, &ground.gate);
+        let mut view = View { session: &ground.session, table: &mut table, egress, gate };
+        ground.session.taint().touch(Touch::PRIVATE);
+        let upload = begun(&mut view, &url).await.unwrap();
+        view.write(&upload, b"of one's own".to_vec()).await.unwrap().unwrap();
+        view.finished(&upload).await.unwrap().unwrap();
+        let Err(Refusal::Denied(denial)) = begun(&mut view, &url).await else { panic!("it was begun") };
+        assert!(denial.hint.contains("rules.taint"), "{denial:?}");
     }
 }

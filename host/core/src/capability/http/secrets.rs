@@ -30,7 +30,7 @@ pub trait Secrets: Send + Sync + 'static {
         headers: &'a mut HeaderMap,
     ) -> BoxFuture<'a, Result<(), Refusal>>;
 
-    /// What takes the secrets that this session may use out of one response, whether the request had a placeholder or not:
+    /// What takes the secrets that this invocation may use out of one response, whether the request had a placeholder or not:
     /// a server may give back what it saw earlier. None where there are none.
     fn redactor(&self, session: &Session) -> Option<Box<dyn Redact>>;
 }

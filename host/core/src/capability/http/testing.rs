@@ -104,8 +104,12 @@ impl With {
 impl Ground {
     /// The same host, seen by another skill.
     pub(super) fn as_skill(&self, skill: &str) -> Session {
-        let setup = Setup::of(Arc::clone(&self.shared), self.grants.clone(), self.ledger.clone());
-        Session::new(Setup { skill: skill.into(), ..setup })
+        Session::new(Setup { skill: skill.into(), ..self.setup() })
+    }
+
+    /// What another session of this host is made with.
+    pub(super) fn setup(&self) -> Setup {
+        Setup::of(Arc::clone(&self.shared), self.grants.clone(), self.ledger.clone())
     }
 
     pub(super) async fn get(&self, url: &str) -> Result<Answer, Refusal> {
