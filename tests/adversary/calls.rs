@@ -22,16 +22,7 @@ const LOG_GIVEN: &str = r#"(with "host" (instance (export "log" (func $log-core)
 /// `user.ask`.
 const USER: &str = r#"
     (import "ringfence:skill/user@0.1.0" (instance $user
-        (type $denial-is (record (field "capability" string) (field "subject" string) (field "reason" string) (field "hint" string)))
-        (export "denial" (type $denial (eq $denial-is)))
-        (type $overrun-is (record (field "scope" string) (field "unit" string) (field "limit" u64) (field "used" u64)
-            (field "needed" u64)))
-        (export "overrun" (type $overrun (eq $overrun-is)))
-        (type $excess-is (record (field "what" string) (field "limit" u64) (field "actual" (option u64))))
-        (export "excess" (type $excess (eq $excess-is)))
-        (type $refusal-is (variant (case "denied" $denial) (case "over-budget" $overrun) (case "unavailable" string)
-            (case "invalid" string) (case "too-large" $excess) (case "timed-out" string) (case "cancelled")))
-        (export "refusal" (type $refusal (eq $refusal-is)))
+        REFUSAL
         (type $question-is (record (field "text" string) (field "schema" (option string)) (field "timeout-ms" (option u32))
             (field "remember" (option string))))
         (export "question" (type $question (eq $question-is)))

@@ -3,10 +3,11 @@
 //! As with models, an invocation that makes no request is taken off: what is left beside the same request by the bare client is
 //! the broker's. Every request is on record before it leaves.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock::{measured, median, us};
 use crate::guest::{self, Ground};
+use crate::price::Price;
 use crate::server::{PAGE, Server};
 use crate::table::Table;
 
@@ -34,54 +35,40 @@ async fn requests(table: &mut Table, ground: &Ground, server: &Server) {
     let url = format!("{}/page", server.base_url);
     let input = |times: u32| format!(r#"{{"url":"{url}","times":{times}}}"#);
     let bare = ringfence_core::bench::http().unwrap();
-    let (mut with, mut without, mut http) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut with_cpu, mut without_cpu, mut http_cpu) = (Vec::new(), Vec::new(), Vec::new());
+    let mut price = Price::default();
     for round in 0..=ROUNDS {
         let a = measured(async {
             for _ in 0..CALLS {
                 let before = Instant::now();
                 let done = ground.run("fetch", &input(1)).await;
-                with.push(before.elapsed());
+                price.wall[0].push(before.elapsed());
                 assert_eq!(done.outcome.content, [ringfence_core::Content::Text { text: PAGE.to_string() }]);
             }
         });
-        with_cpu.push(a.await.cpu);
+        price.cpu[0].push(a.await.cpu);
         let b = measured(async {
             for _ in 0..CALLS {
                 let before = Instant::now();
                 ground.run("fetch", &input(0)).await;
-                without.push(before.elapsed());
+                price.wall[1].push(before.elapsed());
             }
         });
-        without_cpu.push(b.await.cpu);
+        price.cpu[1].push(b.await.cpu);
         let c = measured(async {
             for _ in 0..CALLS {
                 let before = Instant::now();
                 let bytes = bare.get(&url).send().await.unwrap().bytes().await.unwrap();
-                http.push(before.elapsed());
+                price.wall[2].push(before.elapsed());
                 assert_eq!(bytes.len(), PAGE);
             }
         });
-        http_cpu.push(c.await.cpu);
+        price.cpu[2].push(c.await.cpu);
+        // Connections and threads are made in the first round.
         if round == 0 {
-            // Connections and threads are made in it.
-            for all in [&mut with, &mut without, &mut http, &mut with_cpu, &mut without_cpu, &mut http_cpu] {
-                all.clear();
-            }
+            price = Price::default();
         }
     }
-    let [with, without, http] = [with, without, http].map(|mut all| us(median(&mut all)));
-    table.goal(
-        "http: one GET of 10 KiB, wall",
-        format!("{with:.0} us - {without:.0} us"),
-        format!("{http:.0} us"),
-        (with - without - http, 100.0, " us"),
-    );
-    let per = |mut all: Vec<Duration>| us(median(&mut all)) / CALLS as f64;
-    let [with, without, http] = [with_cpu, without_cpu, http_cpu].map(per);
-    let adds = format!("{:.0} us", with - without - http);
-    let ours = format!("{with:.0} us - {without:.0} us");
-    table.note("http: one GET of 10 KiB, processor", ours, format!("{http:.0} us"), adds);
+    price.told(table, "http: one GET of 10 KiB", CALLS, 100.0);
 }
 
 /// Policy, rules, taint and the permit of an act that leaves nothing: a read of `kv`, which is recorded without waiting.

@@ -24,6 +24,7 @@ mod invoke;
 mod leaks;
 mod model;
 mod neighbours;
+mod price;
 mod server;
 mod spenders;
 mod spin;

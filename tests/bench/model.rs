@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{measured, median, us};
 use crate::guest::{self, Ground};
+use crate::price::Price;
 use crate::server::{Mode, Server, TOKENS};
 use crate::table::Table;
 
@@ -69,45 +70,32 @@ async fn timed<T>(work: impl Future<Output = T>) -> Duration {
 }
 
 async fn single(table: &mut Table, ground: &Ground, bare: &Bare) {
-    let (mut with, mut without, mut http) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut with_cpu, mut without_cpu, mut http_cpu) = (Vec::new(), Vec::new(), Vec::new());
+    let mut price = Price::default();
     for round in 0..=ROUNDS {
         let a = measured(async {
             for _ in 0..CALLS {
-                with.push(timed(ground.run("ask", r#"{"times":1}"#)).await);
+                price.wall[0].push(timed(ground.run("ask", r#"{"times":1}"#)).await);
             }
         });
-        with_cpu.push(a.await.cpu);
+        price.cpu[0].push(a.await.cpu);
         let b = measured(async {
             for _ in 0..CALLS {
-                without.push(timed(ground.run("ask", r#"{"times":0}"#)).await);
+                price.wall[1].push(timed(ground.run("ask", r#"{"times":0}"#)).await);
             }
         });
-        without_cpu.push(b.await.cpu);
+        price.cpu[1].push(b.await.cpu);
         let c = measured(async {
             for _ in 0..CALLS {
-                http.push(timed(bare.call(ASK)).await);
+                price.wall[2].push(timed(bare.call(ASK)).await);
             }
         });
-        http_cpu.push(c.await.cpu);
+        price.cpu[2].push(c.await.cpu);
+        // Connections and threads are made in the first round.
         if round == 0 {
-            // Connections and threads are made in it.
-            for all in [&mut with, &mut without, &mut http, &mut with_cpu, &mut without_cpu, &mut http_cpu] {
-                all.clear();
-            }
+            price = Price::default();
         }
     }
-    let [with, without, http] = [with, without, http].map(|mut all| us(median(&mut all)));
-    table.goal(
-        "model: one call, wall",
-        format!("{with:.0} us - {without:.0} us"),
-        format!("{http:.0} us"),
-        (with - without - http, 100.0, " us"),
-    );
-    let per = |mut all: Vec<Duration>| us(median(&mut all)) / CALLS as f64;
-    let [with, without, http] = [with_cpu, without_cpu, http_cpu].map(per);
-    let adds = format!("{:.0} us", with - without - http);
-    table.note("model: one call, processor", format!("{with:.0} us - {without:.0} us"), format!("{http:.0} us"), adds);
+    price.told(table, "model: one call", CALLS, 100.0);
 }
 
 async fn streamed(table: &mut Table, ground: &Ground, bare: &Bare, (how, streams): (&str, usize)) {

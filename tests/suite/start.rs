@@ -13,16 +13,7 @@ const KV: &str = r#"
     (import "ringfence:skill/kv@0.1.0" (instance $kv
         (type $entry-is (record (field "value" (list u8)) (field "version" u64)))
         (export "entry" (type $entry (eq $entry-is)))
-        (type $denial-is (record (field "capability" string) (field "subject" string) (field "reason" string) (field "hint" string)))
-        (export "denial" (type $denial (eq $denial-is)))
-        (type $overrun-is (record (field "scope" string) (field "unit" string) (field "limit" u64) (field "used" u64)
-            (field "needed" u64)))
-        (export "overrun" (type $overrun (eq $overrun-is)))
-        (type $excess-is (record (field "what" string) (field "limit" u64) (field "actual" (option u64))))
-        (export "excess" (type $excess (eq $excess-is)))
-        (type $refusal-is (variant (case "denied" $denial) (case "over-budget" $overrun) (case "unavailable" string)
-            (case "invalid" string) (case "too-large" $excess) (case "timed-out" string) (case "cancelled")))
-        (export "refusal" (type $refusal (eq $refusal-is)))
+        REFUSAL
         (export "get" (func (param "key" string) (result (result (option $entry) (error $refusal)))))))
     (alias export $kv "get" (func $get))
     (core func $get-core (canon lower (func $get) (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))

@@ -2,6 +2,8 @@
 
 mod error;
 mod nested;
+mod outcome;
+mod packaging;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +23,7 @@ use crate::engine::schedule::Stopped;
 use crate::engine::shares::{Share, nanos};
 use crate::engine::{Engine, LimitSettings, Limits, guest};
 use crate::error::Error;
-use crate::events::Event;
-use crate::events::Sink;
+use crate::events::{Event, Sink};
 use crate::host::Shared;
 use crate::journal::audit::{self, Entry};
 use crate::journal::{Ending, Run};
@@ -32,6 +33,8 @@ use crate::schema;
 pub(crate) use error::InvokeError;
 use error::explain;
 use nested::{Family, Nested};
+pub use outcome::{Content, Link, Media, Outcome};
+pub(crate) use packaging::ask_tools;
 
 /// Who asked. Different callers may be granted different things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,48 +104,6 @@ impl Call {
             budget: budget::Limits::default(),
         }
     }
-}
-
-/// What a call gave.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Outcome {
-    pub content: Vec<Content>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub structured: Option<Value>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "type")]
-pub enum Content {
-    Text { text: String },
-    Image(Media),
-    Audio(Media),
-    Link(Link),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Media {
-    pub media_type: String,
-    /// Base64 where it is serialised.
-    #[serde(serialize_with = "base64_text")]
-    pub data: Vec<u8>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Link {
-    pub uri: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub media_type: Option<String>,
-}
-
-fn base64_text<S: serde::Serializer>(data: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    use base64::Engine;
-    serializer.serialize_str(&base64::engine::general_purpose::STANDARD.encode(data))
 }
 
 /// Where the time went.
@@ -291,7 +252,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
         let (raw, measured) = in_sandbox(host, sandbox, services, &call.cancel, job).await?;
         timings.instantiate_us = measured.instantiate_us;
         timings.run_us = measured.run_us;
-        let outcome = check_outcome(callable, raw, &limits)?;
+        let outcome = outcome::check(callable, raw, &limits)?;
         Ok::<_, Error>((outcome, measured.memory_peak))
     }
     .await;
@@ -427,7 +388,7 @@ async fn in_sandbox(
     services: Services,
     cancel: &CancellationToken,
     job: Job,
-) -> Result<(RawOutcome, Measured), InvokeError> {
+) -> Result<(exports::Outcome, Measured), InvokeError> {
     let Sandbox { engine, limits, memory, cpu, deadline } = sandbox;
     let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), limits, memory);
     let (called_off, cancel) = (cancel, cancel.clone());
@@ -484,79 +445,6 @@ async fn in_sandbox(
     }
 }
 
-type RawOutcome = exports::Outcome;
-
-fn check_outcome(callable: &Callable, raw: RawOutcome, limits: &Limits) -> Result<Outcome, CallError> {
-    let tool = || callable.tool.name.clone();
-    let content: Vec<Content> = raw.content.into_iter().map(Content::from).collect();
-    let bytes = content.iter().map(Content::bytes).sum::<usize>() + raw.structured.as_ref().map_or(0, String::len);
-    if bytes > limits.output_bytes {
-        return Err(CallError::OutputTooLarge { tool: tool(), actual: bytes, limit: limits.output_bytes });
-    }
-    let invalid = |reason: String| CallError::InvalidOutput { tool: tool(), reason };
-    let structured =
-        raw.structured.map(|text| schema::parse(&text).map_err(|error| invalid(error.to_string()))).transpose()?;
-    if let Some(validator) = &callable.output {
-        match &structured {
-            Some(value) => schema::check(validator, value).map_err(|wrong| invalid(schema::render(&wrong)))?,
-            None => return Err(invalid("it has an output schema and gave no structured outcome".into())),
-        }
-    }
-    Ok(Outcome { content, structured })
-}
-
-/// Asks a component that was not packaged for its tools: no grants, a few seconds, and nothing is recorded.
-pub(crate) async fn ask_tools(
-    host: &Arc<Shared>,
-    pre: &crate::engine::linker::Pre,
-) -> Result<Vec<crate::catalog::tool::Tool>, Error> {
-    let limits = LimitSettings { wall_seconds: Some(10), cpu_seconds: Some(5), ..LimitSettings::default() }.resolve();
-    let deadline = tokio::time::Instant::now() + limits.wall;
-    let session = Session::new(Setup {
-        skill: String::new(),
-        invocation: "packaging".into(),
-        callers: vec![Caller::default().as_str()],
-        grants: Grants::default(),
-        ledger: host.treasury.ledger("", "packaging", &budget::Budgets::default()),
-        deadline,
-        cancel: CancellationToken::new(),
-        taint: Arc::default(),
-        person: None,
-        above: None,
-        entered: false,
-        shared: Arc::clone(&host.sessions),
-    });
-    let here = Outer {
-        session,
-        sink: Arc::new(Sink::new(None, deadline)),
-        memory: Share::new(limits.memory_bytes as u64),
-        cpu: Share::new(nanos(limits.cpu)),
-        asked: user::Asked::default(),
-        http_gate: Arc::new(host.http.gate()),
-        money_limited: false,
-        family: Arc::new(Family::of("packaging")),
-    };
-    let services = services(host, &here, Arc::default(), host.disk.nothing(), None);
-    let engine = host.engine()?;
-    let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), &limits, here.memory);
-    let (pre, hostcall_bytes, wall) = (pre.clone(), limits.hostcall_bytes, limits.wall);
-    let guest = async move {
-        let work = async {
-            let instance = pre.instantiate_async(&mut store).await?;
-            store.data().services.session.enter();
-            instance.ringfence_skill_skill().call_tools(&mut store).await
-        };
-        let worked = tokio::time::timeout_at(deadline, work).await.map_err(|_| InvokeError::Deadline(wall))?;
-        worked.map_err(|error| explain(&error, &store.data().limiter, hostcall_bytes))
-    };
-    let tools = match engine.scheduler.run(here.cpu, guest).await {
-        Ok(done) => done?,
-        Err(Stopped::CpuLimit) => return Err(InvokeError::CpuLimit(limits.cpu).into()),
-        Err(Stopped::Panicked) => return Err(InvokeError::HostFault.into()),
-    };
-    tools.into_iter().map(|tool| Ok(tool.try_into()?)).collect()
-}
-
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
@@ -569,54 +457,5 @@ impl From<Caller> for exports::Caller {
             Caller::Model => Self::Model,
             Caller::Skill => Self::Skill,
         }
-    }
-}
-
-impl From<exports::Content> for Content {
-    fn from(content: exports::Content) -> Self {
-        match content {
-            exports::Content::Text(text) => Self::Text { text },
-            exports::Content::Image(media) => Self::Image(Media { media_type: media.media_type, data: media.data }),
-            exports::Content::Audio(media) => Self::Audio(Media { media_type: media.media_type, data: media.data }),
-            exports::Content::Link(link) => {
-                Self::Link(Link { uri: link.uri, title: link.title, media_type: link.media_type })
-            }
-        }
-    }
-}
-
-impl Content {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Text { text } => text.len(),
-            Self::Image(media) | Self::Audio(media) => media.data.len(),
-            Self::Link(link) => link.uri.len() + link.title.as_ref().map_or(0, String::len),
-        }
-    }
-}
-
-impl TryFrom<exports::Tool> for crate::catalog::tool::Tool {
-    type Error = crate::engine::LoadError;
-
-    fn try_from(tool: exports::Tool) -> Result<Self, Self::Error> {
-        use crate::engine::LoadError;
-        let schema = |text: &str, which: &str| {
-            schema::parse(text)
-                .map_err(|error| LoadError::Invalid(format!("the {which} schema of `{}`: {error}", tool.name)))
-        };
-        let has = |hint| tool.hints.contains(hint);
-        Ok(Self {
-            input_schema: schema(&tool.input_schema, "input")?,
-            output_schema: tool.output_schema.as_deref().map(|text| schema(text, "output")).transpose()?,
-            hints: crate::catalog::tool::Hints {
-                read_only: has(exports::ToolHints::READ_ONLY),
-                destructive: has(exports::ToolHints::DESTRUCTIVE),
-                idempotent: has(exports::ToolHints::IDEMPOTENT),
-                open_world: has(exports::ToolHints::OPEN_WORLD),
-            },
-            title: tool.title,
-            description: tool.description,
-            name: tool.name,
-        })
     }
 }

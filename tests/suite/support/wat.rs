@@ -22,6 +22,20 @@ const TYPES: &[(&str, &str)] = &[
     ("failure", r#"(record (field "kind" $failure-kind) (field "message" string) (field "hint" (option string)))"#),
 ];
 
+/// The type `refusal` of the interface `types`, and those that it is made of, as an imported interface declares them.
+const REFUSAL: &str = r#"
+        (type $denial-is (record (field "capability" string) (field "subject" string) (field "reason" string) (field "hint" string)))
+        (export "denial" (type $denial (eq $denial-is)))
+        (type $overrun-is (record (field "scope" string) (field "unit" string) (field "limit" u64) (field "used" u64)
+            (field "needed" u64)))
+        (export "overrun" (type $overrun (eq $overrun-is)))
+        (type $excess-is (record (field "what" string) (field "limit" u64) (field "actual" (option u64))))
+        (export "excess" (type $excess (eq $excess-is)))
+        (type $refusal-is (variant (case "denied" $denial) (case "over-budget" $overrun) (case "unavailable" string)
+            (case "invalid" string) (case "too-large" $excess) (case "timed-out" string) (case "cancelled")))
+        (export "refusal" (type $refusal (eq $refusal-is)))
+"#;
+
 const TOOLS: &str = "(func (result (list $tool)))";
 const CALL: &str = r#"(func (param "name" string) (param "input" string) (param "context" $context)
     (result (result $outcome (error $failure))))"#;
@@ -37,7 +51,7 @@ pub(crate) fn skill_of(version: &str, call: &str, module: &str, beside: &str) ->
     whole(version, call, module, beside, "", LIFTED)
 }
 
-/// A whole skill that imports: `beside` may lower functions into the memory and `realloc` of the core instance `$libc`, `given`
+/// A whole skill that imports: `REFUSAL` in `beside` stands for the types of refusals, and `beside` may lower functions into the memory and `realloc` of the core instance `$libc`, `given`
 /// hands them to the core module (`(with "host" (instance ...))`), and `module` begins with its imports.
 pub(crate) fn asking(call: &str, module: &str, beside: &str, given: &str) -> Vec<u8> {
     asking_lifted(call, module, beside, given, LIFTED)
@@ -45,7 +59,7 @@ pub(crate) fn asking(call: &str, module: &str, beside: &str, given: &str) -> Vec
 
 /// The same whose `call` is lifted with `options`: functions of the core instances `$libc` and `$code` that run around it.
 pub(crate) fn asking_lifted(call: &str, module: &str, beside: &str, given: &str, options: &str) -> Vec<u8> {
-    whole("0.1.0", call, module, beside, given, options)
+    whole("0.1.0", call, module, &beside.replace("REFUSAL", REFUSAL), given, options)
 }
 
 /// How `call` is lifted where nothing else is said.

@@ -1,0 +1,96 @@
+//! The one call that is nobody's invocation: asking a component that was not packaged for its tools.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::error::explain;
+use super::nested::Family;
+use super::{Caller, InvokeError, Outer, services};
+use crate::broker::{Session, Setup};
+use crate::budget;
+use crate::capability::user;
+use crate::catalog::tool::{Hints, Tool};
+use crate::engine::linker::{Pre, exports};
+use crate::engine::schedule::Stopped;
+use crate::engine::shares::{Share, nanos};
+use crate::engine::{LimitSettings, LoadError, guest};
+use crate::error::Error;
+use crate::events::Sink;
+use crate::host::Shared;
+use crate::policy::Grants;
+use crate::schema;
+
+/// Asks a component that was not packaged for its tools: no grants, a few seconds, and nothing is recorded.
+pub(crate) async fn ask_tools(host: &Arc<Shared>, pre: &Pre) -> Result<Vec<Tool>, Error> {
+    let limits = LimitSettings { wall_seconds: Some(10), cpu_seconds: Some(5), ..LimitSettings::default() }.resolve();
+    let deadline = tokio::time::Instant::now() + limits.wall;
+    let session = Session::new(Setup {
+        skill: String::new(),
+        invocation: "packaging".into(),
+        callers: vec![Caller::default().as_str()],
+        grants: Grants::default(),
+        ledger: host.treasury.ledger("", "packaging", &budget::Budgets::default()),
+        deadline,
+        cancel: CancellationToken::new(),
+        taint: Arc::default(),
+        person: None,
+        above: None,
+        entered: false,
+        shared: Arc::clone(&host.sessions),
+    });
+    let here = Outer {
+        session,
+        sink: Arc::new(Sink::new(None, deadline)),
+        memory: Share::new(limits.memory_bytes as u64),
+        cpu: Share::new(nanos(limits.cpu)),
+        asked: user::Asked::default(),
+        http_gate: Arc::new(host.http.gate()),
+        money_limited: false,
+        family: Arc::new(Family::of("packaging")),
+    };
+    let services = services(host, &here, Arc::default(), host.disk.nothing(), None);
+    let engine = host.engine()?;
+    let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), &limits, here.memory);
+    let (pre, hostcall_bytes, wall) = (pre.clone(), limits.hostcall_bytes, limits.wall);
+    let guest = async move {
+        let work = async {
+            let instance = pre.instantiate_async(&mut store).await?;
+            store.data().services.session.enter();
+            instance.ringfence_skill_skill().call_tools(&mut store).await
+        };
+        let worked = tokio::time::timeout_at(deadline, work).await.map_err(|_| InvokeError::Deadline(wall))?;
+        worked.map_err(|error| explain(&error, &store.data().limiter, hostcall_bytes))
+    };
+    let tools = match engine.scheduler.run(here.cpu, guest).await {
+        Ok(done) => done?,
+        Err(Stopped::CpuLimit) => return Err(InvokeError::CpuLimit(limits.cpu).into()),
+        Err(Stopped::Panicked) => return Err(InvokeError::HostFault.into()),
+    };
+    tools.into_iter().map(|tool| Ok(tool.try_into()?)).collect()
+}
+
+impl TryFrom<exports::Tool> for Tool {
+    type Error = LoadError;
+
+    fn try_from(tool: exports::Tool) -> Result<Self, Self::Error> {
+        let schema = |text: &str, which: &str| {
+            schema::parse(text)
+                .map_err(|error| LoadError::Invalid(format!("the {which} schema of `{}`: {error}", tool.name)))
+        };
+        let has = |hint| tool.hints.contains(hint);
+        Ok(Self {
+            input_schema: schema(&tool.input_schema, "input")?,
+            output_schema: tool.output_schema.as_deref().map(|text| schema(text, "output")).transpose()?,
+            hints: Hints {
+                read_only: has(exports::ToolHints::READ_ONLY),
+                destructive: has(exports::ToolHints::DESTRUCTIVE),
+                idempotent: has(exports::ToolHints::IDEMPOTENT),
+                open_world: has(exports::ToolHints::OPEN_WORLD),
+            },
+            title: tool.title,
+            description: tool.description,
+            name: tool.name,
+        })
+    }
+}
