@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         copy(&from, &into.join(part), &mut digest)?;
     }
-    println!("cargo::rustc-env=RINGFENCE_EMBEDDED={}-{:016x}", std::env::var("CARGO_PKG_VERSION")?, digest.finish());
+    println!("cargo::rustc-env=EMBEDDED_VERSION={}-{:016x}", std::env::var("CARGO_PKG_VERSION")?, digest.finish());
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::trouble::Trouble;
 static EMBEDDED: Dir<'static> = include_dir!("$OUT_DIR/embedded");
 
 /// The digest of what is embedded, as `build.rs` computed it.
-const VERSION: &str = env!("RINGFENCE_EMBEDDED");
+const VERSION: &str = env!("EMBEDDED_VERSION");
 
 /// Where a skill's own copy lies, below its folder.
 pub(crate) const OWN: &str = ".ringfence";

@@ -56,7 +56,7 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     let toolchain = toolchain::of(folder)?;
     let mut sources = toolchain.sources(folder);
     sources.push(manifest_file);
-    let salt = format!("{} {}", env!("RINGFENCE_EMBEDDED"), toolchain.name());
+    let salt = format!("{} {}", env!("EMBEDDED_VERSION"), toolchain.name());
     let digest = || toolchain::digest(&salt, &sources);
     if !force && packaged.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|old| Some(old) == digest().ok()) {
         return Ok(packaged);
