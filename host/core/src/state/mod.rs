@@ -14,7 +14,7 @@ mod schema;
 mod tests;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -173,6 +173,26 @@ impl State {
     {
         let reply = self.0.readers.read(act);
         reply.await.unwrap_or_else(|_| Err(StateError::Closed { path: self.0.path.to_path_buf() }))
+    }
+
+    /// Returns when everything that was acknowledged so far survives a power cut as well.
+    pub async fn sync(&self) -> Result<(), StateError> {
+        let mut log = self.0.path.to_path_buf().into_os_string();
+        log.push("-wal");
+        let log = PathBuf::from(log);
+        let synced = tokio::task::spawn_blocking({
+            let log = log.clone();
+            move || match std::fs::File::open(&log) {
+                Ok(file) => file.sync_data(),
+                // What was in it is in the file, and synced.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            }
+        });
+        match synced.await {
+            Ok(synced) => synced.map_err(|error| StateError::io(&log, &error)),
+            Err(_) => Err(StateError::Closed { path: log }),
+        }
     }
 
     /// Returns when everything that was posted before is committed, or says why it cannot be.

@@ -15,7 +15,7 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -159,13 +159,16 @@ struct Inner {
     file: PathBuf,
     /// Records appended and not yet under a signed head; about right is enough.
     unsealed: AtomicU64,
+    /// Whether the log was told that the head beside the state is not of this chain.
+    warned: AtomicBool,
 }
 
 impl Audit {
     /// The audit in `state`, with its key and its head's file in `dir`. Blocks: it reads files.
     pub fn open(state: State, dir: &Path) -> Result<Self, StateError> {
         let key = Key::open(&dir.join("audit.key"))?;
-        Ok(Self(Arc::new(Inner { state, key, file: dir.join("audit.head"), unsealed: AtomicU64::new(0) })))
+        let file = dir.join("audit.head");
+        Ok(Self(Arc::new(Inner { state, key, file, unsealed: AtomicU64::new(0), warned: AtomicBool::new(false) })))
     }
 
     /// Records without waiting. It is on disk before any write that is queued after it is acknowledged.
@@ -188,12 +191,15 @@ impl Audit {
     }
 
     /// Signs the newest record where there is one that is not signed, and removes what is too old.
+    ///
+    /// A head beside the state that this chain does not lead up to is evidence, and stays as it is until the operator removes
+    /// it: otherwise a cut or an older state would show only until the next signature.
     pub async fn seal(&self) -> Result<(), StateError> {
         if self.0.unsealed.swap(0, Ordering::Relaxed) == 0 {
             return Ok(());
         }
         let inner = Arc::clone(&self.0);
-        let head = self
+        let sealed = self
             .0
             .state
             .write(move |tx| {
@@ -201,13 +207,23 @@ impl Audit {
                 let Some((seq, hash)) = store::last(tx)? else { return Ok(None) };
                 let mark = Mark::sign(&inner.key, "head", seq, hash);
                 store::put_mark(tx, "head", &mark)?;
-                Ok(Some(mark))
+                let known = Mark::load(&inner.file).map_or(Ok(true), |beside| {
+                    Ok::<_, rusqlite::Error>(beside.verifies(&inner.key, "head") && store::has(tx, &beside)?)
+                })?;
+                Ok(Some((mark, known)))
             })
             .await?;
-        match head {
-            Some(mark) => mark.save(&self.0.file),
-            None => Ok(()),
+        let Some((mark, known)) = sealed else { return Ok(()) };
+        if !known {
+            if !self.0.warned.swap(true, Ordering::Relaxed) {
+                let file = self.0.file.display();
+                tracing::error!(%file, "the audit does not lead up to its signed head: see `ringfence audit verify`");
+            }
+            return Ok(());
         }
+        // First the records: a head that survives a power cut which they do not would look like an older state.
+        self.0.state.sync().await?;
+        mark.save(&self.0.file)
     }
 
     /// The newest records that fit, oldest first.

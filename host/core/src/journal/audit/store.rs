@@ -30,6 +30,19 @@ pub(super) fn put_mark(tx: &Transaction<'_>, name: &str, mark: &Mark) -> rusqlit
     Ok(())
 }
 
+/// Whether the chain goes through a place, or did so before it was shortened by age.
+pub(super) fn has(db: &Connection, place: &Mark) -> rusqlite::Result<bool> {
+    let hash = db
+        .prepare_cached("SELECT hash FROM audit WHERE seq = ?1")?
+        .query_row([int(place.seq)], |row| row.get::<_, Hash>(0))
+        .optional()?;
+    Ok(match hash {
+        Some(hash) => hash == place.hash,
+        None => mark(db, "base")?
+            .is_some_and(|base| base.seq > place.seq || (base.seq, base.hash) == (place.seq, place.hash)),
+    })
+}
+
 /// Removes all but the newest `kept`, and signs where the chain begins from then on.
 pub(super) fn prune(tx: &Transaction<'_>, key: &Key, kept: u64) -> rusqlite::Result<()> {
     let bounds = |row: &Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));

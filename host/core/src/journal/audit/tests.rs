@@ -121,6 +121,41 @@ async fn t118_an_older_state_that_was_put_back_shows() {
     let state = crate::state::testing::open(old.path());
     let audit = Audit::open(state, old.path()).unwrap();
     assert_eq!(fault(&audit).await, Some(Fault::RolledBack { last: 5, signed: 10 }));
+    // What is recorded and signed afterwards does not cover it up.
+    audit.record(entry("afterwards")).await.unwrap();
+    audit.seal().await.unwrap();
+    assert_eq!(fault(&audit).await, Some(Fault::RolledBack { last: 6, signed: 10 }));
+    for _ in 0..9 {
+        audit.record(entry("long afterwards")).await.unwrap();
+        audit.seal().await.unwrap();
+    }
+    assert_eq!(fault(&audit).await, Some(Fault::Changed { seq: 10 }));
+    // An operator who put a backup back says so by removing the file.
+    std::fs::remove_file(old.path().join("audit.head")).unwrap();
+    audit.record(entry("from here on")).await.unwrap();
+    audit.seal().await.unwrap();
+    assert_eq!(fault(&audit).await, None);
+    assert!(old.path().join("audit.head").is_file());
+}
+
+#[tokio::test]
+async fn t118_a_head_that_was_edited_or_cut_off_stays_in_evidence() {
+    let (dir, _state, audit) = filled(5).await;
+    let file = dir.path().join("audit.head");
+    let good = std::fs::read_to_string(&file).unwrap();
+    for bad in [good.replacen("\"seq\":5", "\"seq\":4", 1), "nothing".to_owned(), String::new()] {
+        assert_ne!(bad, good);
+        std::fs::write(&file, &bad).unwrap();
+        audit.record(entry("afterwards")).await.unwrap();
+        audit.seal().await.unwrap();
+        assert_eq!(fault(&audit).await, Some(Fault::Forged { mark: "head" }));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), bad);
+    }
+    std::fs::write(&file, &good).unwrap();
+    audit.record(entry("in order again")).await.unwrap();
+    audit.seal().await.unwrap();
+    assert_eq!(fault(&audit).await, None);
+    assert_ne!(std::fs::read_to_string(&file).unwrap(), good, "an older head of this chain is replaced");
 }
 
 #[tokio::test]
