@@ -4,6 +4,7 @@ mod error;
 mod nested;
 mod outcome;
 mod packaging;
+mod record;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,8 +26,7 @@ use crate::engine::{Engine, LimitSettings, Limits, guest};
 use crate::error::Error;
 use crate::events::{Event, Sink};
 use crate::host::Shared;
-use crate::journal::audit::{self, Entry};
-use crate::journal::{Ending, Run};
+use crate::journal::Run;
 use crate::person::Person;
 use crate::policy::{self, Grants};
 use crate::schema;
@@ -35,6 +35,7 @@ use error::explain;
 use nested::{Family, Nested};
 pub use outcome::{Content, Link, Media, Outcome};
 pub(crate) use packaging::ask_tools;
+use record::Begun;
 
 /// Who asked. Different callers may be granted different things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,7 +192,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
     };
     let deadline = tokio::time::Instant::from_std(started) + limits.wall;
     let deadline = outer.map_or(deadline, |outer| deadline.min(outer.session.deadline()));
-    host.journal.started(Run {
+    let open = host.journal.started(Run {
         invocation: id.clone(),
         skill: identity.to_owned(),
         tool: callable.tool.name.clone(),
@@ -234,6 +235,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
         http_gate: outer.map_or_else(|| Arc::new(host.http.gate()), |outer| Arc::clone(&outer.http_gate)),
     };
     let services = services(host, &here, Arc::clone(&generation.settings), folders, call.locale.clone());
+    let begun = Begun::new(host, &here, &callable.tool.name, open, started);
     let mut timings = Timings::default();
     let result = async {
         let engine = host.engine()?;
@@ -257,19 +259,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
     }
     .await;
 
-    ledger.close(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-    let usage = ledger.spent();
-    host.sessions.audit.note(ran(&session, &callable.tool.name, &here.family, &result));
-    host.journal.finished(
-        &id,
-        Ending {
-            kind: result.as_ref().map_or_else(Error::kind, |_| "ok").to_owned(),
-            message: result.as_ref().err().map(ToString::to_string).unwrap_or_default(),
-            usage,
-            log_dropped: sink.dropped().lines,
-            at: jiff::Timestamp::now(),
-        },
-    );
+    let usage = begun.ended(&result);
     let (outcome, memory_peak) = result?;
     Ok(Finished {
         invocation: id,
@@ -305,28 +295,6 @@ fn services(
         toolbox: Arc::new(Nested::new(Arc::clone(host), here.clone(), locale)),
         answers: host.answers.clone(),
         asked: here.asked.clone(),
-    }
-}
-
-/// The record of an invocation that has ended.
-fn ran<T>(session: &Session, tool: &str, family: &Family, result: &Result<T, Error>) -> Entry {
-    let mut detail = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    if let Some(parent) = session.upwards().nth(1) {
-        detail = format!("parent={} root={} {detail}", parent.invocation(), family.root).trim_end().to_owned();
-    }
-    if session.unrecorded() > 0 {
-        detail = format!("{detail} acts that are not on record: {}", session.unrecorded()).trim_start().to_owned();
-    }
-    Entry {
-        event: audit::Event::Run,
-        invocation: session.invocation().into(),
-        act: 0,
-        skill: session.skill().into(),
-        caller: session.callers().into(),
-        capability: "",
-        subject: tool.to_owned(),
-        kind: result.as_ref().map_or_else(Error::kind, |_| "ok"),
-        detail,
     }
 }
 

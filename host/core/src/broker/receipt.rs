@@ -1,6 +1,6 @@
 //! What became of an act, for the audit.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::budget::Amount;
 use crate::error::{Explain as _, Refusal};
@@ -22,11 +22,14 @@ struct State {
     /// The record as it was for the intent. None once the outcome is told.
     entry: Option<Entry>,
     used: Amount,
+    /// Whether the act may have happened.
+    begun: bool,
 }
 
 impl Receipt {
+    /// A receipt for an act whose intent is about to be written.
     pub(super) fn new(audit: Audit, intent: Entry) -> Self {
-        let state = Mutex::new(State { entry: Some(intent), used: Amount::default() });
+        let state = Mutex::new(State { entry: Some(intent), used: Amount::default(), begun: false });
         Self(Some(Arc::new(Open { audit, state })))
     }
 
@@ -35,10 +38,24 @@ impl Receipt {
         Self(None)
     }
 
+    /// The intent is written, and the act may begin.
+    pub(super) fn begun(&self) {
+        if let Some(open) = &self.0 {
+            open.state().begun = true;
+        }
+    }
+
+    /// The intent could not be written, so there is nothing to tell.
+    pub(super) fn discard(&self) {
+        if let Some(open) = &self.0 {
+            open.state().entry = None;
+        }
+    }
+
     /// Notes what was used.
     pub(super) fn used(&self, used: Amount) {
         if let Some(open) = &self.0 {
-            open.state.lock().unwrap_or_else(PoisonError::into_inner).used = used;
+            open.state().used = used;
         }
     }
 
@@ -60,8 +77,12 @@ impl Receipt {
 }
 
 impl Open {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn close(&self, kind: &'static str, mut detail: String) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let (Some(entry), used) = (state.entry.take(), state.used) else { return };
         drop(state);
         let spent = [
@@ -80,6 +101,10 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.close("unknown", "the host did not learn what came of it; it may have happened".into());
+        if self.state().begun {
+            self.close("unknown", "the host did not learn what came of it; it may have happened".into());
+        } else {
+            self.close("cancelled", "it was given up before it began".into());
+        }
     }
 }

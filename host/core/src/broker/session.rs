@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::approval::{self, Refused};
 use super::{Ask, Permit, Receipt, Verdict};
 use crate::act::{Act, Panicked};
-use crate::budget::Ledger;
+use crate::budget::{Amount, Ledger, Reservation};
 use crate::error::{Denial, Explain as _, Refusal};
 use crate::journal::audit::{self, Audit, Entry, Event};
 use crate::person::Person;
@@ -248,6 +248,23 @@ impl Session {
         }
         let intent = self.entry(Event::Intent, A::CAPABILITY, ask.subject());
         let audit = &self.0.shared.audit;
+        // Made before anything is written: a caller that goes away meanwhile leaves an intent, which needs its outcome.
+        let receipt = Receipt::new(audit.clone(), intent.clone());
+        match self.write_down(amount, leaves, intent).await {
+            Ok(reservation) => {
+                receipt.begun();
+                Ok(Permit { ask, reservation, deadline: self.0.deadline, receipt })
+            }
+            Err(refusal) => {
+                receipt.discard();
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Reserves the budget and puts the intent on record, in one transaction where both are written.
+    async fn write_down(&self, amount: Amount, leaves: bool, intent: Entry) -> Result<Reservation, Refusal> {
+        let audit = &self.0.shared.audit;
         let (written, at) = (intent.clone(), jiff::Timestamp::now());
         let reserved = self.0.ledger.reserve_with(amount, move |tx| audit::append(tx, at, &written)).await;
         let reservation = reserved.map_err(|refusal| match refusal {
@@ -259,7 +276,7 @@ impl Session {
             audit.counted();
         } else if leaves {
             // Nothing may leave that is not on record. Promise 6 of SECURITY.md.
-            audit.record(intent.clone()).await.map_err(|error| {
+            audit.record(intent).await.map_err(|error| {
                 tracing::error!(%error, "the audit could not be written");
                 Refusal::Unavailable(format!(
                     "the audit cannot be written ({}), so nothing may leave this machine; see the host's log",
@@ -267,10 +284,9 @@ impl Session {
                 ))
             })?;
         } else {
-            audit.note(intent.clone());
+            audit.note(intent);
         }
-        let receipt = Receipt::new(audit.clone(), intent);
-        Ok(Permit { ask, reservation, deadline: self.0.deadline, receipt })
+        Ok(reservation)
     }
 
     /// Asks policy, for a permit or once more about an act under way: one that sends in pieces was permitted before the

@@ -182,8 +182,7 @@ impl Inner {
             account.add_wall(wall_ms);
         }
         let amount = Amount { host_calls: self.account.used().host_calls, wall_ms, ..Amount::default() };
-        let (day, skill) = (self.day.number, Arc::clone(&self.skill));
-        self.treasury.state().post(move |tx| store::add(tx, day, &skill, amount));
+        self.treasury.add_later(self.day.number, &self.skill, amount);
     }
 }
 

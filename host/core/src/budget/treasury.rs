@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::account::Account;
 use super::{Amount, Budgets, Ledger, store};
@@ -21,7 +21,12 @@ struct Inner {
     clock: Clock,
     book: RwLock<Book>,
     last_id: AtomicI64,
+    /// Not part of the treasury: a post outlives it.
+    owed: Arc<Mutex<Owed>>,
 }
+
+/// Calls and time that are not in the day's sums on disk yet, by day and skill. Where a skill is in here, a post of it is queued.
+type Owed = HashMap<(i64, Arc<str>), Amount>;
 
 /// The accounts of one day.
 struct Book {
@@ -64,7 +69,7 @@ impl Treasury {
         let total = sums.iter().fold(Amount::default(), |total, (_, used)| total.saturating_add(*used));
         let skills = sums.into_iter().map(|(skill, used)| (skill.into(), Arc::new(Account::with(used)))).collect();
         let book = RwLock::new(Book { day, host: Arc::new(Account::with(total)), skills });
-        Ok(Self(Arc::new(Inner { state, clock, book, last_id: AtomicI64::new(0) })))
+        Ok(Self(Arc::new(Inner { state, clock, book, last_id: AtomicI64::new(0), owed: Arc::default() })))
     }
 
     /// The ledger of one invocation. Touches no disk.
@@ -105,6 +110,27 @@ impl Treasury {
 
     pub(super) fn state(&self) -> &State {
         &self.0.state
+    }
+
+    /// Adds to a day's sums on disk. Waits for nothing. What many invocations add within a moment is written once.
+    pub(super) fn add_later(&self, day: i64, skill: &Arc<str>, more: Amount) {
+        let key = (day, Arc::clone(skill));
+        {
+            let mut owed = self.0.owed.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(sum) = owed.get_mut(&key) {
+                *sum = sum.saturating_add(more);
+                return;
+            }
+            owed.insert(key.clone(), more);
+        }
+        let owed = Arc::clone(&self.0.owed);
+        // What an earlier run of this post took, and what was undone with it.
+        let mut taken = Amount::default();
+        self.0.state.post(move |tx| {
+            let more = owed.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            taken = taken.saturating_add(more.unwrap_or_default());
+            store::add(tx, key.0, &key.1, taken)
+        });
     }
 
     pub(super) fn next_id(&self) -> i64 {

@@ -7,8 +7,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -96,28 +96,23 @@ impl Journal {
     }
 
     /// Records that a run begins. To be called before its guest runs.
-    pub fn started(&self, mut run: Run) {
+    pub fn started(&self, mut run: Run) -> Open {
         for name in [&mut run.invocation, &mut run.skill, &mut run.tool, &mut run.digest, &mut run.caller] {
             cut(name, MAX_NAME);
         }
         if let Some(parent) = &mut run.parent {
             cut(parent, MAX_NAME);
         }
-        let session = Arc::clone(&self.0.session);
+        let line = Arc::new(Line { run, ending: OnceLock::new(), is_written: AtomicBool::new(false) });
+        let (session, theirs) = (Arc::clone(&self.0.session), Arc::clone(&line));
         let prune = self.0.started.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY);
         self.0.state.post(move |tx| {
-            store::start(tx, &session, &run)?;
+            // In this order: an ending that comes now is seen here, or sees that it has to be written by itself.
+            theirs.is_written.store(true, Ordering::SeqCst);
+            store::start(tx, &session, &theirs.run, theirs.ending.get())?;
             if prune { store::prune(tx, KEPT_RUNS) } else { Ok(()) }
         });
-    }
-
-    /// Records how it ended. Only the first ending counts.
-    pub fn finished(&self, invocation: &str, mut ending: Ending) {
-        let mut invocation = invocation.to_owned();
-        cut(&mut invocation, MAX_NAME);
-        cut(&mut ending.kind, MAX_NAME);
-        cut(&mut ending.message, MAX_MESSAGE);
-        self.0.state.post(move |tx| store::finish(tx, &invocation, &ending));
+        Open { state: self.0.state.clone(), line }
     }
 
     /// The newest runs, newest first.
@@ -130,6 +125,38 @@ impl Journal {
     pub async fn run(&self, invocation: &str) -> Result<Option<Record>, StateError> {
         let (session, invocation) = (Arc::clone(&self.0.session), invocation.to_owned());
         self.0.state.read(move |db| store::one(db, &session, &invocation)).await
+    }
+}
+
+/// A run whose beginning is recorded.
+///
+/// Most runs end before their beginning is on disk, and are then written once and whole.
+#[derive(Debug)]
+pub struct Open {
+    state: State,
+    line: Arc<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    run: Run,
+    ending: OnceLock<Ending>,
+    /// Whether the beginning was written, perhaps without the ending.
+    is_written: AtomicBool,
+}
+
+impl Open {
+    /// Records how it ended. Only the first ending counts.
+    pub fn finished(&self, mut ending: Ending) {
+        cut(&mut ending.kind, MAX_NAME);
+        cut(&mut ending.message, MAX_MESSAGE);
+        if self.line.ending.set(ending).is_ok() && self.line.is_written.load(Ordering::SeqCst) {
+            let line = Arc::clone(&self.line);
+            self.state.post(move |tx| match line.ending.get() {
+                Some(ending) => store::finish(tx, &line.run.invocation, ending),
+                None => Ok(()),
+            });
+        }
     }
 }
 

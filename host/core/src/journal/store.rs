@@ -7,10 +7,13 @@ use super::{Ending, Record, Run};
 use crate::budget::Amount;
 use crate::state::{int, uint};
 
-pub(super) fn start(tx: &Transaction<'_>, session: &str, run: &Run) -> rusqlite::Result<()> {
+/// A run that begins, with its ending where that has come already.
+pub(super) fn start(tx: &Transaction<'_>, session: &str, run: &Run, ending: Option<&Ending>) -> rusqlite::Result<()> {
+    let usage = ending.map(|ending| ending.usage).unwrap_or_default();
     tx.prepare_cached(
-        "INSERT INTO runs (invocation, session, skill, tool, digest, caller, started_us, parent)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO runs (invocation, session, skill, tool, digest, caller, started_us, parent, ended_us, kind, message,
+             input_tokens, output_tokens, micro_dollars, host_calls, wall_ms, log_dropped)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?
     .execute(params![
         run.invocation,
@@ -20,11 +23,21 @@ pub(super) fn start(tx: &Transaction<'_>, session: &str, run: &Run) -> rusqlite:
         run.digest,
         run.caller,
         run.at.as_microsecond(),
-        run.parent
+        run.parent,
+        ending.map(|ending| ending.at.as_microsecond()),
+        ending.map(|ending| &ending.kind),
+        ending.map(|ending| &ending.message),
+        int(usage.input_tokens),
+        int(usage.output_tokens),
+        int(usage.micro_dollars),
+        int(usage.host_calls),
+        int(usage.wall_ms),
+        int(ending.map_or(0, |ending| ending.log_dropped)),
     ])?;
     Ok(())
 }
 
+/// The ending of a run whose beginning was written before it came.
 pub(super) fn finish(tx: &Transaction<'_>, invocation: &str, ending: &Ending) -> rusqlite::Result<()> {
     let usage = &ending.usage;
     tx.prepare_cached(

@@ -26,13 +26,13 @@ fn ending(kind: &str) -> Ending {
 async fn a_run_is_told_from_its_start_to_its_end() {
     let (_dir, state) = temporary();
     let journal = Journal::new(state.clone());
-    journal.started(run("1"));
+    let open = journal.started(run("1"));
     state.flush().await.unwrap();
     let record = journal.run("1").await.unwrap().unwrap();
     assert_eq!((&*record.kind, record.started, record.ended), ("running", at(0), None));
 
-    journal.finished("1", ending("timeout"));
-    journal.finished("1", ending("ok"));
+    open.finished(ending("timeout"));
+    open.finished(ending("ok"));
     state.flush().await.unwrap();
     let record = journal.run("1").await.unwrap().unwrap();
     assert_eq!((&*record.kind, record.ended, record.log_dropped), ("timeout", Some(at(5)), 3));
@@ -46,9 +46,9 @@ async fn a_run_is_told_from_its_start_to_its_end() {
 async fn a_run_that_a_kill_ended_is_interrupted() {
     let (_dir, state) = temporary();
     let journal = Journal::new(state.clone());
-    journal.started(run("1"));
-    journal.started(run("2"));
-    journal.finished("1", ending("ok"));
+    let one = journal.started(run("1"));
+    let _two = journal.started(run("2"));
+    one.finished(ending("ok"));
     state.flush().await.unwrap();
     let copy = killed(&state);
     let journal = Journal::new(open(copy.path()));
@@ -57,11 +57,28 @@ async fn a_run_that_a_kill_ended_is_interrupted() {
 }
 
 #[tokio::test]
+async fn an_ending_is_written_whether_it_comes_before_or_after_the_beginning_is_on_disk() {
+    let (_dir, state) = temporary();
+    let journal = Journal::new(state.clone());
+    let early = journal.started(run("early"));
+    early.finished(ending("ok"));
+    early.finished(ending("failed"));
+    let late = journal.started(run("late"));
+    state.flush().await.unwrap();
+    assert_eq!(journal.run("late").await.unwrap().unwrap().kind, "running");
+    late.finished(ending("ok"));
+    state.flush().await.unwrap();
+    let [late, early] = &journal.recent(10).await.unwrap()[..] else { panic!("two runs") };
+    assert_eq!(Record { invocation: "early".into(), ..late.clone() }, *early);
+    assert_eq!((&*early.kind, early.log_dropped, early.usage.wall_ms), ("ok", 3, i64::MAX as u64));
+}
+
+#[tokio::test]
 async fn strings_are_cut_between_characters() {
     let (_dir, state) = temporary();
     let journal = Journal::new(state.clone());
-    journal.started(Run { tool: "é".repeat(1_000), ..run("1") });
-    journal.finished("1", Ending { message: "é".repeat(1 << 20), ..ending("failed") });
+    let open = journal.started(Run { tool: "é".repeat(1_000), ..run("1") });
+    open.finished(Ending { message: "é".repeat(1 << 20), ..ending("failed") });
     state.flush().await.unwrap();
     let record = journal.run("1").await.unwrap().unwrap();
     assert_eq!((record.tool, record.message), ("é".repeat(128), "é".repeat(2048)));

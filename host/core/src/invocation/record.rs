@@ -1,0 +1,86 @@
+//! What is written down of an invocation: that it began, how it ended, and what it took.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::nested::Family;
+use super::{InvokeError, Outer};
+use crate::broker::Session;
+use crate::budget::Amount;
+use crate::error::Error;
+use crate::events::Sink;
+use crate::host::Shared;
+use crate::journal::audit::{self, Entry};
+use crate::journal::{self, Ending};
+
+/// An invocation that is on record. Whatever becomes of it is recorded once: a caller that drops it before its end has
+/// cancelled it.
+pub(super) struct Begun<'a> {
+    host: &'a Shared,
+    session: Session,
+    sink: Arc<Sink>,
+    family: Arc<Family>,
+    tool: &'a str,
+    open: journal::Open,
+    started: Instant,
+    is_told: bool,
+}
+
+impl<'a> Begun<'a> {
+    pub(super) fn new(host: &'a Shared, here: &Outer, tool: &'a str, open: journal::Open, started: Instant) -> Self {
+        let Outer { session, sink, family, .. } = here;
+        let (session, sink, family) = (session.clone(), Arc::clone(sink), Arc::clone(family));
+        Self { host, session, sink, family, tool, open, started, is_told: false }
+    }
+
+    /// Records how it ended, and gives what it took.
+    pub(super) fn ended<T>(mut self, result: &Result<T, Error>) -> Amount {
+        self.tell(result)
+    }
+
+    fn tell<T>(&mut self, result: &Result<T, Error>) -> Amount {
+        self.is_told = true;
+        let ledger = self.session.ledger();
+        ledger.close(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let usage = ledger.spent();
+        self.host.sessions.audit.note(ran(&self.session, self.tool, &self.family, result));
+        self.open.finished(Ending {
+            kind: result.as_ref().map_or_else(Error::kind, |_| "ok").to_owned(),
+            message: result.as_ref().err().map(ToString::to_string).unwrap_or_default(),
+            usage,
+            log_dropped: self.sink.dropped().lines,
+            at: jiff::Timestamp::now(),
+        });
+        usage
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.is_told {
+            self.tell::<()>(&Err(InvokeError::Cancelled.into()));
+        }
+    }
+}
+
+/// The record of an invocation that has ended.
+fn ran<T>(session: &Session, tool: &str, family: &Family, result: &Result<T, Error>) -> Entry {
+    let mut detail = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    if let Some(parent) = session.upwards().nth(1) {
+        detail = format!("parent={} root={} {detail}", parent.invocation(), family.root).trim_end().to_owned();
+    }
+    if session.unrecorded() > 0 {
+        detail = format!("{detail} acts that are not on record: {}", session.unrecorded()).trim_start().to_owned();
+    }
+    Entry {
+        event: audit::Event::Run,
+        invocation: session.invocation().into(),
+        act: 0,
+        skill: session.skill().into(),
+        caller: session.callers().into(),
+        capability: "",
+        subject: tool.to_owned(),
+        kind: result.as_ref().map_or_else(Error::kind, |_| "ok"),
+        detail,
+    }
+}
