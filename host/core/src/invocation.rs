@@ -19,6 +19,7 @@ use crate::budget::{self, Amount};
 use crate::capability::{Services, files, http, user};
 use crate::catalog::tool::{CallError, Callable};
 use crate::catalog::{Generation, SkillRef};
+use crate::engine::habit::Habit;
 use crate::engine::linker::exports;
 use crate::engine::schedule::Stopped;
 use crate::engine::shares::{Share, nanos};
@@ -250,7 +251,14 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
         };
         let job =
             Job { generation: Arc::clone(&generation), tool: callable.tool.name.clone(), input: call.input, context };
-        let sandbox = Sandbox { engine, limits: &limits, memory: here.memory.clone(), cpu: here.cpu.clone(), deadline };
+        let sandbox = Sandbox {
+            engine,
+            limits: &limits,
+            memory: here.memory.clone(),
+            cpu: here.cpu.clone(),
+            habit: Arc::clone(&callable.habit),
+            deadline,
+        };
         let (raw, measured) = in_sandbox(host, sandbox, services, &call.cancel, job).await?;
         timings.instantiate_us = measured.instantiate_us;
         timings.run_us = measured.run_us;
@@ -328,6 +336,7 @@ struct Sandbox<'a> {
     limits: &'a Limits,
     memory: Share,
     cpu: Share,
+    habit: Arc<Habit>,
     deadline: tokio::time::Instant,
 }
 
@@ -357,7 +366,7 @@ async fn in_sandbox(
     cancel: &CancellationToken,
     job: Job,
 ) -> Result<(exports::Outcome, Measured), InvokeError> {
-    let Sandbox { engine, limits, memory, cpu, deadline } = sandbox;
+    let Sandbox { engine, limits, memory, cpu, habit, deadline } = sandbox;
     let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), limits, memory);
     let (called_off, cancel) = (cancel, cancel.clone());
     let wall = limits.wall;
@@ -404,7 +413,7 @@ async fn in_sandbox(
     };
     tokio::select! {
         biased;
-        done = engine.scheduler.run(cpu, guest) => match done {
+        done = engine.scheduler.run(cpu, habit, guest) => match done {
             Ok(done) => done,
             Err(Stopped::CpuLimit) => Err(InvokeError::CpuLimit(limits.cpu)),
             Err(Stopped::Panicked) => Err(InvokeError::HostFault),

@@ -1,9 +1,12 @@
 //! One callable thing of a skill, with its schemas ready to be checked against.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::engine::LoadError;
+use crate::engine::habit::Habit;
 use crate::error::Explain;
 use crate::schema::{self, Validator};
 
@@ -43,6 +46,7 @@ pub(crate) struct Callable {
     pub(crate) tool: Tool,
     pub(crate) input: Validator,
     pub(crate) output: Option<Validator>,
+    pub(crate) habit: Arc<Habit>,
 }
 
 /// Checks the tools of a skill and compiles their schemas.
@@ -73,6 +77,7 @@ pub(crate) fn callables(tools: &[Tool]) -> Result<Vec<Callable>, LoadError> {
             input: compile(&tool.input_schema, "input")?,
             output: tool.output_schema.as_ref().map(|schema| compile(schema, "output")).transpose()?,
             tool: tool.clone(),
+            habit: Arc::default(),
         });
     }
     Ok(callables)

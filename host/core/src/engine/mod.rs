@@ -9,6 +9,7 @@ pub(crate) mod config;
 pub(crate) mod confine;
 pub(crate) mod epoch;
 pub(crate) mod guest;
+pub(crate) mod habit;
 pub(crate) mod limits;
 pub(crate) mod linker;
 pub(crate) mod precheck;

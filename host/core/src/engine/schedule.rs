@@ -5,6 +5,8 @@
 //! the processor for a few milliseconds without pause it is in the **background**, where only some of the workers (all but
 //! one) take turns, first come, first served. Waiting earns the foreground back. So a newcomer always finds a worker.
 //!
+//! What a tool has used before tells where its next call begins: one that is heavy by habit begins in the background.
+//!
 //! A guest that is **light** stays with its caller: most calls end within a fraction of a millisecond, many others only wait,
 //! and each hop to another thread and back would cost more than the guest does. Only some of the callers' workers may be
 //! inside of a guest at once, so one is always left for sockets and timers. A guest that finds no such place, or has used
@@ -21,6 +23,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::PollSemaphore;
 
+use super::habit::Habit;
 use super::shares::{Share, nanos};
 use crate::broker::AbortOnDrop;
 
@@ -57,29 +60,41 @@ impl Scheduler {
 
     /// Runs a guest's future to its end. Dropping the returned future ends the guest at its next yield.
     ///
-    /// `cpu` is what its processor time is taken from, in nanoseconds.
-    pub(crate) fn run<F>(&self, cpu: Share, future: F) -> impl Future<Output = Result<F::Output, Stopped>>
+    /// `cpu` is what its processor time is taken from, in nanoseconds; `habit` is that of the tool which is called.
+    pub(crate) fn run<F>(
+        &self,
+        cpu: Share,
+        habit: Arc<Habit>,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, Stopped>>
     where
         F: Future + Send + 'static,
         F::Output: Send,
     {
         // Boxed here and not below: an argument stays in the caller's future for as long as the guest runs.
-        self.run_boxed(cpu, Box::pin(future))
+        self.run_boxed(cpu, habit, Box::pin(future))
     }
 
-    async fn run_boxed<F>(&self, cpu: Share, guest: Pin<Box<F>>) -> Result<F::Output, Stopped>
+    async fn run_boxed<F>(&self, cpu: Share, habit: Arc<Habit>, guest: Pin<Box<F>>) -> Result<F::Output, Stopped>
     where
         F: Future + Send + 'static,
         F::Output: Send,
     {
+        let is_heavy = habit.usual() >= FOREGROUND;
         let mut guest = Scheduled {
             guest,
-            recent: Duration::ZERO,
+            recent: if is_heavy { FOREGROUND } else { Duration::ZERO },
+            used: Duration::ZERO,
+            has_ended: false,
+            habit,
             cpu,
             paused_at: None,
             turn: PollSemaphore::new(Arc::clone(&self.background)),
         };
         let light = poll_fn(|cx| {
+            if is_heavy {
+                return Poll::Ready(None);
+            }
             let Ok(_place) = self.beside_callers.try_acquire() else { return Poll::Ready(None) };
             match Pin::new(&mut guest).poll(cx) {
                 Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -124,6 +139,10 @@ struct Scheduled<F> {
     guest: Pin<Box<F>>,
     /// Processor time used lately: falls while the guest waits.
     recent: Duration,
+    /// Processor time used in all.
+    used: Duration,
+    has_ended: bool,
+    habit: Arc<Habit>,
     cpu: Share,
     paused_at: Option<Instant>,
     turn: PollSemaphore,
@@ -144,15 +163,29 @@ impl<F: Future> Future for Scheduled<F> {
         let end = Instant::now();
         let used = end.duration_since(start);
         this.recent = (this.recent + used).min(FOREGROUND * 4);
+        this.used += used;
         let passed = this.cpu.count(nanos(used));
         match polled {
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Ok(Poll::Ready(output)) => {
+                this.has_ended = true;
+                Poll::Ready(Ok(output))
+            }
             Ok(Poll::Pending) if passed.is_some() => Poll::Ready(Err(Stopped::CpuLimit)),
             Ok(Poll::Pending) => {
                 this.paused_at = Some(end);
                 Poll::Pending
             }
             Err(_) => Poll::Ready(Err(Stopped::Panicked)),
+        }
+    }
+}
+
+impl<F> Drop for Scheduled<F> {
+    fn drop(&mut self) {
+        if self.has_ended {
+            self.habit.ended(self.used);
+        } else {
+            self.habit.cut_off(self.used);
         }
     }
 }
@@ -169,6 +202,10 @@ mod tests {
 
     fn short() -> Share {
         Share::new(nanos(Duration::from_millis(50)))
+    }
+
+    fn new() -> Arc<Habit> {
+        Arc::default()
     }
 
     /// Uses the processor, as a guest does between two ticks.
@@ -189,7 +226,7 @@ mod tests {
         let all = scheduler.background.available_permits();
         let turns = scheduler.background.acquire_many(u32::try_from(all).unwrap()).await.unwrap();
         let went_on = Arc::new(AtomicBool::new(false));
-        let spinner = scheduler.run(long(), {
+        let spinner = scheduler.run(long(), new(), {
             let went_on = Arc::clone(&went_on);
             async move {
                 burn(FOREGROUND * 2);
@@ -200,12 +237,39 @@ mod tests {
         tokio::pin!(spinner);
         assert!(once(spinner.as_mut()).await.is_pending());
         for _ in 0..100 {
-            assert_eq!(scheduler.run(long(), async { yield_now().await }).await, Ok(()), "a newcomer finds a worker");
+            assert_eq!(
+                scheduler.run(long(), new(), async { yield_now().await }).await,
+                Ok(()),
+                "a newcomer finds a worker"
+            );
         }
         assert!(!went_on.load(Ordering::SeqCst), "no turn was free");
         drop(turns);
         assert_eq!(spinner.await, Ok(()));
         assert!(went_on.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_burns_by_habit_begins_in_the_background() {
+        let scheduler = Scheduler::start().unwrap();
+        let habit = new();
+        let here = std::thread::current().id();
+        let burns = || async { burn(FOREGROUND * 8) };
+        assert_eq!(scheduler.run(long(), Arc::clone(&habit), burns()).await, Ok(()));
+        let all = u32::try_from(scheduler.background.available_permits()).unwrap();
+        let turns = scheduler.background.acquire_many(all).await.unwrap();
+        let again = scheduler.run(long(), Arc::clone(&habit), async { std::thread::current().id() });
+        tokio::pin!(again);
+        assert!(once(again.as_mut()).await.is_pending());
+        assert_eq!(scheduler.run(long(), new(), async { std::thread::current().id() }).await, Ok(here), "another tool");
+        assert!(once(again.as_mut()).await.is_pending(), "no turn was free");
+        drop(turns);
+        assert_ne!(again.await, Ok(here));
+        for _ in 0..20 {
+            scheduler.run(long(), Arc::clone(&habit), async {}).await.unwrap();
+        }
+        let light = scheduler.run(long(), habit, async { std::thread::current().id() });
+        assert_eq!(light.await, Ok(here), "it has changed its ways");
     }
 
     #[tokio::test]
@@ -218,43 +282,46 @@ mod tests {
             }
             std::thread::current().id()
         };
-        assert_eq!(scheduler.run(long(), light).await, Ok(here));
+        assert_eq!(scheduler.run(long(), new(), light).await, Ok(here));
         let heavy = async {
             burn(LIGHT * 2);
             yield_now().await;
             std::thread::current().id()
         };
-        assert_ne!(scheduler.run(long(), heavy).await, Ok(here));
+        assert_ne!(scheduler.run(long(), new(), heavy).await, Ok(here));
         let places = scheduler.beside_callers.available_permits();
         let _taken = scheduler.beside_callers.acquire_many(u32::try_from(places).unwrap()).await.unwrap();
         let crowded = async { std::thread::current().id() };
-        assert_ne!(scheduler.run(long(), crowded).await, Ok(here));
+        assert_ne!(scheduler.run(long(), new(), crowded).await, Ok(here));
     }
 
     #[tokio::test]
     async fn processor_time_has_a_limit_and_waiting_costs_none() {
         let scheduler = Scheduler::start().unwrap();
-        let spin = scheduler.run(short(), async {
+        let spin = scheduler.run(short(), new(), async {
             loop {
                 burn(Duration::from_millis(5));
                 yield_now().await;
             }
         });
         assert_eq!(spin.await, Err::<(), _>(Stopped::CpuLimit));
-        let waits = scheduler.run(short(), tokio::time::sleep(Duration::from_millis(80)));
+        let waits = scheduler.run(short(), new(), tokio::time::sleep(Duration::from_millis(80)));
         assert_eq!(waits.await, Ok(()));
     }
 
     #[tokio::test]
     async fn a_panic_ends_one_guest_and_no_other() {
         let scheduler = Scheduler::start().unwrap();
-        assert_eq!(scheduler.run(long(), async { panic!("a bug of the host") }).await, Err::<(), _>(Stopped::Panicked));
-        let later = scheduler.run(long(), async {
+        assert_eq!(
+            scheduler.run(long(), new(), async { panic!("a bug of the host") }).await,
+            Err::<(), _>(Stopped::Panicked)
+        );
+        let later = scheduler.run(long(), new(), async {
             yield_now().await;
             panic!("a bug of the host, on a guest's worker")
         });
         assert_eq!(later.await, Err::<(), _>(Stopped::Panicked));
-        assert_eq!(scheduler.run(long(), async { 7 }).await, Ok(7));
+        assert_eq!(scheduler.run(long(), new(), async { 7 }).await, Ok(7));
     }
 
     #[tokio::test]
@@ -267,7 +334,7 @@ mod tests {
         }
         let scheduler = Scheduler::start().unwrap();
         let (sender, mut gone) = tokio::sync::mpsc::unbounded_channel();
-        let mut call = Box::pin(scheduler.run(long(), async move {
+        let mut call = Box::pin(scheduler.run(long(), new(), async move {
             let _gone = Gone(sender);
             std::future::pending::<()>().await;
         }));

@@ -62,7 +62,7 @@ pub(crate) async fn ask_tools(host: &Arc<Shared>, pre: &Pre) -> Result<Vec<Tool>
         let worked = tokio::time::timeout_at(deadline, work).await.map_err(|_| InvokeError::Deadline(wall))?;
         worked.map_err(|error| explain(&error, &store.data().limiter, hostcall_bytes))
     };
-    let tools = match engine.scheduler.run(here.cpu, guest).await {
+    let tools = match engine.scheduler.run(here.cpu, Arc::default(), guest).await {
         Ok(done) => done?,
         Err(Stopped::CpuLimit) => return Err(InvokeError::CpuLimit(limits.cpu).into()),
         Err(Stopped::Panicked) => return Err(InvokeError::HostFault.into()),
