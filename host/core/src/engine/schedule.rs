@@ -10,7 +10,7 @@
 //! A guest that is **light** stays with its caller: most calls end within a fraction of a millisecond, many others only wait,
 //! and each hop to another thread and back would cost more than the guest does. Only some of the callers' workers may be
 //! inside of a guest at once, so one is always left for sockets and timers. A guest that finds no such place, or has used
-//! more than a little of the processor, goes on on workers of the guests' own and never comes back.
+//! more than a little of the processor, goes on on workers of the guests' own, and comes back when it mostly waits.
 
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
@@ -31,12 +31,14 @@ use crate::broker::AbortOnDrop;
 const FOREGROUND: Duration = Duration::from_millis(8);
 /// Processor time after which it leaves its caller's worker.
 const LIGHT: Duration = Duration::from_millis(2);
+/// Processor time below which it comes back, after a wait of at least this long.
+const RESTED: Duration = Duration::from_micros(500);
 
 pub(crate) struct Scheduler {
     /// None only while it is being dropped.
     runtime: Option<Runtime>,
     background: Arc<Semaphore>,
-    beside_callers: Semaphore,
+    beside_callers: Arc<Semaphore>,
 }
 
 impl Scheduler {
@@ -54,7 +56,7 @@ impl Scheduler {
         Ok(Self {
             runtime: Some(runtime),
             background: Arc::new(Semaphore::new(workers - 1)),
-            beside_callers: Semaphore::new((cores - 1).max(1)),
+            beside_callers: Arc::new(Semaphore::new((cores - 1).max(1))),
         })
     }
 
@@ -80,10 +82,9 @@ impl Scheduler {
         F: Future + Send + 'static,
         F::Output: Send,
     {
-        let is_heavy = habit.usual() >= FOREGROUND;
         let mut guest = Scheduled {
             guest,
-            recent: if is_heavy { FOREGROUND } else { Duration::ZERO },
+            recent: if habit.usual() >= FOREGROUND { FOREGROUND } else { Duration::ZERO },
             used: Duration::ZERO,
             has_ended: false,
             habit,
@@ -91,27 +92,32 @@ impl Scheduler {
             paused_at: None,
             turn: PollSemaphore::new(Arc::clone(&self.background)),
         };
-        let light = poll_fn(|cx| {
-            if is_heavy {
-                return Poll::Ready(None);
+        loop {
+            let light = poll_fn(|cx| {
+                guest.rest();
+                if guest.recent > LIGHT {
+                    return Poll::Ready(None);
+                }
+                let Ok(_place) = self.beside_callers.try_acquire() else { return Poll::Ready(None) };
+                match Pin::new(&mut guest).poll(cx) {
+                    Poll::Ready(done) => Poll::Ready(Some(done)),
+                    Poll::Pending if guest.recent > LIGHT => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                }
+            });
+            if let Some(done) = light.await {
+                return done;
             }
-            let Ok(_place) = self.beside_callers.try_acquire() else { return Poll::Ready(None) };
-            match Pin::new(&mut guest).poll(cx) {
-                Poll::Ready(done) => Poll::Ready(Some(done)),
-                Poll::Pending if guest.recent > LIGHT => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            }
-        });
-        if let Some(done) = light.await {
-            return done;
-        }
-        let Some(runtime) = &self.runtime else { return Err(Stopped::Panicked) };
-        let mut task = AbortOnDrop(runtime.spawn(guest));
-        match (&mut task.0).await {
-            Ok(done) => done,
-            Err(error) => {
-                tracing::error!(%error, "a guest's task failed");
-                Err(Stopped::Panicked)
+            let Some(runtime) = &self.runtime else { return Err(Stopped::Panicked) };
+            let away = Away { guest: Some(guest), places: Arc::clone(&self.beside_callers), has_begun: false };
+            let mut task = AbortOnDrop(runtime.spawn(away));
+            match (&mut task.0).await {
+                Ok(Left::Ended(done)) => return done,
+                Ok(Left::Rested(rested)) => guest = rested,
+                Err(error) => {
+                    tracing::error!(%error, "a guest's task failed");
+                    return Err(Stopped::Panicked);
+                }
             }
         }
     }
@@ -148,15 +154,22 @@ struct Scheduled<F> {
     turn: PollSemaphore,
 }
 
+impl<F> Scheduled<F> {
+    /// Credits the time since it last stopped: a yield at a tick comes straight back and earns nothing; a wait for a model earns
+    /// the foreground. Gives how long that was.
+    fn rest(&mut self) -> Duration {
+        let waited = self.paused_at.take().map(|paused_at| paused_at.elapsed()).unwrap_or_default();
+        self.recent = self.recent.saturating_sub(waited / 8);
+        waited
+    }
+}
+
 impl<F: Future> Future for Scheduled<F> {
     type Output = Result<F::Output, Stopped>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let Some(paused_at) = this.paused_at.take() {
-            // A yield at a tick comes straight back and earns nothing; a wait for a model earns the foreground.
-            this.recent = this.recent.saturating_sub(paused_at.elapsed() / 8);
-        }
+        this.rest();
         let _turn = if this.recent >= FOREGROUND { ready!(this.turn.poll_acquire(cx)) } else { None };
         let start = Instant::now();
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| this.guest.as_mut().poll(cx)));
@@ -176,6 +189,42 @@ impl<F: Future> Future for Scheduled<F> {
                 Poll::Pending
             }
             Err(_) => Poll::Ready(Err(Stopped::Panicked)),
+        }
+    }
+}
+
+/// A guest on the guests' own workers.
+struct Away<F> {
+    /// None after its end.
+    guest: Option<Scheduled<F>>,
+    places: Arc<Semaphore>,
+    has_begun: bool,
+}
+
+/// Why a guest leaves the guests' own workers.
+enum Left<F: Future> {
+    Ended(Result<F::Output, Stopped>),
+    /// It mostly waits: where it is woken by a socket, it can go on there and then.
+    Rested(Scheduled<F>),
+}
+
+impl<F: Future> Future for Away<F> {
+    type Output = Left<F>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let Some(mut guest) = this.guest.take() else { return Poll::Pending };
+        let waited = guest.rest();
+        if this.has_begun && waited >= RESTED && guest.recent < RESTED && this.places.available_permits() > 0 {
+            return Poll::Ready(Left::Rested(guest));
+        }
+        this.has_begun = true;
+        match Pin::new(&mut guest).poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Left::Ended(done)),
+            Poll::Pending => {
+                this.guest = Some(guest);
+                Poll::Pending
+            }
         }
     }
 }
@@ -293,6 +342,26 @@ mod tests {
         let _taken = scheduler.beside_callers.acquire_many(u32::try_from(places).unwrap()).await.unwrap();
         let crowded = async { std::thread::current().id() };
         assert_ne!(scheduler.run(long(), new(), crowded).await, Ok(here));
+    }
+
+    #[tokio::test]
+    async fn what_has_burned_comes_back_when_it_mostly_waits() {
+        let scheduler = Scheduler::start().unwrap();
+        let here = std::thread::current().id();
+        let guest = async move {
+            burn(LIGHT * 2);
+            yield_now().await;
+            assert_ne!(std::thread::current().id(), here);
+            let begun = Instant::now();
+            while std::thread::current().id() != here {
+                assert!(begun.elapsed() < Duration::from_secs(60), "it never came back");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            burn(LIGHT * 2);
+            yield_now().await;
+            std::thread::current().id()
+        };
+        assert_ne!(scheduler.run(long(), new(), guest).await, Ok(here), "and it leaves again");
     }
 
     #[tokio::test]

@@ -178,11 +178,11 @@ impl Audit {
         self.0.state.post(move |tx| append(tx, at, &entry));
     }
 
-    /// Records and returns when that is on disk.
+    /// Records and returns when that is on disk, before what was only noted and is still on its way: somebody waits for it.
     pub async fn record(&self, entry: Entry) -> Result<(), StateError> {
         self.counted();
         let at = Timestamp::now();
-        self.0.state.write(move |tx| append(tx, at, &entry)).await
+        self.0.state.write_first(move |tx| append(tx, at, &entry)).await
     }
 
     /// Tells that a record was appended by [`append`] in a transaction of somebody else's.
