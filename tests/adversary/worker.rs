@@ -201,7 +201,7 @@ fn the_process_that_compiles_is_confined() {
         .as_array()
         .unwrap()
         .iter()
-        .filter(|finding| finding["subject"] == "compiling")
+        .filter(|finding| finding["subject"] == "confinement")
         .filter_map(|finding| finding["detail"].as_str())
         .collect();
     let expected = match (landlock, seccomp) {

@@ -60,7 +60,7 @@ fn what_the_build_sets_is_not_taken_for_a_setting() {
     let home = Home::new();
     let of_the_build = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RINGFENCE_"));
     let done = Done::of(home.command(&["config", "show"]).envs(of_the_build).output().unwrap());
-    assert!(!done.stderr.contains("is no setting"), "{}", done.stderr);
+    assert!(!done.err.contains("is no setting"), "{}", done.err);
 }
 
 #[test]

@@ -58,7 +58,15 @@ fn without_a_terminal_nothing_is_installed_that_asks_for_something() {
     // What asks for nothing, or for what is free here, needs no flag.
     let home = Home::new();
     home.run(&["add", &skill(&home, "1.0.0", json!({}))]).worked();
-    home.run(&["add", &skill(&home, "1.0.1", json!({ "model": { "models": ["default"] } }))]).worked();
+    let free = skill(&home, "1.0.1", json!({ "model": { "models": ["default"] } }));
+    home.run(&["add", &free]).worked();
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!([]));
+    home.run(&["add", &free, "--yes"]).worked();
+    assert_eq!(
+        held(&home, "asker")["granted"]["always"],
+        json!(["model=default"]),
+        "whatever `default` leads to later"
+    );
 }
 
 #[test]

@@ -106,21 +106,21 @@ fn mappings(engine: &Engine) -> Finding {
 
 /// What holds the process that compiles strangers' components.
 fn compiler(engine: &Engine) -> Finding {
-    let subject = "compiling";
+    let subject = "confinement";
     let held = match engine.confinement() {
         Ok(held) => held,
         Err(reason) => {
             return Finding {
                 subject,
                 state: Health::Problem,
-                detail: format!("in a process of its own, which does not work: {reason}"),
+                detail: format!("of the process that compiles: it does not start: {reason}"),
                 hint: Some("install the program again".into()),
             };
         }
     };
     let missing: Vec<&str> = [&held.landlock, &held.seccomp].into_iter().filter_map(Option::as_deref).collect();
     if missing.is_empty() {
-        return ok(subject, "in a process of its own, held by landlock and seccomp");
+        return ok(subject, "the process that compiles is held by landlock and seccomp");
     }
     let holds = match (&held.landlock, &held.seccomp) {
         (Some(_), None) => "held by seccomp",
@@ -129,7 +129,7 @@ fn compiler(engine: &Engine) -> Finding {
     };
     note(
         subject,
-        format!("in a process of its own, {holds}: {}", missing.join("; ")),
+        format!("the process that compiles is {holds}: {}", missing.join("; ")),
         "a Linux kernel of 6.12 or later with landlock and seccomp holds it fully",
     )
 }

@@ -81,7 +81,8 @@ async fn list(audit: &Audit, args: &List, context: &Context) -> Result<(), Error
         ..Filter::default()
     };
     let mut records = audit.list(filter, args.limit).await?;
-    records.reverse();
+    // What somebody waited for is in the chain before what was noted a moment earlier.
+    records.sort_by_key(|record| std::cmp::Reverse((record.at_us, record.seq)));
     if context.json() {
         return crate::ui::print_json(&records);
     }
@@ -118,7 +119,8 @@ fn result(record: &Record) -> String {
 async fn show(audit: &Audit, invocation: &str, context: &Context) -> Result<(), Error> {
     let filter = Filter { invocation: Some(invocation.to_owned()), ..Filter::default() };
     // An invocation has a thousand records that skills can cause at will, and those of acts that others can notice.
-    let records = audit.page(filter, MOST_SHOWN).await?;
+    let mut records = audit.page(filter, MOST_SHOWN).await?;
+    records.sort_by_key(|record| (record.at_us, record.seq));
     let Some(first) = records.first().filter(|_| !invocation.is_empty()) else {
         return Err(Trouble::new(
             "not-found",

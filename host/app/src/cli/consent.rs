@@ -85,12 +85,13 @@ pub(super) async fn offer(
     if let Some(grant) = wanted.allow {
         return Ok(Decision { grant, ..Decision::default() });
     }
+    if wanted.yes {
+        // Also what is free today: a script that says yes means tomorrow as well.
+        return Ok(Decision { grant: all(&host.everything_missing_of(candidate)).await?, ..Decision::default() });
+    }
     let missing = host.missing_of(candidate, &Grants::default()).await;
     if missing.is_empty() || wanted.nothing {
         return Ok(Decision::default());
-    }
-    if wanted.yes {
-        return Ok(Decision { grant: all(&missing).await?, ..Decision::default() });
     }
     if !crate::ui::can_ask() || context.json() {
         return Err(unattended(candidate, &missing));

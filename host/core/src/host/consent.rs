@@ -123,6 +123,13 @@ impl Host {
         self.open_wishes(&candidate.skill.current().manifest.permissions, &[&candidate.kept, allow]).await
     }
 
+    /// As [`missing_of`](Self::missing_of), with what needs no grant on this machine today, such as a model that is free here.
+    #[must_use]
+    pub fn everything_missing_of(&self, candidate: &Candidate) -> Vec<Missing> {
+        let requests = &candidate.skill.current().manifest.permissions;
+        policy::missing(requests, &[&candidate.kept], &Facts { is_free: &|_| false })
+    }
+
     /// Installs what was considered, in place of an older one. Grants nothing; where it requests something else than the one
     /// before it, what that one could not use is no longer granted.
     pub async fn install(&self, candidate: Candidate) -> Result<Installed, Error> {

@@ -552,7 +552,7 @@ async fn what_is_asked_is_on_record_and_remembered() {
     guest.remove("none").await.unwrap_err();
     guest.shared.audit.seal().await.unwrap();
     let mut records = guest.shared.audit.list(Filter::default(), 100).await.unwrap();
-    records.sort_by_key(|record| record.seq);
+    records.sort_by_key(|record| record.at_us);
     let seen: Vec<_> = records
         .iter()
         .map(|record| (record.event, record.subject.as_str(), record.kind.as_str(), record.detail.as_str()))

@@ -116,11 +116,14 @@ impl Mark {
         crate::files::write_atomically(path, &text).map_err(|error| StateError::io(path, &error))
     }
 
-    /// None where there is no file; what cannot be read is a mark that never verifies.
+    /// None where there is no file, or a link in its place; what cannot be read is a mark that never verifies.
     pub(super) fn load(path: &Path) -> Option<Self> {
+        let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+        let opened = std::fs::OpenOptions::new().read(true).custom_flags(no_follow).open(path);
         let mut text = Vec::new();
-        match std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut text)) {
+        match opened.and_then(|file| file.take(4096).read_to_end(&mut text)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => None,
             _ => Some(serde_json::from_slice(&text).unwrap_or(Self { seq: 0, hash: GENESIS, signature: Vec::new() })),
         }
     }

@@ -196,10 +196,12 @@ async fn t117_texts_of_strangers_stay_on_one_line_and_short() {
 
 #[tokio::test]
 async fn records_are_found() {
-    let (_dir, _state, audit) = filled(3).await;
+    let (_dir, state, audit) = filled(3).await;
     audit.note(Entry { event: Event::Denied, capability: "model", ..entry("model smart") });
     audit.note(Entry { skill: "t".into(), invocation: "j".into(), ..entry("kv get 9") });
     audit.record(Entry::admin("grant", "s", "kv")).await.unwrap();
+    // It may be there before what was only noted.
+    state.flush().await.unwrap();
     let count = async |filter| audit.list(filter, 100).await.unwrap().len();
     assert_eq!(count(Filter { skill: Some("s".into()), ..Filter::default() }).await, 4);
     assert_eq!(count(Filter { event: Some(Event::Admin), ..Filter::default() }).await, 1);
