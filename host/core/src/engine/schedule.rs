@@ -143,8 +143,11 @@ impl Drop for Scheduler {
 /// Makes the thread that calls it one that gives way to others. Elsewhere than on Linux that is for whole processes only.
 fn give_way() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICE) {
-        tracing::debug!(%error, "a worker of the background competes with the others");
+    {
+        crate::state::hand_over();
+        if let Err(error) = rustix::process::nice(NICE) {
+            tracing::debug!(%error, "a worker of the background competes with the others");
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 
 pub use error::StateError;
 use reader::Readers;
+pub(crate) use writer::hand_over;
 use writer::{Posts, Writer};
 
 /// What a write that was acknowledged survives.

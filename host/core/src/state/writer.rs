@@ -4,6 +4,7 @@
 //! is queued, a write is committed on its caller's thread, behind what was queued before it. All else is the thread's: gathered
 //! posts, what fails, what has to wait for another program or for room on the disk, and the syncs of the log.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{Builder, JoinHandle};
@@ -24,6 +25,17 @@ const DOZE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(500);
 /// Most queued jobs that somebody else than the thread commits with his own: some hundred microseconds.
 const FEW: usize = 32;
+
+thread_local! {
+    /// Whether this thread commits nothing itself.
+    static HANDS_OVER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From here on this thread leaves its writes to the thread that writes. For one that the system runs only where nobody else
+/// wants to: stopped in the middle of a commit it would hold up everybody's.
+pub(crate) fn hand_over() {
+    HANDS_OVER.set(true);
+}
 
 #[derive(Default)]
 struct Queue {
@@ -85,7 +97,7 @@ impl Shared {
 
     /// Commits `job` here and now, or gives it back.
     fn commit_here(&self, job: Box<dyn Job>, posts: Posts) -> Result<(), Box<dyn Job>> {
-        if !self.light {
+        if !self.light || HANDS_OVER.get() {
             return Err(job);
         }
         let mut desk = match self.desk.try_lock() {

@@ -59,6 +59,21 @@ async fn a_small_write_is_made_where_it_is_asked_for_unless_it_syncs() {
 }
 
 #[tokio::test]
+async fn a_thread_that_gives_way_commits_nothing_itself() {
+    let (_dir, state) = temporary();
+    let by = thread::spawn(move || {
+        hand_over();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let here_by = |write: &str| match write {
+            "first" => runtime.block_on(state.write_first(here)),
+            _ => runtime.block_on(state.write(here)),
+        };
+        [here_by("first").unwrap(), here_by("any").unwrap()].contains(&thread::current().id())
+    });
+    assert!(!by.join().unwrap());
+}
+
+#[tokio::test]
 async fn what_many_posts_are_before_is_left_to_the_thread_or_goes_first() {
     let (_dir, state) = temporary();
     let posts = || (0..=FEW).for_each(|_| state.post(|_| Ok(())));
