@@ -395,7 +395,13 @@ impl Shared {
             return Ok(engine);
         }
         let settings = self.settings.engine.clone();
-        let engine = Engine::start(settings, starting.worker.clone(), &starting.cache_dir, &starting.key_file)?;
+        let engine = Engine::start(
+            settings,
+            starting.worker.clone(),
+            &starting.cache_dir,
+            &starting.key_file,
+            crate::state::hand_over,
+        )?;
         Ok(starting.engine.get_or_init(|| engine))
     }
 

@@ -56,11 +56,13 @@ pub struct Choice {
 }
 
 impl Engine {
+    /// `gives_way` is run on each thread that the system runs only where nobody else wants to.
     pub(crate) fn start(
         settings: EngineSettings,
         worker: WorkerCommand,
         cache_dir: &Path,
         key_file: &Path,
+        gives_way: fn(),
     ) -> Result<Self, EngineError> {
         let (wasmtime, choice) = choose(&settings)?;
         let failed = |error: std::io::Error| EngineError::Start(error.to_string());
@@ -68,7 +70,7 @@ impl Engine {
             .map_err(|error| EngineError::Cache { path: cache_dir.to_owned(), reason: error.to_string() })?;
         Ok(Self {
             linker: linker::link(&wasmtime).map_err(|error| EngineError::Start(format!("{error:#}")))?,
-            scheduler: schedule::Scheduler::start().map_err(failed)?,
+            scheduler: schedule::Scheduler::start(gives_way).map_err(failed)?,
             slots: slots::Slots::new(settings.concurrent),
             _ticker: epoch::Ticker::start(&wasmtime).map_err(failed)?,
             wasmtime,

@@ -47,9 +47,10 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(crate) fn start() -> std::io::Result<Self> {
+    /// `gives_way` is run on each thread of the background, which may stand still in the middle of anything.
+    pub(crate) fn start(gives_way: fn()) -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let workers = |name: &str, begin: fn()| {
+        let workers = |name: &str, begin: Box<dyn Fn() + Send + Sync>| {
             tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(cores.max(2))
                 .thread_name(name)
@@ -61,8 +62,8 @@ impl Scheduler {
                 .build()
         };
         Ok(Self {
-            foreground: Some(workers("ringfence-guest", || {})?),
-            background: Some(workers("ringfence-heavy", give_way)?),
+            foreground: Some(workers("ringfence-guest", Box::new(|| {}))?),
+            background: Some(workers("ringfence-heavy", Box::new(move || give_way(gives_way)))?),
             beside_callers: Arc::new(Semaphore::new((cores - 1).max(1))),
         })
     }
@@ -141,14 +142,14 @@ impl Drop for Scheduler {
 }
 
 /// Makes the thread that calls it one that gives way to others. Elsewhere than on Linux that is for whole processes only.
-fn give_way() {
+fn give_way(then: fn()) {
     #[cfg(target_os = "linux")]
-    {
-        crate::state::hand_over();
-        if let Err(error) = rustix::process::nice(NICE) {
-            tracing::debug!(%error, "a worker of the background competes with the others");
-        }
+    match rustix::process::nice(NICE) {
+        Ok(_) => then(),
+        Err(error) => tracing::debug!(%error, "a worker of the background competes with the others"),
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = then;
 }
 
 /// Why a guest's future ended without its own result.
@@ -360,7 +361,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_burns_goes_to_the_background_and_what_is_new_does_not_wait_for_it() {
-        let scheduler = Arc::new(Scheduler::start().unwrap());
+        let scheduler = Arc::new(Scheduler::start(|| {}).unwrap());
         let (stop, began) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let spinners: Vec<_> = (0..16)
             .map(|_| {
@@ -399,7 +400,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn the_background_gives_way() {
-        let scheduler = Scheduler::start().unwrap();
+        let scheduler = Scheduler::start(|| {}).unwrap();
         let nice = || {
             let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
             let fields = stat.rsplit_once(')').unwrap().1.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -418,7 +419,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tool_that_burns_by_habit_begins_in_the_background() {
-        let scheduler = Scheduler::start().unwrap();
+        let scheduler = Scheduler::start(|| {}).unwrap();
         let habit = new();
         let here = std::thread::current().id();
         assert_eq!(scheduler.run(long(), Arc::clone(&habit), async { burn(FOREGROUND * 8) }).await, Ok(()));
@@ -434,7 +435,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_light_stays_with_its_caller_and_what_burns_leaves() {
-        let scheduler = Scheduler::start().unwrap();
+        let scheduler = Scheduler::start(|| {}).unwrap();
         let here = std::thread::current().id();
         let light = async {
             for _ in 0..3 {
@@ -457,7 +458,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_has_burned_comes_back_when_it_mostly_waits() {
-        let scheduler = Scheduler::start().unwrap();
+        let scheduler = Scheduler::start(|| {}).unwrap();
         let here = std::thread::current().id();
         let guest = async move {
             burn(LIGHT * 2);
@@ -477,7 +478,7 @@ mod tests {
 
     #[tokio::test]
     async fn processor_time_has_a_limit_and_waiting_costs_none() {
-        let scheduler = Scheduler::start().unwrap();
+        let scheduler = Scheduler::start(|| {}).unwrap();
         let spin = scheduler.run(short(), new(), async {
             loop {
                 burn(Duration::from_millis(5));
@@ -491,7 +492,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_one_guest_and_no_other() {
-        let scheduler = Scheduler::start().unwrap();
+        let scheduler = Scheduler::start(|| {}).unwrap();
         assert_eq!(
             scheduler.run(long(), new(), async { panic!("a bug of the host") }).await,
             Err::<(), _>(Stopped::Panicked)
@@ -512,7 +513,7 @@ mod tests {
                 self.0.send(()).ok();
             }
         }
-        let scheduler = Scheduler::start().unwrap();
+        let scheduler = Scheduler::start(|| {}).unwrap();
         let (sender, mut gone) = tokio::sync::mpsc::unbounded_channel();
         let mut call = Box::pin(scheduler.run(long(), new(), async move {
             let _gone = Gone(sender);
