@@ -200,7 +200,7 @@ fn remedy(fault: &Fault, state: &str) -> String {
             "what is there holds, and records after it were removed by somebody who can write to {state}; compare it with an \
              export that was kept elsewhere"
         ),
-        Fault::RolledBack { .. } => format!(
+        Fault::RolledBack { .. } | Fault::GoneOn { .. } => format!(
             "grants and budgets are as old as the records; where you have put a backup back yourself, remove \
              {state}/audit.head once, otherwise find out who did"
         ),

@@ -1,4 +1,4 @@
-//! What happened: one record per invocation, written when it starts and again when it ends; and the audit of every act.
+//! What happened: one record per invocation, told when it starts and when it ends; and the audit of every act.
 //!
 //! Nobody waits for the journal: records are posted, in order, and are on disk about 20 ms later. It calls nobody.
 

@@ -171,7 +171,8 @@ impl Audit {
         Ok(Self(Arc::new(Inner { state, key, file, unsealed: AtomicU64::new(0), warned: AtomicBool::new(false) })))
     }
 
-    /// Records without waiting. It is on disk before any write that is queued after it is acknowledged.
+    /// Records without waiting. It is on disk with the next [`State::write`], or about 20 ms later; what [`record`](Self::record)
+    /// is given meanwhile may come before it in the chain, and its time says so.
     pub fn note(&self, entry: Entry) {
         self.counted();
         let at = Timestamp::now();

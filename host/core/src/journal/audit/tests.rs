@@ -129,7 +129,7 @@ async fn t118_an_older_state_that_was_put_back_shows() {
         audit.record(entry("long afterwards")).await.unwrap();
         audit.seal().await.unwrap();
     }
-    assert_eq!(fault(&audit).await, Some(Fault::Changed { seq: 10 }));
+    assert_eq!(fault(&audit).await, Some(Fault::GoneOn { signed: 10 }));
     // An operator who put a backup back says so by removing the file.
     std::fs::remove_file(old.path().join("audit.head")).unwrap();
     audit.record(entry("from here on")).await.unwrap();

@@ -34,6 +34,10 @@ pub enum Fault {
     CutOff { last: u64, signed: u64 },
     #[error("the state ends at {last}, and the file beside it knows record {signed}: an older state was put back")]
     RolledBack { last: u64, signed: u64 },
+    #[error(
+        "the file beside the state knows another record {signed}: an older state was put back, and has gone on since"
+    )]
+    GoneOn { signed: u64 },
     #[error("the signature of the {mark} is wrong")]
     Forged { mark: &'static str },
     #[error("the chain has records, and no head was ever signed although the file beside it says so")]
@@ -47,7 +51,7 @@ impl Fault {
         match self {
             Self::Changed { seq } | Self::Missing { seq } => Some(*seq),
             Self::CutOff { last, .. } | Self::RolledBack { last, .. } => Some(last + 1),
-            Self::Forged { .. } | Self::HeadRemoved => None,
+            Self::GoneOn { .. } | Self::Forged { .. } | Self::HeadRemoved => None,
         }
     }
 }
@@ -68,14 +72,20 @@ pub(super) fn verify(db: &Connection, key: &Key, file: &Path) -> rusqlite::Resul
     }
     let (mut seq, mut before) = base.map_or((0, GENESIS), |base| (base.seq, base.hash));
     let start = seq;
-    let expected = |at: u64| [&head, &beside].into_iter().flatten().find(|mark| mark.seq == at).map(|mark| mark.hash);
+    let is = |mark: &Option<Mark>, at: u64, real: &Hash| {
+        mark.as_ref().is_none_or(|mark| mark.seq != at || mark.hash == *real)
+    };
+    let mut gone_on = None;
     store::walk(db, |record, number| {
         let fault = match record {
             _ if number != seq + 1 => Some(Fault::Missing { seq: seq + 1 }),
             Err(_) => Some(Fault::Changed { seq: number }),
             Ok(record) => {
                 let real: Hash = hash(&before, &record);
-                let wrong = hex(&real) != record.hash || expected(number).is_some_and(|signed| signed != real);
+                let wrong = hex(&real) != record.hash || !is(&head, number, &real);
+                if !is(&beside, number, &real) {
+                    gone_on = Some(number);
+                }
                 before = real;
                 wrong.then_some(Fault::Changed { seq: number })
             }
@@ -95,8 +105,8 @@ pub(super) fn verify(db: &Connection, key: &Key, file: &Path) -> rusqlite::Resul
                 Some(Fault::RolledBack { last: seq, signed: beside.seq })
             }
             (Some(head), _) if seq < head.seq => Some(Fault::CutOff { last: seq, signed: head.seq }),
-            (None, Some(_)) => Some(Fault::HeadRemoved),
-            _ => None,
+            (None, Some(_)) => gone_on.map(|seq| Fault::Changed { seq }).or(Some(Fault::HeadRemoved)),
+            _ => gone_on.map(|signed| Fault::GoneOn { signed }),
         };
     }
     Ok(found)
