@@ -369,6 +369,10 @@ async fn in_sandbox(
     let Sandbox { engine, limits, memory, cpu, habit, deadline } = sandbox;
     let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), limits, memory);
     let (called_off, cancel) = (cancel, cancel.clone());
+    // Told from outside when its time has come. A timer in the guest's own future would be one of the runtime that it was called
+    // on, and a guest that burns is in the middle of a poll when that one goes.
+    let late = CancellationToken::new();
+    let is_late = late.clone();
     let wall = limits.wall;
     let hostcall_bytes = limits.hostcall_bytes;
     let guest = async move {
@@ -385,7 +389,7 @@ async fn in_sandbox(
             biased;
             () = cancel.cancelled() => return Err(InvokeError::Cancelled),
             worked = work => worked,
-            () = tokio::time::sleep_until(deadline) => return Err(InvokeError::Deadline(wall)),
+            () = is_late.cancelled() => return Err(InvokeError::Deadline(wall)),
         };
         // A host call may have taken the time that the guest no longer had.
         if tokio::time::Instant::now() > deadline {
@@ -398,13 +402,21 @@ async fn in_sandbox(
             run_us: micros(instantiated.elapsed()),
             memory_peak: store.data().limiter.peak(),
         };
+        // The cancellation may have reached it as a refusal of what it waited for, and that is how it ended then.
+        if called.is_err() && cancel.is_cancelled() {
+            return Err(InvokeError::Cancelled);
+        }
         called.map(|raw| (raw, measured)).map_err(InvokeError::from)
     };
     // A guest looks at its deadline and at its caller whenever it runs. While it waits for its turn behind others that spin it
     // cannot, and is ended from here.
     let overdue = async {
         tokio::select! {
-            () = tokio::time::sleep_until(deadline + TURN) => InvokeError::Deadline(limits.wall),
+            () = async {
+                tokio::time::sleep_until(deadline).await;
+                late.cancel();
+                tokio::time::sleep(TURN).await;
+            } => InvokeError::Deadline(limits.wall),
             () = async {
                 called_off.cancelled().await;
                 tokio::time::sleep(TURN).await;
