@@ -172,6 +172,28 @@ async fn t42_calls_that_are_dropped_in_the_middle() {
     assert_eq!(of(&["unknown", "cancelled", "ok"]), outcomes.len(), "{outcomes:?}");
 }
 
+/// A guest that burns is in the middle of a poll when its caller's runtime goes, and must find nothing of that one afterwards.
+#[test]
+fn a_caller_that_goes_with_its_runtime_leaves_no_panic_behind() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    for _ in 0..10 {
+        let gone = runtime();
+        gone.block_on(async {
+            let ground = Ground::new().await;
+            let host = ground.host.host.clone();
+            let spin = call(&ground.host.probe, "spin", json!({}));
+            tokio::spawn(async move { host.invoke(spin).await });
+            while ground.host.host.running() == 0 {
+                tokio::task::yield_now().await;
+            }
+            // Long enough for it to burn.
+            ground.host.still_works().await;
+        });
+        drop(gone);
+    }
+    runtime().block_on(async { Ground::new().await.survived(None, "").await });
+}
+
 /// Each invocation has a store of its own, and one that trapped leaves nothing to the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn t43_nothing_is_called_again_after_a_trap() {
