@@ -192,8 +192,13 @@ impl<F: Future> Scheduled<F> {
     fn poll(&mut self, cx: &mut Context<'_>, watch: Stopwatch) -> Poll<Result<F::Output, Stopped>> {
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| self.guest.as_mut().poll(cx)));
         let used = watch.elapsed();
+        let was_heavy = self.is_heavy();
         self.recent = (self.recent + used).min(FOREGROUND * 4);
         self.used += used;
+        if self.is_heavy() && !was_heavy {
+            // Others of its kind may be in line already.
+            self.habit.cut_off(self.used);
+        }
         let passed = self.cpu.count(nanos(used));
         match polled {
             Ok(Poll::Ready(output)) => {
@@ -274,6 +279,11 @@ impl<F: Future> Future for Away<F> {
         // Where a socket wakes it, it could go on there and then.
         let is_rested = waited >= RESTED && guest.recent < RESTED && this.places.available_permits() > 0;
         if this.has_begun && (is_rested || this.is_heavy != guest.is_heavy()) {
+            return Poll::Ready(Left::Moves(guest));
+        }
+        if !this.has_begun && !this.is_heavy && guest.habit.usual() >= HEAVY {
+            // What its tool does has turned out while it stood in line.
+            guest.recent = FOREGROUND;
             return Poll::Ready(Left::Moves(guest));
         }
         this.has_begun = true;
@@ -431,6 +441,28 @@ mod tests {
         }
         let light = scheduler.run(long(), habit, async { std::thread::current().id() });
         assert_eq!(light.await, Ok(here), "it has changed its ways");
+    }
+
+    #[tokio::test]
+    async fn what_a_tool_does_is_known_before_its_first_call_has_ended() {
+        let scheduler = Arc::new(Scheduler::start(|| {}).unwrap());
+        let habit = new();
+        let (burned, mut has_burned) = tokio::sync::mpsc::unbounded_channel();
+        let first = tokio::spawn({
+            let (scheduler, habit) = (Arc::clone(&scheduler), Arc::clone(&habit));
+            async move {
+                let burns = async move {
+                    burn(FOREGROUND * 2);
+                    yield_now().await;
+                    burned.send(()).unwrap();
+                    std::future::pending::<()>().await;
+                };
+                scheduler.run(long(), habit, burns).await
+            }
+        });
+        has_burned.recv().await.unwrap();
+        assert_eq!(scheduler.run(long(), habit, async { thread() }).await.unwrap(), "ringfence-heavy");
+        first.abort();
     }
 
     #[tokio::test]
