@@ -9,7 +9,6 @@ const ROWS: [std::ops::RangeInclusive<u32>; 3] = [1..=83, 93..=96, 117..=127];
 
 /// Rows without a test of that name.
 const WITHOUT: &[(u32, &str)] = &[
-    (20, "open: nothing watches the thread that ticks; it ends only with its engine"),
     (
         22,
         "moot: asynchronous components are refused when they are loaded, by t14_every_proposal_that_is_off_is_refused",

@@ -109,6 +109,36 @@ async fn t19_bulk_operations() {
     }
 }
 
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+async fn t20_nothing_new_begins_while_nothing_ticks_and_what_runs_ends() {
+    let ground = Ground::new().await;
+    let host = &ground.host.host;
+    let limits = LimitSettings { wall_seconds: Some(5), ..LimitSettings::default() };
+    let spin = Call { limits, ..call(&ground.host.probe, "spin", json!({})) };
+    let spinning = tokio::spawn({
+        let host = host.clone();
+        async move { host.invoke(spin).await }
+    });
+    host.hold_ticks(true).unwrap();
+    let begun = Instant::now();
+    let error = loop {
+        match ground.host.call("echo", json!({ "text": "x" })).await {
+            Ok(_) => assert!(begun.elapsed() < Duration::from_secs(5), "calls begin as if nothing were wrong"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), "busy", "{error}");
+    assert!(error.to_string().contains("has not ticked for 1."), "{error}");
+    assert_eq!(kind(spinning.await.unwrap()), "deadline");
+    host.hold_ticks(false).unwrap();
+    let begun = Instant::now();
+    while ground.host.call("echo", json!({ "text": "x" })).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it is not restarted");
+    }
+    ground.survived_probe().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn t21_every_call_has_a_deadline_of_its_own() {
     let ground = Ground::new().await;

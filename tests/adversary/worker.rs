@@ -77,6 +77,8 @@ async fn t06_a_worker_that_dies_or_lies_fails_its_own_load() {
         ground.host.still_works().await;
         std::fs::remove_file(&deed).unwrap();
         if kind == "host-fault" {
+            let signed = artefact_path(&ground.host.home, &skill(number));
+            assert_eq!(signed, None, "{what}: it was signed");
             // What was wrong is not kept: an honest worker is believed the next time.
             let loaded = ground.load(&skill(number)).await.unwrap_or_else(|error| panic!("{what}: {error}"));
             assert_eq!(text(ground.act(&loaded).await), "", "{what}");
@@ -172,6 +174,15 @@ async fn t07_machine_code_of_strangers_in_the_cache_is_not_believed() {
     home.write("deed", "exit 1");
     let (host, again) = loaded(open(&home, "", worker(&home)).await, &path).await;
     assert_eq!(text(host.invoke(call(&again, "act", json!({}))).await), "");
+}
+
+/// The artefact of this component in the home's own cache.
+fn artefact_path(home: &Home, component: &[u8]) -> Option<PathBuf> {
+    use sha2::{Digest, Sha256};
+    let digest: String = Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect();
+    artefacts(home)
+        .into_iter()
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&digest)))
 }
 
 /// The artefacts in the home's own cache.

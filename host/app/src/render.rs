@@ -42,7 +42,6 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("wit-version", 2, 422),
     ("manifest-invalid", 2, 422),
     ("config-invalid", 2, 500),
-    ("invalid-configuration", 2, 500),
     ("invalid-schema", 2, 422),
     ("invalid-script", 2, 422),
     ("grant-invalid", 2, 422),

@@ -129,6 +129,13 @@ impl Host {
         Self::open_with(config, |settings, secrets| http::Egress::on(settings, secrets, network)).await
     }
 
+    /// Whether the clock that interrupts guests hangs from now on.
+    #[cfg(debug_assertions)]
+    pub fn hold_ticks(&self, held: bool) -> Result<(), Error> {
+        self.0.engine()?.ticker.hold(held);
+        Ok(())
+    }
+
     async fn open_with(
         config: HostConfig,
         egress: impl FnOnce(http::HttpSettings, Arc<dyn http::secrets::Secrets>) -> http::Egress,

@@ -23,7 +23,7 @@ use crate::engine::habit::Habit;
 use crate::engine::linker::exports;
 use crate::engine::schedule::Stopped;
 use crate::engine::shares::{Share, nanos};
-use crate::engine::{Engine, LimitSettings, Limits, guest};
+use crate::engine::{Engine, LimitSettings, Limits, epoch, guest};
 use crate::error::Error;
 use crate::events::{Event, Sink};
 use crate::host::Shared;
@@ -240,6 +240,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
     let mut timings = Timings::default();
     let result = async {
         let engine = host.engine()?;
+        ticking(engine).await?;
         let _slot = slot(engine, depth, deadline, &call.cancel).await?;
         timings.queued_us = micros(started.elapsed());
         let left = deadline.saturating_duration_since(tokio::time::Instant::now()).min(limits.wall);
@@ -328,6 +329,15 @@ async fn slot<'a>(
         () = cancel.cancelled() => Err(InvokeError::Cancelled),
         () = tokio::time::sleep_until(deadline) => Err(InvokeError::Busy),
     }
+}
+
+/// Nothing is begun that nothing would interrupt. A host that was stopped as a whole, and goes on, needs a moment.
+async fn ticking(engine: &Engine) -> Result<(), InvokeError> {
+    if engine.ticker.check().is_ok() {
+        return Ok(());
+    }
+    tokio::time::sleep(3 * epoch::TICK).await;
+    engine.ticker.check().map_err(InvokeError::Unticked)
 }
 
 /// Where a guest runs.

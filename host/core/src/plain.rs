@@ -24,6 +24,12 @@ pub fn block(text: &str) -> String {
     out
 }
 
+/// As a shell takes it for one word: in commands that a person is to copy.
+pub fn word(text: &str) -> String {
+    let plain = text.chars().all(|c| c.is_alphanumeric() || "-_./@:+=,".contains(c));
+    if plain && !text.is_empty() { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 fn push(out: &mut String, c: char) {
     if c.is_control() || misleads(c) { out.extend(c.escape_default()) } else { out.push(c) }
 }
@@ -41,6 +47,14 @@ mod tests {
     fn what_moves_cursors_is_escaped() {
         assert_eq!(line("a\r\n\t\u{7}\u{9b}é\u{2066}", 100), ("a\\r\\n\\t\\u{7}\\u{9b}é\\u{2066}".into(), true));
         assert_eq!(block("a\r\n\tb\0"), "a\\r\n\tb\\u{0}");
+    }
+
+    #[test]
+    fn a_word_is_one_word_for_a_shell() {
+        assert_eq!(word("plugins/summarize"), "plugins/summarize");
+        assert_eq!(word("http=GET https://*.test"), "'http=GET https://*.test'");
+        assert_eq!(word("it's here"), r"'it'\''s here'");
+        assert_eq!(word(""), "''");
     }
 
     #[test]

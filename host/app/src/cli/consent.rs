@@ -4,6 +4,7 @@
 //! Nothing here knows a capability: words, grants and risks are the core's.
 
 use inquire::Select;
+use ringfence_core::plain::word as quoted;
 use ringfence_core::policy::denials::Denied;
 use ringfence_core::policy::{Grants, Missing, Requests};
 use ringfence_core::{Candidate, Error, Host, SkillRef};
@@ -237,12 +238,6 @@ fn command_for(target: &str, missing: &[Missing]) -> String {
     format!("ringfence grant {} {}", quoted(target), words.join(" "))
 }
 
-/// As a shell takes it for one word.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = word.chars().all(|c| c.is_alphanumeric() || "-_./@:+=,".contains(c));
-    if plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
 /// What is missing as lines for a person, in the host's order: the riskiest first. Reasons are a stranger's words, and
 /// are shown as such.
 pub(super) fn list(missing: &[Missing]) -> String {
@@ -276,11 +271,5 @@ mod tests {
         let text = list(&[one("send your text to models", "to summarise\n\x1b[2J"), one("keep state", "")]);
         assert_eq!(text, "  - send your text to models (it says: \"to summarise \u{fffd}[2J\")\n  - keep state\n");
         assert_eq!(wishes(&Requests::default()), "  nothing\n");
-    }
-
-    #[test]
-    fn commands_can_be_pasted() {
-        assert_eq!(quoted("plugins/summarize"), "plugins/summarize");
-        assert_eq!(quoted("it's here"), r"'it'\''s here'");
     }
 }

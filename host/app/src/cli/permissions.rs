@@ -1,7 +1,7 @@
+use ringfence_core::plain::word as quoted;
 use ringfence_core::policy::denials::Denied;
 use ringfence_core::{Error, Permissions};
 
-use super::consent::quoted;
 use super::target::Target;
 use super::{Context, consent};
 use crate::ui::progress::Line;

@@ -14,6 +14,7 @@ use crate::budget::{Amount, Ledger, Reservation};
 use crate::error::{Denial, Explain as _, Refusal};
 use crate::journal::audit::{self, Audit, Entry, Event};
 use crate::person::Person;
+use crate::plain;
 use crate::policy::Grants;
 use crate::policy::rules::{Rule, Rules};
 use crate::policy::taint::{Taint, Touch};
@@ -317,7 +318,7 @@ impl Session {
                     format!("{reason}, or not one that called it: a skill that is called may do only what both may")
                 }
             };
-            return Err(denial(reason, hint.replace("{skill}", lacking)));
+            return Err(denial(reason, hint.replace("{skill}", &plain::word(lacking))));
         }
         let (rules, callers) = (&self.0.shared.rules, self.0.callers.iter().copied());
         let of_caller = rules.of(callers.clone(), A::CAPABILITY);

@@ -1,47 +1,230 @@
 //! The clock that interrupts guests: every 10 ms each running guest yields.
+//!
+//! A guest that spins ends only because this ticks, so that the thread that ticks is watched by another one. A tick that is
+//! older than [`LATE`] refuses new calls ([`Ticker::check`]) and starts another thread in its place; meanwhile the watching
+//! thread ticks in its stead, more slowly, so that what runs ends all the same.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::Engine;
 
 /// How long a guest runs at most before others get their turn.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// A thread of its own, since workers may all be busy with guests. It ends with this value.
+/// How old a tick may be before nothing new is begun.
+pub(crate) const LATE: Duration = Duration::from_secs(1);
+
+/// How often the ticks are looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// One tick. False when there is nobody left to tick for.
+type Tick = dyn Fn() -> bool + Send + Sync;
+
+/// Threads of its own, since workers may all be busy with guests. They end with this value.
 pub(crate) struct Ticker {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    pulse: Arc<Pulse>,
+    watch: Option<JoinHandle<()>>,
+}
+
+struct Pulse {
+    begun: Instant,
+    /// Milliseconds from `begun` to the last tick.
+    last: AtomicU64,
+    stop: AtomicBool,
+    /// Threads that were started in the place of others.
+    replaced: AtomicU64,
+    /// For tests: the threads hang.
+    #[cfg(debug_assertions)]
+    held: AtomicBool,
+}
+
+impl Pulse {
+    fn beat(&self) {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(now, Ordering::Relaxed);
+    }
+
+    fn age(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    }
+
+    fn hangs(&self) -> bool {
+        #[cfg(debug_assertions)]
+        let held = self.held.load(Ordering::Relaxed);
+        #[cfg(not(debug_assertions))]
+        let held = false;
+        held
+    }
 }
 
 impl Ticker {
     pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let thread = std::thread::Builder::new().name("ringfence-epoch".into()).spawn({
-            let (engine, stop) = (engine.weak(), Arc::clone(&stop));
-            move || {
-                while !stop.load(Ordering::Relaxed) {
-                    std::thread::park_timeout(TICK);
-                    match engine.upgrade() {
-                        Some(engine) => engine.increment_epoch(),
-                        None => break,
-                    }
-                }
-            }
+        let engine = engine.weak();
+        let tick = move || engine.upgrade().map(|engine| engine.increment_epoch()).is_some();
+        Self::with(Arc::new(tick))
+    }
+
+    fn with(tick: Arc<Tick>) -> std::io::Result<Self> {
+        let pulse = Arc::new(Pulse {
+            begun: Instant::now(),
+            last: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            replaced: AtomicU64::new(0),
+            #[cfg(debug_assertions)]
+            held: AtomicBool::new(false),
+        });
+        let beating = Beating::start(&tick, &pulse)?;
+        let watch = std::thread::Builder::new().name("ringfence-watch".into()).spawn({
+            let pulse = Arc::clone(&pulse);
+            move || watch(beating, &tick, &pulse)
         })?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { pulse, watch: Some(watch) })
+    }
+
+    /// Whether guests are interrupted now. Otherwise how old the last tick is: nothing new must be begun.
+    pub(crate) fn check(&self) -> Result<(), Duration> {
+        match self.pulse.age() {
+            age if age > LATE => Err(age),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many threads had to be started in the place of one that died or hung.
+    #[cfg(test)]
+    pub(crate) fn replaced(&self) -> u64 {
+        self.pulse.replaced.load(Ordering::Relaxed)
+    }
+
+    /// Whether the threads that tick hang from now on. Only for tests, and not there in a release.
+    #[cfg(debug_assertions)]
+    pub(crate) fn hold(&self, held: bool) {
+        self.pulse.held.store(held, Ordering::Relaxed);
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // A panic in the ticker has nothing left to hurt.
-            drop(thread.join());
+        self.pulse.stop.store(true, Ordering::Relaxed);
+        if let Some(watch) = self.watch.take() {
+            watch.thread().unpark();
+            // A panic there has nothing left to hurt.
+            drop(watch.join());
         }
+    }
+}
+
+/// A thread that ticks.
+struct Beating {
+    /// Told when another one ticks in its place: it may only hang, and come back.
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Beating {
+    fn start(tick: &Arc<Tick>, pulse: &Arc<Pulse>) -> std::io::Result<Self> {
+        let over = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::Builder::new().name("ringfence-epoch".into()).spawn({
+            let (tick, pulse, over) = (Arc::clone(tick), Arc::clone(pulse), Arc::clone(&over));
+            move || {
+                while !over.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(TICK);
+                    if pulse.hangs() {
+                        continue;
+                    }
+                    if !tick() {
+                        break;
+                    }
+                    pulse.beat();
+                }
+            }
+        })?;
+        Ok(Self { over, thread })
+    }
+}
+
+/// Sees to it that somebody ticks, until it is stopped or there is nobody to tick for.
+fn watch(mut beating: Beating, tick: &Arc<Tick>, pulse: &Arc<Pulse>) {
+    loop {
+        std::thread::park_timeout(LOOK);
+        if pulse.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let (dead, age) = (beating.thread.is_finished(), pulse.age());
+        if !dead && age <= LATE {
+            continue;
+        }
+        if !tick() {
+            break;
+        }
+        tracing::error!(dead, age_ms = age.as_millis(), "the thread that interrupts guests is replaced");
+        match Beating::start(tick, pulse) {
+            Ok(other) => {
+                std::mem::replace(&mut beating, other).over.store(true, Ordering::Relaxed);
+                pulse.replaced.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => tracing::error!(%error, "no thread could be started; the next look tries again"),
+        }
+    }
+    beating.over.store(true, Ordering::Relaxed);
+    beating.thread.thread().unpark();
+    // One that hangs is left behind: waiting for it would hang whoever ends the host.
+    if pulse.age() <= LATE {
+        drop(beating.thread.join());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    /// What the n-th tick does.
+    fn ticking(each: impl Fn(u64) + Send + Sync + 'static) -> (Ticker, Receiver<u64>) {
+        let (sender, ticks): (Sender<u64>, _) = channel();
+        let (count, sender) = (AtomicU64::new(0), Mutex::new(sender));
+        let tick = move || {
+            let n = count.fetch_add(1, Ordering::Relaxed);
+            each(n);
+            sender.lock().unwrap().send(n).is_ok()
+        };
+        (Ticker::with(Arc::new(tick)).unwrap(), ticks)
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn t20_a_thread_that_dies_is_replaced_before_anything_is_late() {
+        let (ticker, ticks) = ticking(|n| assert_ne!(n, 3, "the end of the first thread, as this test wants it"));
+        let beyond = std::iter::from_fn(|| ticks.recv_timeout(PATIENCE).ok()).find(|n| *n > 20);
+        assert!(beyond.is_some(), "nobody ticks any more");
+        assert_eq!((ticker.check(), ticker.replaced()), (Ok(()), 1));
+    }
+
+    #[test]
+    fn t20_a_thread_that_hangs_is_late_and_then_replaced() {
+        let (release, gate) = channel::<()>();
+        let gate = Mutex::new(gate);
+        let (ticker, ticks) = ticking(move |n| {
+            if n == 3 {
+                let _ = gate.lock().unwrap().recv();
+            }
+        });
+        let begun = Instant::now();
+        while ticker.check().is_ok() && ticker.replaced() == 0 {
+            assert!(begun.elapsed() < PATIENCE, "nobody notices");
+            std::thread::yield_now();
+        }
+        let beyond = std::iter::from_fn(|| ticks.recv_timeout(PATIENCE).ok()).find(|n| *n > 20);
+        assert!(beyond.is_some(), "nobody ticks any more");
+        assert_eq!((ticker.check(), ticker.replaced()), (Ok(()), 1));
+        // The first one comes back, and knows that it is over.
+        release.send(()).unwrap();
+        drop(ticker);
+        assert!(ticks.iter().count() < 1_000, "the threads end with the ticker");
     }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Engine {
     artefacts: artefact::Artefacts,
     worker: WorkerCommand,
     settings: EngineSettings,
-    _ticker: epoch::Ticker,
+    pub(crate) ticker: epoch::Ticker,
 }
 
 /// What was found out about this machine at start, for `doctor`.
@@ -72,7 +72,7 @@ impl Engine {
             linker: linker::link(&wasmtime).map_err(|error| EngineError::Start(format!("{error:#}")))?,
             scheduler: schedule::Scheduler::start(gives_way).map_err(failed)?,
             slots: slots::Slots::new(settings.concurrent),
-            _ticker: epoch::Ticker::start(&wasmtime).map_err(failed)?,
+            ticker: epoch::Ticker::start(&wasmtime).map_err(failed)?,
             wasmtime,
             choice,
             artefacts,
@@ -103,10 +103,12 @@ impl Engine {
     async fn compile(&self, bytes: &[u8], digest: &str) -> Result<Component, LoadError> {
         let limit = Duration::from_secs(u64::from(self.settings.compile_seconds));
         let artefact = compile::compile(&self.worker, bytes, self.settings.compile_mib, limit).await?;
+        // Only what loads is signed.
+        let component = self.artefacts.load_fresh(&self.wasmtime, &artefact)?;
         if let Err(error) = self.artefacts.store(digest, &artefact) {
             tracing::warn!(%error, "the compiled artefact could not be kept; the next start compiles again");
         }
-        self.artefacts.load_fresh(&self.wasmtime, &artefact)
+        Ok(component)
     }
 
     /// What holds the process that compiles, as it says itself. Starts one, which takes a few milliseconds.

@@ -34,6 +34,8 @@ pub(crate) enum InvokeError {
     Cancelled,
     #[error("no slot came free before the call's deadline")]
     Busy,
+    #[error("the clock that interrupts skills has not ticked for {} s, so that nothing new is begun", .0.as_secs_f32())]
+    Unticked(Duration),
     #[error("the host failed while it ran the skill")]
     HostFault,
     /// The skill's own words.
@@ -53,7 +55,7 @@ impl Explain for InvokeError {
             Self::WrongExport(_) => "missing-export",
             Self::Trap(_) => "trap",
             Self::Cancelled => "cancelled",
-            Self::Busy => "busy",
+            Self::Busy | Self::Unticked(_) => "busy",
             Self::HostFault => "host-fault",
             Self::Failed { kind, .. } => kind,
         }
@@ -70,6 +72,7 @@ impl Explain for InvokeError {
             Self::WrongExport(_) => "build it with the SDK: its attribute makes the export".into(),
             Self::Cancelled => "what was spent until then is settled; run it again when you like".into(),
             Self::Busy => "try again, or raise `engine.concurrent`".into(),
+            Self::Unticked(_) => "try again: it is restarted within a second or two".into(),
             Self::HostFault => "this is a bug of the host; its log says more".into(),
             Self::Failed { hint: Some(hint), .. } => hint.clone(),
             Self::Failed { kind: "unavailable", .. } => "`ringfence models` shows what answers now".into(),

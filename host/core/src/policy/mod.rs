@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::{files, http, kv, model, secrets, tools, user};
 use crate::error::Explain;
+use crate::plain;
 
 /// What a capability says of its own requests and grants. Implemented by its grant; pure.
 pub trait Grantable: Clone + Default + PartialEq + Serialize + DeserializeOwned {
@@ -306,7 +307,11 @@ impl Explain for Presumed {
     }
 
     fn hint(&self) -> String {
-        format!("leave them out; a person can grant them with `ringfence grant {} {}`", self.skill, self.words)
+        format!(
+            "leave them out; a person can grant them with `ringfence grant {} {}`",
+            plain::word(&self.skill),
+            self.words
+        )
     }
 }
 

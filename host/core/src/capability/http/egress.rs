@@ -135,7 +135,7 @@ impl Egress {
     /// Whether every address may be connected to. The error is what the skill is told, and what the record says.
     fn check(&self, ask: &Exchange, addresses: &[IpAddr]) -> Result<(), (Refusal, String)> {
         let denied = |reason: String, hint: String| {
-            let hint = hint.replace("{skill}", &ask.skill);
+            let hint = hint.replace("{skill}", &crate::plain::word(&ask.skill));
             Refusal::Denied(Denial { capability: "http", subject: ask.subject(), reason, hint })
         };
         let origin = ask.target.origin();

@@ -190,7 +190,7 @@ impl ModelError {
 
 impl Explain for ModelError {
     fn kind(&self) -> &'static str {
-        "invalid-configuration"
+        "config-invalid"
     }
 
     fn hint(&self) -> String {
