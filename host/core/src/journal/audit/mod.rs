@@ -196,9 +196,19 @@ impl Audit {
     /// A head beside the state that this chain does not lead up to is evidence, and stays as it is until the operator removes
     /// it: otherwise a cut or an older state would show only until the next signature.
     pub async fn seal(&self) -> Result<(), StateError> {
-        if self.0.unsealed.swap(0, Ordering::Relaxed) == 0 {
+        let records = self.0.unsealed.swap(0, Ordering::Relaxed);
+        if records == 0 {
             return Ok(());
         }
+        let sealed = self.seal_now().await;
+        if sealed.is_err() {
+            // They are still not signed, and nothing new may come that would say so.
+            self.0.unsealed.fetch_add(records, Ordering::Relaxed);
+        }
+        sealed
+    }
+
+    async fn seal_now(&self) -> Result<(), StateError> {
         let inner = Arc::clone(&self.0);
         let sealed = self
             .0

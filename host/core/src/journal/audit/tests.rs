@@ -215,3 +215,19 @@ async fn records_are_found() {
     assert_eq!((model.times, model.refused), (0, 1));
     assert_eq!(used.len(), 4);
 }
+
+#[tokio::test]
+async fn a_signature_that_could_not_be_kept_is_made_again_without_anything_new() {
+    let (_dir, state) = temporary();
+    let beside = tempfile::tempdir().unwrap();
+    let audit = Audit::open(state, beside.path()).unwrap();
+    let head = beside.path().join("audit.head");
+    audit.record(entry("kv set a")).await.unwrap();
+    std::fs::remove_dir_all(beside.path()).unwrap();
+    audit.seal().await.unwrap_err();
+    std::fs::create_dir(beside.path()).unwrap();
+    audit.seal().await.unwrap();
+    assert!(head.is_file());
+    let found = audit.verify().await.unwrap();
+    assert_eq!((found.signed, found.fault), (1, None));
+}
