@@ -523,8 +523,7 @@ impl Shared {
 
     fn write_component(&self, digest: &str, bytes: &[u8]) -> Result<(), CatalogError> {
         let path = self.component_path(digest);
-        let unwritable =
-            |error: std::io::Error| CatalogError::Unwritable { path: path.clone(), reason: error.to_string() };
+        let unwritable = |error: std::io::Error| CatalogError::writing(path.clone(), &error);
         crate::files::make_private_dir(&self.data_dir.join("skills")).map_err(unwritable)?;
         crate::files::write_durably(&path, bytes).map_err(unwritable)
     }

@@ -185,6 +185,19 @@ pub enum CatalogError {
     Index { name: String, reason: String },
     #[error("{} cannot be written: {reason}", path.display())]
     Unwritable { path: PathBuf, reason: String },
+    #[error("there is no room left to write {}", path.display())]
+    Full { path: PathBuf },
+}
+
+impl CatalogError {
+    /// A file that could not be written.
+    pub(crate) fn writing(path: PathBuf, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full { path },
+            _ => Self::Unwritable { path, reason: error.to_string() },
+        }
+    }
 }
 
 impl Explain for CatalogError {
@@ -196,6 +209,7 @@ impl Explain for CatalogError {
             Self::Settings { .. } => "config-invalid",
             Self::Index { .. } => "state-corrupt",
             Self::Unwritable { .. } => "state-unwritable",
+            Self::Full { .. } => "state-full",
         }
     }
 
@@ -211,6 +225,7 @@ impl Explain for CatalogError {
             Self::Settings { skill, .. } => format!("correct `skills.{skill}.config` in the configuration"),
             Self::Index { name, .. } => format!("remove it with `ringfence remove {name}` and add it again"),
             Self::Unwritable { .. } => "make the directory writable, or name another one".into(),
+            Self::Full { path } => format!("free space on the disk that holds {}, and try again", path.display()),
         }
     }
 }
