@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use ringfence_core::engine::LimitSettings;
 use ringfence_core::journal::audit::{Event, Filter, Record};
-use ringfence_core::{Call, Error, Finished, Person, Question, SkillRef};
+use ringfence_core::{Call, Error, Finished, Grants, Person, Question, SkillRef};
 use serde_json::{Value, json};
 
 use crate::calls::{chosen, outcome};
@@ -80,6 +80,44 @@ async fn t27_more_than_there_is_room_for_waits_and_then_is_busy() {
         let done = one.await.unwrap().unwrap();
         assert!(said(&done).parse::<u64>().is_ok_and(|mib| (40..64).contains(&mib)), "{done:?}");
     }
+    ground.survived(None, "").await;
+}
+
+/// More come than can run and than may wait: those are told at once, and nothing is done for them. Who was let in is served, and
+/// may call others.
+#[tokio::test(flavor = "multi_thread")]
+async fn t27_a_full_line_is_told_at_once_and_nothing_is_done_for_it() {
+    let ground = Ground::with("[engine]\nconcurrent = 1\nqueue = 1\n").await;
+    let host = &ground.host.host;
+    let a = ground.host.install("a", "[permissions.user]\n[permissions.tools]\ntools = [\"b/*\"]\n", &["user"]).await;
+    ground.host.install("b", "", &[]).await;
+    host.grant("a", Grants::parse(["tools=b/*"]).unwrap()).await.unwrap();
+    let (person, mut desk) = Patient::new();
+    let first = Call { person: Some(person), ..stored(&a, "question", json!({ "text": "Who?" })) };
+    let relay = stored(&a, "relay", json!({ "name": "b/echo", "input": { "text": "deep" } }));
+    let start = |call: Call| {
+        let host = host.clone();
+        tokio::spawn(async move { host.invoke(call).await })
+    };
+    let first = start(first);
+    desk.asked.recv().await.unwrap();
+    let second = start(relay);
+    while host.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        let error = host.invoke(call(&ground.host.probe, "echo", json!({ "text": "x" }))).await.unwrap_err();
+        assert_eq!(error.kind(), "busy");
+        assert!(error.to_string().contains("1 calls run and 1 wait"), "{error}");
+        assert!(error.hint().contains("`engine.queue`"), "{}", error.hint());
+    }
+    assert_eq!((host.running(), host.waiting()), (1, 1));
+    desk.answers.send(json!("Ada")).unwrap();
+    assert_eq!(text(first.await.unwrap()), "\"Ada\"");
+    assert_eq!(text(second.await.unwrap()), "deep");
+    assert_eq!((host.running(), host.waiting()), (0, 0));
+    let of_the_probe = host.runs(1_000).await.unwrap().into_iter().filter(|run| run.skill != "a" && run.skill != "b");
+    assert!(of_the_probe.into_iter().all(|run| run.kind != "busy"), "what was not let in is no run");
     ground.survived(None, "").await;
 }
 

@@ -327,6 +327,12 @@ impl Host {
         self.0.engine.engine.get().map_or(0, |engine| engine.slots.taken())
     }
 
+    /// Invocations that wait in line for a slot, those that skills called left out.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.engine.engine.get().map_or(0, |engine| engine.slots.waiting())
+    }
+
     /// Keeps a secret for skills, in the place of an older one of that name. `hosts` are the servers that it may be sent to.
     /// For a person's face only.
     pub async fn set_secret(&self, name: &str, value: &SecretString, hosts: &[String]) -> Result<Kept, Error> {

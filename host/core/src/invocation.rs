@@ -23,6 +23,7 @@ use crate::engine::habit::Habit;
 use crate::engine::linker::exports;
 use crate::engine::schedule::Stopped;
 use crate::engine::shares::{Share, nanos};
+use crate::engine::slots::{Crowded, Place};
 use crate::engine::{Engine, LimitSettings, Limits, epoch, guest};
 use crate::error::Error;
 use crate::events::{Event, Sink};
@@ -161,6 +162,10 @@ struct Outer {
 
 /// Runs one call. `outer` is the invocation that makes it, where a skill does.
 async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<Finished, Error> {
+    let engine = host.engine()?;
+    // Before anything else: a host that has more to do than it can must be quick to say so.
+    let depth = outer.map_or(0, |outer| outer.session.chain().len());
+    let place = engine.slots.enter(depth).map_err(InvokeError::from)?;
     let generation = call.skill.current();
     let callable = generation.tool(call.tool.as_deref())?;
     let settings = host.skill_settings(call.skill.identity(), &generation.manifest.name);
@@ -205,7 +210,6 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
 
     let mut callers = outer.map(|outer| outer.session.chain().to_vec()).unwrap_or_default();
     callers.push(call.caller.as_str());
-    let depth = callers.len() - 1;
     let session = Session::new(Setup {
         skill: identity.to_owned(),
         invocation: id.clone(),
@@ -239,9 +243,8 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
     let begun = Begun::new(host, &here, &callable.tool.name, open, started);
     let mut timings = Timings::default();
     let result = async {
-        let engine = host.engine()?;
         ticking(engine).await?;
-        let _slot = slot(engine, depth, deadline, &call.cancel).await?;
+        let _slot = slot(place, deadline, &call.cancel).await?;
         timings.queued_us = micros(started.elapsed());
         let left = deadline.saturating_duration_since(tokio::time::Instant::now()).min(limits.wall);
         let context = exports::Context {
@@ -316,16 +319,16 @@ fn check_input(callable: &Callable, input: &str, limits: &Limits) -> Result<(), 
 }
 
 async fn slot<'a>(
-    engine: &'a Engine,
-    depth: usize,
+    place: Place<'a>,
     deadline: tokio::time::Instant,
     cancel: &CancellationToken,
 ) -> Result<tokio::sync::SemaphorePermit<'a>, InvokeError> {
-    if let Some(slot) = engine.slots.try_take(depth) {
-        return Ok(slot);
-    }
+    let place = match place {
+        Place::Slot(slot) => return Ok(slot),
+        place @ Place::Line { .. } => place,
+    };
     tokio::select! {
-        slot = engine.slots.take(depth) => slot.map_err(|_| InvokeError::HostFault),
+        slot = place.slot() => slot.map_err(|_| InvokeError::HostFault),
         () = cancel.cancelled() => Err(InvokeError::Cancelled),
         () = tokio::time::sleep_until(deadline) => Err(InvokeError::Busy),
     }
@@ -338,6 +341,12 @@ async fn ticking(engine: &Engine) -> Result<(), InvokeError> {
     }
     tokio::time::sleep(3 * epoch::TICK).await;
     engine.ticker.check().map_err(InvokeError::Unticked)
+}
+
+impl From<Crowded> for InvokeError {
+    fn from(crowded: Crowded) -> Self {
+        Self::Crowded { concurrent: crowded.concurrent, queue: crowded.queue }
+    }
 }
 
 /// Where a guest runs.

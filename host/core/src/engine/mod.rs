@@ -71,7 +71,7 @@ impl Engine {
         Ok(Self {
             linker: linker::link(&wasmtime).map_err(|error| EngineError::Start(format!("{error:#}")))?,
             scheduler: schedule::Scheduler::start(gives_way).map_err(failed)?,
-            slots: slots::Slots::new(settings.concurrent),
+            slots: slots::Slots::new(settings.concurrent, settings.queue),
             ticker: epoch::Ticker::start(&wasmtime).map_err(failed)?,
             wasmtime,
             choice,

@@ -13,6 +13,9 @@ pub struct EngineSettings {
     pub allocator: Allocator,
     /// Most invocations that hold an instance at once. More wait in line. Default 10,000 with the pool.
     pub concurrent: u32,
+    /// Most invocations that wait in line for that; one more is refused as `busy` at once. Calls by other skills are not counted:
+    /// they belong to invocations that run. Default 1,000.
+    pub queue: u32,
     /// Largest component file in MiB. Default 64: real toolchains make files of up to 32 MiB.
     pub component_mib: u32,
     /// Most seconds of wall time to compile one component. Default 120.
@@ -26,6 +29,7 @@ impl Default for EngineSettings {
         Self {
             allocator: Allocator::Auto,
             concurrent: 10_000,
+            queue: 1_000,
             component_mib: 64,
             compile_seconds: 120,
             compile_mib: 2048,

@@ -36,6 +36,8 @@ pub(crate) enum InvokeError {
     Busy,
     #[error("the clock that interrupts skills has not ticked for {} s, so that nothing new is begun", .0.as_secs_f32())]
     Unticked(Duration),
+    #[error("the host is busy: {concurrent} calls run and {queue} wait for their turn, which is the most")]
+    Crowded { concurrent: usize, queue: usize },
     #[error("the host failed while it ran the skill")]
     HostFault,
     /// The skill's own words.
@@ -55,7 +57,7 @@ impl Explain for InvokeError {
             Self::WrongExport(_) => "missing-export",
             Self::Trap(_) => "trap",
             Self::Cancelled => "cancelled",
-            Self::Busy | Self::Unticked(_) => "busy",
+            Self::Busy | Self::Crowded { .. } | Self::Unticked(_) => "busy",
             Self::HostFault => "host-fault",
             Self::Failed { kind, .. } => kind,
         }
@@ -73,6 +75,9 @@ impl Explain for InvokeError {
             Self::Cancelled => "what was spent until then is settled; run it again when you like".into(),
             Self::Busy => "try again, or raise `engine.concurrent`".into(),
             Self::Unticked(_) => "try again: it is restarted within a second or two".into(),
+            Self::Crowded { .. } => {
+                "try again in a moment; `engine.concurrent` and `engine.queue` say how many calls are let in".into()
+            }
             Self::HostFault => "this is a bug of the host; its log says more".into(),
             Self::Failed { hint: Some(hint), .. } => hint.clone(),
             Self::Failed { kind: "unavailable", .. } => "`ringfence models` shows what answers now".into(),
