@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ringfence_core::capability::model::settings::{Kind, ModelSettings, ProviderSettings, Timeouts};
 use ringfence_core::engine::{LimitSettings, WorkerCommand};
-use ringfence_core::{Call, Finished, Grants, Host, HostConfig, Settings, SkillRef};
+use ringfence_core::{Call, Content, Finished, Grants, Host, HostConfig, Settings, SkillRef};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -34,9 +34,15 @@ pub(crate) fn program(state: &Path, args: &[&str]) -> Command {
     command
 }
 
+static BUILT: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes what another process of ours has built.
+pub(crate) fn built(component: &Path) {
+    BUILT.set(component.to_owned()).ok();
+}
+
 /// The packaged component, built by the real program where its source has changed.
 pub(crate) fn component() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/probes/bench");
         let state = tempfile::tempdir().unwrap();
@@ -49,6 +55,46 @@ pub(crate) fn component() -> &'static Path {
 /// As the command line and a server have it.
 pub(crate) fn runtime() -> Runtime {
     Builder::new_multi_thread().enable_all().build().unwrap()
+}
+
+/// A host with the directories that [`program`] has for the same folder.
+pub(crate) fn config(state: &Path, settings: Settings) -> HostConfig {
+    HostConfig {
+        state_dir: state.join("state"),
+        data_dir: state.join("data"),
+        cache_dir: cache(),
+        ours: Vec::new(),
+        home: None,
+        settings,
+        secrets: Default::default(),
+        worker: WorkerCommand { program: PROGRAM.into(), args: vec!["compile-worker".into()] },
+    }
+}
+
+/// The component under another name, with these permissions (TOML), as a file in `folder`.
+pub(crate) async fn packaged(host: &Host, folder: &Path, name: &str, permissions: &str) -> PathBuf {
+    let text = format!("name = \"{name}\"\nversion = \"0.1.0\"\ndescription = \"Measured.\"\n{permissions}");
+    let manifest = ringfence_core::Manifest::from_toml(&text).unwrap();
+    let packaged = host.package(&std::fs::read(component()).unwrap(), &manifest, None).await.unwrap();
+    let path = folder.join(format!("{name}.wasm"));
+    std::fs::write(&path, packaged).unwrap();
+    path
+}
+
+/// The same, installed with these grants.
+pub(crate) async fn installed(host: &Host, folder: &Path, name: &str, permissions: &str, grants: &[&str]) -> SkillRef {
+    let path = packaged(host, folder, name, permissions).await;
+    host.add(&path, None).await.unwrap();
+    host.grant(name, Grants::parse(grants.iter().copied()).unwrap()).await.unwrap();
+    host.load_installed(name, None).await.unwrap()
+}
+
+/// The text that a call gave.
+pub(crate) fn said(finished: &Finished) -> &str {
+    match &finished.outcome.content[..] {
+        [Content::Text { text }] => text,
+        other => panic!("no text: {other:?}"),
+    }
 }
 
 /// A host with the skill in it, and the folder that goes with it.
@@ -64,17 +110,7 @@ impl Ground {
         let state = tempfile::tempdir().unwrap();
         let mut settings = Settings { models: models(provider), ..Settings::default() };
         adapt(&mut settings);
-        let config = HostConfig {
-            state_dir: state.path().join("state"),
-            data_dir: state.path().join("data"),
-            cache_dir: cache(),
-            ours: Vec::new(),
-            home: None,
-            settings,
-            secrets: Default::default(),
-            worker: WorkerCommand { program: PROGRAM.into(), args: vec!["compile-worker".into()] },
-        };
-        let host = Host::open(config).await.unwrap();
+        let host = Host::open(config(state.path(), settings)).await.unwrap();
         let skill = host.load_file(component(), None, None).await.unwrap();
         let grants: Grants = serde_json::from_str(r#"{"model": {"models": ["default"]}}"#).unwrap();
         host.grant(skill.identity(), grants).await.unwrap();
@@ -95,6 +131,10 @@ impl Ground {
         self.host.grant(self.skill.identity(), grants).await.unwrap();
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        self.state.path()
+    }
+
     /// Loads a component that was written by hand.
     pub(crate) async fn load(&self, name: &str, component: &[u8]) -> SkillRef {
         let path = self.state.path().join(name);
@@ -112,7 +152,7 @@ impl Ground {
     }
 }
 
-fn models(base_url: Option<&str>) -> ModelSettings {
+pub(crate) fn models(base_url: Option<&str>) -> ModelSettings {
     let mut settings = ModelSettings::default();
     if let Some(base_url) = base_url {
         let provider = ProviderSettings {

@@ -1,8 +1,9 @@
 //! The figures: what the host adds to the engine and to the network, each measured beside its floor in the same run.
 //!
 //! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `permit`, `http`, `model`, `start`, `waiting`,
-//! `spin`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`; all of them
-//! without a name. Absolute times mean little on a machine that does other things too: look at the ratios, and at the time of
+//! `spin`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`, `kills`, `disk`,
+//! `chaos`, `overload`; all of them without a name. Four numbers can be given beside the names: `seed=N` of what is random in
+//! `kills` and `chaos` (it is printed), `kills=50`, `calls=500` of `chaos`, and `seconds=20` of `overload`. Absolute times mean little on a machine that does other things too: look at the ratios, and at the time of
 //! the processor beside the time on the wall. Nothing here is a test.
 
 #![allow(
@@ -14,16 +15,21 @@
     reason = "a benchmark that cannot measure must stop, and it prints"
 )]
 
+mod chaos;
 mod clock;
 mod deadlines;
+mod disk;
 mod ending;
 mod floor;
 mod guest;
 mod http;
 mod invoke;
+mod kills;
 mod leaks;
 mod model;
 mod neighbours;
+mod options;
+mod overload;
 mod price;
 mod server;
 mod spenders;
@@ -39,7 +45,7 @@ use table::Table;
 
 /// Figures in the order in which they are measured, cheap ones first.
 type Figure = (&'static str, fn(&mut Table));
-const FIGURES: [Figure; 11] = [
+const FIGURES: [Figure; 15] = [
     ("invoke", invoke::measure),
     ("permit", http::permit),
     ("http", http::measure),
@@ -50,13 +56,21 @@ const FIGURES: [Figure; 11] = [
     ("deadlines", deadlines::measure),
     ("leaks", leaks::measure),
     ("spenders", spenders::measure),
+    ("kills", kills::measure),
+    ("disk", disk::measure),
+    ("chaos", chaos::measure),
+    ("overload", overload::measure),
     ("waiting", waiting::measure),
 ];
 
 fn main() {
-    let names: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    if names.first().is_some_and(|name| name == server::VERB) {
-        return server::serve();
+    let names: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with("--") && !options::is_one(arg)).collect();
+    match names.first().map(String::as_str) {
+        Some(server::VERB) => return server::serve(),
+        Some(chaos::VERB) => return chaos::serve(),
+        Some(disk::VERB) => return disk::live(&names[1..]),
+        _ => {}
     }
     if let Some(unknown) = names.iter().find(|name| FIGURES.iter().all(|(known, _)| known != name)) {
         eprintln!("there is no figure `{unknown}`; there are {}", FIGURES.map(|(name, _)| name).join(", "));

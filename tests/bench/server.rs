@@ -1,11 +1,12 @@
 //! A provider on loopback that answers at once, streams, or holds its answer. A process of its own, so that neither its time
 //! nor its memory counts as ours.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -35,7 +36,12 @@ pub(crate) enum Mode {
     Slow,
     /// Answers when it is told to do something else.
     Hold,
+    /// Thinks for [`THOUGHT`] before it answers.
+    Think,
 }
+
+/// How long one that thinks does so.
+pub(crate) const THOUGHT: Duration = Duration::from_millis(50);
 
 /// The server as its parent sees it. Ends with this value.
 pub(crate) struct Server {
@@ -46,8 +52,13 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::of(&[VERB])
+    }
+
+    /// This program with other arguments. The first line that it says is where it listens.
+    pub(crate) fn of(args: &[&str]) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .arg(VERB)
+            .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -63,8 +74,18 @@ impl Server {
 
     /// Calls that it holds.
     pub(crate) async fn held(&self) -> usize {
-        let answer = self.http.get(format!("{}/held", self.base_url)).send().await.unwrap();
-        answer.text().await.unwrap().parse().unwrap()
+        self.text("/held").await.parse().unwrap()
+    }
+
+    /// What it was told below `/kept/GROUP/`, in that order, each a path's rest.
+    pub(crate) async fn kept(&self, group: u64) -> Vec<String> {
+        self.text(&format!("/kept/{group}")).await.lines().map(str::to_owned).collect()
+    }
+
+    /// What it says there.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let answer = self.http.get(format!("{}{path}", self.base_url)).send().await.unwrap();
+        answer.error_for_status().unwrap().text().await.unwrap()
     }
 }
 
@@ -78,6 +99,7 @@ impl Drop for Server {
 struct Desk {
     mode: watch::Sender<Mode>,
     held: AtomicUsize,
+    kept: Mutex<HashMap<u64, Vec<String>>>,
 }
 
 /// The server's whole life.
@@ -85,11 +107,14 @@ pub(crate) fn serve() {
     files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let desk = Arc::new(Desk { mode: watch::Sender::new(Mode::Fast), held: AtomicUsize::new(0) });
+        let desk =
+            Arc::new(Desk { mode: watch::Sender::new(Mode::Fast), held: AtomicUsize::new(0), kept: Mutex::default() });
         let router = Router::new()
             .route("/chat/completions", post(answer))
             .route("/mode/{mode}", post(set))
             .route("/page", get(async || vec![b'x'; PAGE]))
+            .route("/kept/{group}/{*rest}", get(keep))
+            .route("/kept/{group}", get(told))
             .route("/held", get(async |State(desk): State<Arc<Desk>>| desk.held.load(Ordering::SeqCst).to_string()))
             .with_state(desk);
         // A long line of callers: ten thousand come at once.
@@ -111,8 +136,16 @@ pub(crate) fn files() {
 }
 
 async fn set(State(desk): State<Arc<Desk>>, Path(mode): Path<String>) {
-    let all = [Mode::Fast, Mode::Slow, Mode::Hold];
+    let all = [Mode::Fast, Mode::Slow, Mode::Hold, Mode::Think];
     desk.mode.send_replace(*all.iter().find(|known| format!("{known:?}") == mode).unwrap());
+}
+
+async fn keep(State(desk): State<Arc<Desk>>, Path((group, rest)): Path<(u64, String)>) {
+    desk.kept.lock().unwrap().entry(group).or_default().push(rest);
+}
+
+async fn told(State(desk): State<Arc<Desk>>, Path(group): Path<u64>) -> String {
+    desk.kept.lock().unwrap().get(&group).map(|all| all.join("\n")).unwrap_or_default()
 }
 
 async fn answer(State(desk): State<Arc<Desk>>, body: Bytes) -> Response {
@@ -121,6 +154,9 @@ async fn answer(State(desk): State<Arc<Desk>>, body: Bytes) -> Response {
     if mode == Mode::Hold {
         desk.held.fetch_add(1, Ordering::SeqCst);
         drop(desk.mode.subscribe().wait_for(|mode| *mode != Mode::Hold).await);
+    }
+    if mode == Mode::Think {
+        tokio::time::sleep(THOUGHT).await;
     }
     if streams { stream(mode) } else { ([(CONTENT_TYPE, "application/json")], WHOLE).into_response() }
 }

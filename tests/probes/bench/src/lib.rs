@@ -1,5 +1,7 @@
 //! The guest of `tests/bench`: each tool does one thing and as little as possible around it.
 
+mod bars;
+
 use std::time::SystemTime;
 
 use ringfence_skill::model::Event;
@@ -110,4 +112,22 @@ fn flood(
     lines.to_string()
 }
 
-ringfence_skill::export!(echo, now, spin, ask, fetch, stream, crash, hog, recurse, flood);
+ringfence_skill::export!(
+    echo,
+    now,
+    spin,
+    ask,
+    fetch,
+    stream,
+    crash,
+    hog,
+    recurse,
+    flood,
+    bars::put,
+    bars::get,
+    bars::numbers,
+    bars::writer,
+    bars::writers,
+    bars::attempt,
+    bars::work,
+);
