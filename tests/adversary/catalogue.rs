@@ -15,8 +15,6 @@ const WITHOUT: &[(u32, &str)] = &[
     ),
     (23, "moot: there is no mode that counts fuel"),
     (45, "held by t56_a_pipe_holds_nobody_up and t45a; a slow disk cannot be made here"),
-    (122, "open: what a power cut leaves is SQLite's promise, and nothing here cuts the power"),
-    (123, "open: writes are cut short by full disks (t124) and kills (t121), not at each step by name"),
 ];
 
 #[test]

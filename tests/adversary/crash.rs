@@ -1,8 +1,7 @@
 //! Hosts that are killed, starved, started in odd surroundings or on state that is not what it should be.
 //!
 //! A killed process loses nothing that it was told is kept: that is shown here by `kill -9` of the real program. A power cut is
-//! something else, for what the system had not yet written goes with it. Nothing here cuts the power: what holds then is SQLite's
-//! promise about its log with `synchronous` as `durability` sets it (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
+//! something else, for what the system had not yet written goes with it: that is in `host/core/src/outage/`.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};

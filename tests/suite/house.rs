@@ -291,7 +291,12 @@ fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
 
 fn is_test(path: &Path) -> bool {
     let stem = path.file_stem().unwrap().to_string_lossy();
-    stem == "tests" || stem.ends_with("_tests") || stem == "testing" || stem == "test_peer"
+    // A whole folder of tests, which is compiled for nothing else.
+    path.starts_with(core_folder().join("outage"))
+        || stem == "tests"
+        || stem.ends_with("_tests")
+        || stem == "testing"
+        || stem == "test_peer"
 }
 
 impl Source {

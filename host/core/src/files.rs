@@ -4,29 +4,58 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-/// Makes a directory, and those above it, for this user only. One that exists stays as it is.
+/// Makes a directory, and those above it, for this user only. One that exists stays as it is. What was made survives a power
+/// cut: otherwise everything that is kept in it, and synced there, could go with its name.
 pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| is_missing(dir)).collect();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    missing.iter().rev().try_for_each(|made| match sync_dir(parent(made)) {
+        // One that we may write in and not read cannot be synced.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        done => done,
+    })
 }
 
-/// Writes a file so that a reader sees the old one or the new one, whole. Readable by this user only.
+fn is_missing(dir: &Path) -> bool {
+    let found = std::fs::symlink_metadata(dir);
+    !dir.as_os_str().is_empty() && found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Returns when the names in a directory survive a power cut.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    std::fs::File::open(dir)?.sync_all()
+}
+
+/// Writes a file so that a reader sees the old one or the new one, whole. After a power cut it may be neither: for what is
+/// checked when it is read, and made again. Readable by this user only.
+pub(crate) fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(temporary(path, bytes)?, path)
+}
+
+/// Writes a file so that a reader sees the old one or the new one, whole, also after a power cut. Readable by this user only.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    temporary(path, bytes)?.persist(path).map_err(|error| error.error)?;
-    Ok(())
-}
-
-/// As [`write_atomically`], and the file survives a power cut once this returns.
-pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = temporary(path, bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    std::fs::File::open(parent(path))?.sync_all()
+    put(file, path)
+}
+
+/// As [`write_atomically`], and once this returns a power cut leaves the new one.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomically(path, bytes)?;
+    sync_dir(parent(path))
 }
 
 fn temporary(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let mut file = tempfile::NamedTempFile::new_in(parent(path))?;
     file.write_all(bytes)?;
     Ok(file)
+}
+
+fn put(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    let (_file, name) = file.into_parts();
+    std::fs::rename(&name, path)?;
+    // It has another name now, and is not removed by its old one.
+    name.keep().map(drop).map_err(|error| error.error)
 }
 
 fn parent(path: &Path) -> &Path {

@@ -22,6 +22,7 @@ use crate::capability::{
     secrets, user,
 };
 use crate::catalog::Installed;
+use crate::catalog::components::Components;
 use crate::catalog::index::Index;
 use crate::catalog::loaded::LoadedSkills;
 use crate::catalog::package::{Package, PackageError};
@@ -99,7 +100,7 @@ pub(crate) struct Shared {
     /// Installed skills that other skills called.
     loaded: LoadedSkills,
     pub(crate) state: State,
-    data_dir: PathBuf,
+    components: Components,
 }
 
 /// The engine, started when a skill is first loaded: listing skills needs none, and reserving a large pool takes a while.
@@ -189,8 +190,8 @@ impl Host {
             engine,
             settings,
             sources: Arc::new(Machine::default()),
+            components: Components::new(&data_dir, state.clone()),
             state,
-            data_dir,
         })))
     }
 
@@ -461,7 +462,7 @@ impl Shared {
         progress: Option<&Progress>,
     ) -> Result<SkillRef, Error> {
         let name = &installed.name;
-        let bytes = self.read(&self.component_path(&installed.digest))?;
+        let bytes = self.read(&self.components.path(&installed.digest))?;
         let found = digest(&bytes);
         if found != installed.digest {
             let expected = installed.digest.clone();
@@ -523,24 +524,10 @@ impl Shared {
         Ok(settings)
     }
 
-    fn component_path(&self, digest: &str) -> PathBuf {
-        self.data_dir.join("skills").join(format!("{}.wasm", digest.trim_start_matches("sha256:")))
-    }
-
-    fn write_component(&self, digest: &str, bytes: &[u8]) -> Result<(), CatalogError> {
-        let path = self.component_path(digest);
-        let unwritable = |error: std::io::Error| CatalogError::writing(path.clone(), &error);
-        crate::files::make_private_dir(&self.data_dir.join("skills")).map_err(unwritable)?;
-        crate::files::write_durably(&path, bytes).map_err(unwritable)
-    }
-
     /// Removes a component that no installed skill uses any more.
     async fn remove_component(&self, digest: &str) {
         self.loaded.forget(digest);
-        let used = self.index.all().await.is_ok_and(|all| all.iter().any(|skill| skill.digest == digest));
-        if !used && let Err(error) = std::fs::remove_file(self.component_path(digest)) {
-            tracing::warn!(%error, digest, "an old component could not be removed");
-        }
+        self.components.remove_unused(&self.index, digest).await;
     }
 }
 

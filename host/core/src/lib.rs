@@ -19,6 +19,9 @@ mod files;
 mod host;
 mod invocation;
 pub mod journal;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod outage;
 pub mod person;
 pub mod plain;
 pub mod policy;

@@ -3,6 +3,7 @@
 //! A caller holds a [`SkillRef`]. Behind it is the current **generation**; a reload puts another one in its place, and calls
 //! that run keep the one they began with.
 
+pub(crate) mod components;
 pub(crate) mod index;
 pub(crate) mod loaded;
 pub(crate) mod package;

@@ -15,7 +15,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::LoadError;
-use crate::files::{make_private_dir, write_atomically};
+use crate::files::{make_private_dir, write_durably, write_unsynced};
 
 type Code = Hmac<Sha256>;
 
@@ -60,8 +60,8 @@ impl Artefacts {
         let mut code = self.code(digest);
         code.update(artefact);
         // The code first: an artefact without one is never looked at.
-        write_atomically(&path.with_extension("mac"), &code.finalize().into_bytes())?;
-        write_atomically(&path, artefact)
+        write_unsynced(&path.with_extension("mac"), &code.finalize().into_bytes())?;
+        write_unsynced(&path, artefact)
     }
 
     /// Loads an artefact straight from memory: what the worker has just made.
@@ -127,7 +127,7 @@ fn key(file: &Path) -> std::io::Result<[u8; 32]> {
         Ok(mut open) => open.read_exact(&mut key)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut key).map_err(std::io::Error::other)?;
-            write_atomically(file, &key)?;
+            write_durably(file, &key)?;
         }
         Err(error) => return Err(error),
     }

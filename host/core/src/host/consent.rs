@@ -135,7 +135,7 @@ impl Host {
     pub async fn install(&self, candidate: Candidate) -> Result<Installed, Error> {
         let Candidate { skill, bytes, source, before, .. } = candidate;
         let generation = skill.current();
-        self.0.write_component(&generation.digest, &bytes)?;
+        self.0.components.write(&generation.digest, &bytes)?;
         let installed = Installed {
             name: skill.identity().to_owned(),
             digest: generation.digest.clone(),

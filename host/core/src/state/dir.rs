@@ -1,8 +1,8 @@
 //! The state directory: private to its owner, and held by one process at a time.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::StateError;
 pub(super) fn prepare(dir: &Path) -> Result<PathBuf, StateError> {
     let io = |error: std::io::Error| StateError::io(dir, &error);
     if fs::symlink_metadata(dir).is_err() {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
+        crate::files::make_private_dir(dir).map_err(io)?;
     }
     let meta = fs::symlink_metadata(dir).map_err(io)?;
     let refuse = |reason: &str| Err(StateError::Unsafe { path: dir.to_owned(), reason: reason.into() });

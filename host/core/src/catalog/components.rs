@@ -1,0 +1,51 @@
+//! The files of installed skills, each named by its digest.
+
+use std::path::{Path, PathBuf};
+
+use super::CatalogError;
+use super::index::Index;
+use crate::files;
+use crate::state::State;
+
+/// The component files of a host. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Components {
+    dir: PathBuf,
+    state: State,
+}
+
+impl Components {
+    /// In `skills` of `data_dir`, which is made with the first file.
+    pub(crate) fn new(data_dir: &Path, state: State) -> Self {
+        Self { dir: data_dir.join("skills"), state }
+    }
+
+    /// Where the component with this digest is, or would be.
+    pub(crate) fn path(&self, digest: &str) -> PathBuf {
+        self.dir.join(format!("{}.wasm", digest.trim_start_matches("sha256:")))
+    }
+
+    /// Keeps a component. Once this returns it survives a power cut, so that the index may name it. Blocks.
+    pub(crate) fn write(&self, digest: &str, bytes: &[u8]) -> Result<(), CatalogError> {
+        let path = self.path(digest);
+        let unwritable = |error: std::io::Error| CatalogError::writing(path.clone(), &error);
+        files::make_private_dir(&self.dir).map_err(unwritable)?;
+        files::write_durably(&path, bytes).map_err(unwritable)
+    }
+
+    /// Removes a component that no installed skill uses any more. One that cannot be removed harms nobody.
+    pub(crate) async fn remove_unused(&self, index: &Index, digest: &str) {
+        let used = index.all().await.is_ok_and(|all| all.iter().any(|skill| skill.digest == digest));
+        if used {
+            return;
+        }
+        // First the index: one that a power cut takes back must not name a file that is gone.
+        if let Err(error) = self.state.sync().await {
+            tracing::warn!(%error, digest, "an old component is not removed");
+            return;
+        }
+        if let Err(error) = std::fs::remove_file(self.path(digest)) {
+            tracing::warn!(%error, digest, "an old component could not be removed");
+        }
+    }
+}
