@@ -137,7 +137,7 @@ impl Ground {
                 // As `Host::install` does it.
                 let (name, digest) = skill(number);
                 let before = self.index.get(&name).await.map_err(kind)?;
-                self.components.write(&digest, &content(number, bytes)).map_err(|error| error.to_string())?;
+                self.components.write(&digest, &content(number, bytes)).map_err(told)?;
                 self.index.put(row(name, digest)).await.map_err(kind)?;
                 if let Some(before) = before {
                     self.components.remove_unused(&self.index, &before.digest).await;
@@ -213,6 +213,11 @@ fn entry(number: u64) -> audit::Entry {
 
 fn kind(error: crate::state::StateError) -> Wrong {
     error.kind().to_owned()
+}
+
+/// Kind and sentence: where it only says that something cannot be written, the sentence says why.
+fn told(error: crate::catalog::CatalogError) -> Wrong {
+    format!("{}: {error}", error.kind())
 }
 
 fn io(error: std::io::Error) -> Wrong {
