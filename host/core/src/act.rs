@@ -9,13 +9,15 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How long the work waits for a reader that polled it and went away, before it goes on without one.
 const LEASE: Duration = Duration::from_millis(5);
@@ -30,7 +32,7 @@ pub(crate) struct Panicked;
 struct Shared<T> {
     /// Where the work belongs: its sockets, its timers and its driver.
     home: Handle,
-    /// A std mutex: held for a few instructions, never while the work is polled.
+    /// A mutex that blocks: held for a few instructions, never while the work is polled.
     state: Mutex<State<T>>,
 }
 

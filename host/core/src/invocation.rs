@@ -1,6 +1,7 @@
 //! One invocation, from start to outcome. `walk` reads as the walk in ARCHITECTURE.md.
 
 mod error;
+mod family;
 mod nested;
 mod outcome;
 mod packaging;
@@ -34,7 +35,8 @@ use crate::policy::{self, Grants};
 use crate::schema;
 pub(crate) use error::InvokeError;
 use error::explain;
-use nested::{Family, Nested};
+use family::Family;
+use nested::Nested;
 pub use outcome::{Content, Link, Media, Outcome};
 pub(crate) use packaging::ask_tools;
 use record::Begun;

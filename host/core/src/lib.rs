@@ -28,6 +28,7 @@ pub mod policy;
 pub mod schema;
 mod settings;
 pub mod state;
+mod sync;
 mod tls;
 
 pub use catalog::SkillRef;

@@ -1,10 +1,11 @@
 //! What became of an act, for the audit.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::budget::Amount;
 use crate::error::{Explain as _, Refusal};
 use crate::journal::audit::{Audit, Entry, Event};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where the outcome of one act is told. Cheap to clone; when the last clone goes untold, the outcome is `unknown`: the act may
 /// have happened.

@@ -1,8 +1,7 @@
 //! One invocation as its capabilities see it.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +17,8 @@ use crate::plain;
 use crate::policy::Grants;
 use crate::policy::rules::{Rule, Rules};
 use crate::policy::taint::{Taint, Touch};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Mutex, PoisonError};
 
 /// Records of acts that nobody else notices, and of refusals, of one invocation. A skill must not push the rest of the audit
 /// out by asking for nothing a million times; what is above is counted.

@@ -1,10 +1,9 @@
 //! One account: what was used or is reserved, in memory.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use super::{Amount, Limits};
 use crate::error::Overrun;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Sums that cannot overflow: each is made of at most 2^64 amounts of 64 bits. Sums that saturate would forget what was used
 /// when a reservation is taken back.

@@ -1,13 +1,13 @@
 //! One invocation's ledger, and what it sets aside.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::account::{Account, Limited, take_all};
 use super::treasury::Day;
 use super::{Amount, Budgets, Limits, Treasury, store};
 use crate::error::{Explain as _, Overrun, Refusal};
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// The accounts that stand above one invocation. Cheap to clone.
 #[derive(Clone, Debug)]

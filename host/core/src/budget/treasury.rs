@@ -1,15 +1,16 @@
 //! All accounts of a host.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use super::account::Account;
 use super::{Amount, Budgets, Ledger, store};
 use crate::state::{State, StateError};
+use crate::sync::atomic::{AtomicI64, Ordering};
+use crate::sync::{Mutex, PoisonError, RwLock};
 
 /// Gives the number of today: days since 1970-01-01, UTC.
-type Clock = Box<dyn Fn() -> i64 + Send + Sync>;
+pub(crate) type Clock = Box<dyn Fn() -> i64 + Send + Sync>;
 
 /// The accounts of the day, and the ledger on disk. One per state: a second one would take the reservations of the first
 /// for those of a killed host.
@@ -55,7 +56,7 @@ impl Treasury {
         Self::open_at(state, Box::new(|| jiff::Timestamp::now().as_second().div_euclid(86_400))).await
     }
 
-    pub(super) async fn open_at(state: State, clock: Clock) -> Result<Self, StateError> {
+    pub(crate) async fn open_at(state: State, clock: Clock) -> Result<Self, StateError> {
         let day = clock();
         let (left, sums) = state
             .write_large(move |tx| {

@@ -1,11 +1,12 @@
 //! Installed skills that were loaded, so that each is made ready once per host.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
 use super::SkillRef;
+use crate::sync::{Mutex, PoisonError};
 
 /// Skills by the digest of their file. Those that wait for the same one wait for one load.
 #[derive(Default)]

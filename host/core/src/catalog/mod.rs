@@ -7,28 +7,20 @@ pub(crate) mod components;
 pub(crate) mod index;
 pub(crate) mod loaded;
 pub(crate) mod package;
+mod skill;
 pub mod tool;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::engine::linker::Pre;
 use crate::error::Explain;
 use crate::policy::manifest::Manifest;
+pub use skill::SkillRef;
 use tool::{CallError, Callable, Tool};
-
-/// A skill that can be called. Cheap to clone.
-#[derive(Clone)]
-pub struct SkillRef(Arc<Slot>);
-
-struct Slot {
-    identity: String,
-    current: ArcSwap<Generation>,
-}
 
 /// One loaded version of a skill.
 pub(crate) struct Generation {
@@ -40,49 +32,6 @@ pub(crate) struct Generation {
     pub(crate) pre: Pre,
     /// The operator's settings, validated against the manifest's schema.
     pub(crate) settings: Arc<serde_json::Map<String, Value>>,
-}
-
-impl SkillRef {
-    pub(crate) fn new(identity: String, generation: Generation) -> Self {
-        Self(Arc::new(Slot { identity, current: ArcSwap::from_pointee(generation) }))
-    }
-
-    /// The same skill as it is now, whatever is put in its place later.
-    pub(crate) fn pinned(&self) -> Self {
-        let slot = Slot { identity: self.0.identity.clone(), current: ArcSwap::new(self.current()) };
-        Self(Arc::new(slot))
-    }
-
-    pub(crate) fn current(&self) -> Arc<Generation> {
-        self.0.current.load_full()
-    }
-
-    /// What grants, budgets and state belong to: the name of an installed skill, or the path of one that is run in place.
-    #[must_use]
-    pub fn identity(&self) -> &str {
-        &self.0.identity
-    }
-
-    #[must_use]
-    pub fn manifest(&self) -> Manifest {
-        self.current().manifest.clone()
-    }
-
-    #[must_use]
-    pub fn tools(&self) -> Vec<Tool> {
-        self.current().tools.clone()
-    }
-
-    #[must_use]
-    pub fn digest(&self) -> String {
-        self.current().digest.clone()
-    }
-}
-
-impl std::fmt::Debug for SkillRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SkillRef").field("identity", &self.identity()).field("digest", &self.digest()).finish()
-    }
 }
 
 impl Generation {

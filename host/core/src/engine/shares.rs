@@ -4,8 +4,9 @@
 //! and takes from all that stand above it as well: what is called gets at most what is left.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A limited amount. Cheap to clone; clones are the same one.
 #[derive(Clone, Debug)]

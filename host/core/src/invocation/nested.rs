@@ -3,9 +3,8 @@
 //! A nested call is an invocation like any other, inside of the one that makes it: its grants, budget, deadline, memory,
 //! processor time and cancellation are parts of that one's.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -21,31 +20,6 @@ use crate::catalog::{CatalogError, SkillRef};
 use crate::error::{Error, Excess, Refusal};
 use crate::host::Shared;
 use crate::policy::Grants;
-
-/// What an invocation that no skill called has in common with all that it calls, however deep.
-pub(super) struct Family {
-    /// The invocation that no skill called.
-    pub(super) root: String,
-    /// The generations that were called, so that each skill stays the same to the end: also where it is installed anew or
-    /// removed meanwhile.
-    pinned: Mutex<HashMap<String, SkillRef>>,
-}
-
-impl Family {
-    pub(super) fn of(root: &str) -> Self {
-        Self { root: root.to_owned(), pinned: Mutex::default() }
-    }
-
-    fn get(&self, skill: &str) -> Option<SkillRef> {
-        self.pinned.lock().unwrap_or_else(PoisonError::into_inner).get(skill).cloned()
-    }
-
-    /// Keeps a generation, or gives the one that another call kept first.
-    fn pin(&self, loaded: &SkillRef) -> SkillRef {
-        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-        pinned.entry(loaded.identity().to_owned()).or_insert_with(|| loaded.pinned()).clone()
-    }
-}
 
 /// The tools of other skills, for one invocation.
 pub(super) struct Nested {

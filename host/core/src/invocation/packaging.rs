@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::explain;
-use super::nested::Family;
+use super::family::Family;
 use super::{Caller, InvokeError, Outer, services};
 use crate::broker::{Session, Setup};
 use crate::budget;

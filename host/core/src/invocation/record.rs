@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::nested::Family;
+use super::family::Family;
 use super::{InvokeError, Outer};
 use crate::broker::Session;
 use crate::budget::Amount;

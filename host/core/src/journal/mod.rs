@@ -7,14 +7,15 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::budget::Amount;
 use crate::state::{State, StateError};
+use crate::sync::OnceLock;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Runs that are kept. The oldest go first.
 pub const KEPT_RUNS: u64 = 10_000;

@@ -8,7 +8,7 @@
 //! the outcome of the call, which the caller asked for; and a skill that remembers what it read in one invocation and sends
 //! it in another without reading it again from `kv` or a file. See SECURITY.md.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::atomic::{AtomicU8, Ordering};
 
 /// What an act touches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

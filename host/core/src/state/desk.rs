@@ -7,13 +7,13 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::StateError;
 use super::job::{Job, Jobs};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Most posts that wait while the disk is full. The oldest go first; each that goes is counted in the log.
 const MAX_WAITING: usize = 100_000;

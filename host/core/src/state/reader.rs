@@ -2,25 +2,31 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{StateError, schema};
+use crate::sync::mpsc::{Receiver, Sender, channel};
+use crate::sync::thread::{self, Builder, JoinHandle};
+use crate::sync::{Mutex, PoisonError};
 
 /// Enough that one slow read does not hold up the next. More would not help: reads are short.
 const THREADS: usize = 2;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
-#[derive(Debug)]
 pub(super) struct Readers {
     jobs: Option<Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
     path: PathBuf,
+}
+
+impl std::fmt::Debug for Readers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Readers")
+    }
 }
 
 impl Readers {
@@ -72,7 +78,7 @@ impl Drop for Readers {
     fn drop(&mut self) {
         self.jobs = None;
         for thread in self.threads.drain(..) {
-            if thread.thread().id() != std::thread::current().id() {
+            if thread.thread().id() != thread::current().id() {
                 let _ = thread.join();
             }
         }

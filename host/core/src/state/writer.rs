@@ -6,9 +6,8 @@
 
 use std::cell::Cell;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 use tokio::sync::oneshot;
@@ -16,6 +15,8 @@ use tokio::sync::oneshot;
 use super::desk::Desk;
 use super::job::{Job, Jobs, Post, Write};
 use super::{Durability, StateError};
+use crate::sync::thread::{self, Builder, JoinHandle};
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// How long posts are gathered.
 const GATHER: Duration = Duration::from_millis(20);
@@ -207,7 +208,7 @@ impl Drop for Writer {
         queue.closed = true;
         self.shared.ring(queue, true);
         if let Some(thread) = self.thread.take()
-            && thread.thread().id() != std::thread::current().id()
+            && thread.thread().id() != thread::current().id()
         {
             let _ = thread.join();
         }

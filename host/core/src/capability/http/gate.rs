@@ -1,14 +1,14 @@
 //! How many requests there may be: of one invocation, at once, and of one skill in a minute.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::settings::HttpSettings;
 use crate::error::{Excess, Refusal};
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{Instant, Mutex, PoisonError};
 
 /// Skills whose rates are remembered. Above it those that have rested for a while are forgotten.
 const REMEMBERED: usize = 4_096;
