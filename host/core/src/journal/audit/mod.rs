@@ -15,10 +15,10 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 pub(crate) use chain::append;
 use chain::{Key, Mark};
@@ -26,6 +26,7 @@ pub use export::{Closing, Opening, Place};
 pub use verify::{Fault, Verified};
 
 use crate::state::{State, StateError};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Records that are kept. Older ones go, and a signed mark says up to where.
 pub const KEPT_RECORDS: u64 = 1_000_000;
@@ -157,8 +158,10 @@ struct Inner {
     key: Key,
     /// The head beside the state.
     file: PathBuf,
-    /// Records appended and not yet under a signed head; about right is enough.
+    /// Records that were queued or appended since the head was signed. At least: some of them may be under it.
     unsealed: AtomicU64,
+    /// The turn of whoever signs.
+    sealing: Semaphore,
     /// Whether the log was told that the head beside the state is not of this chain.
     warned: AtomicBool,
 }
@@ -168,25 +171,28 @@ impl Audit {
     pub fn open(state: State, dir: &Path) -> Result<Self, StateError> {
         let key = Key::open(&dir.join("audit.key"))?;
         let file = dir.join("audit.head");
-        Ok(Self(Arc::new(Inner { state, key, file, unsealed: AtomicU64::new(0), warned: AtomicBool::new(false) })))
+        let (unsealed, sealing, warned) = (AtomicU64::new(0), Semaphore::new(1), AtomicBool::new(false));
+        Ok(Self(Arc::new(Inner { state, key, file, unsealed, sealing, warned })))
     }
 
     /// Records without waiting. It is on disk with the next [`State::write`], or about 20 ms later; what [`record`](Self::record)
     /// is given meanwhile may come before it in the chain, and its time says so.
     pub fn note(&self, entry: Entry) {
-        self.counted();
         let at = Timestamp::now();
         self.0.state.post(move |tx| append(tx, at, &entry));
+        self.counted();
     }
 
     /// Records and returns when that is on disk, before what was only noted and is still on its way: somebody waits for it.
     pub async fn record(&self, entry: Entry) -> Result<(), StateError> {
-        self.counted();
         let at = Timestamp::now();
-        self.0.state.write_first(move |tx| append(tx, at, &entry)).await
+        let written = self.0.state.write_first(move |tx| append(tx, at, &entry));
+        self.counted();
+        written.await
     }
 
-    /// Tells that a record was appended by [`append`] in a transaction of somebody else's.
+    /// Tells that a record was queued, or appended by [`append`] in a transaction of somebody else's. Not before: a seal in
+    /// between would count it as signed, and leave it unsigned until another one comes.
     pub(crate) fn counted(&self) {
         self.0.unsealed.fetch_add(1, Ordering::Relaxed);
     }
@@ -196,16 +202,16 @@ impl Audit {
     /// A head beside the state that this chain does not lead up to is evidence, and stays as it is until the operator removes
     /// it: otherwise a cut or an older state would show only until the next signature.
     pub async fn seal(&self) -> Result<(), StateError> {
-        let records = self.0.unsealed.swap(0, Ordering::Relaxed);
-        if records == 0 {
+        // One after the other: an older head must not be written over a newer one.
+        let _turn = self.0.sealing.acquire().await;
+        let unsealed = self.0.unsealed.load(Ordering::Relaxed);
+        if unsealed == 0 {
             return Ok(());
         }
-        let sealed = self.seal_now().await;
-        if sealed.is_err() {
-            // They are still not signed, and nothing new may come that would say so.
-            self.0.unsealed.fetch_add(records, Ordering::Relaxed);
-        }
-        sealed
+        self.seal_now().await?;
+        // Only now: what could not be signed is signed the next time, whether or not anything new comes.
+        self.0.unsealed.fetch_sub(unsealed, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn seal_now(&self) -> Result<(), StateError> {
