@@ -60,6 +60,7 @@ const DIRECTIONS: &[Rule] = &[
             "error",
             "journal::audit",
             "person",
+            "plain",
             "policy::Grants",
             "policy::rules",
             "policy::taint",
