@@ -1,5 +1,5 @@
-//! The SDK, the skills and the checks of concurrent code have workspaces of their own; they belong to this suite all the same, so
-//! that one command runs everything.
+//! The SDK and the skills have workspaces of their own; their tests belong to this suite all the same, so that one command
+//! runs everything.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -49,21 +49,3 @@ fn the_tests_of_the_sdk_and_of_every_skill_pass() {
         assert!(ran > 0, "{} has no tests\n{out}", folder.display());
     }
 }
-
-/// The short form of the checks of concurrent code: what fails is printed with its schedule, by which it can be run again.
-#[test]
-fn concurrent_code_holds_whoever_goes_first() {
-    let folder = root().join("tests/models");
-    let done = cargo(&folder, &["run", "--locked", "--quiet"]).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{out}\n{err}");
-    // A row of each: its name, its schedules, how many of them are different, seconds, and `ok`.
-    let rows: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
-    for check in CHECKS {
-        let row = rows.iter().find(|row| row.first() == Some(&check)).unwrap_or_else(|| panic!("no `{check}`\n{out}"));
-        let different: u32 = row[2].parse().unwrap();
-        assert!(row[1].parse::<u32>().unwrap() >= 10_000 && different >= 5_000 && row[4] == "ok", "{row:?}");
-    }
-}
-
-const CHECKS: [&str; 9] = ["budget", "permit", "cancel", "writer", "act", "slots", "generation", "share", "gate"];
