@@ -240,11 +240,12 @@ fn t126_no_mask_opens_the_state_to_others() {
 
 #[test]
 fn t126_a_link_in_the_place_of_a_file_of_ours_is_not_followed() {
-    for (name, kind) in [
-        ("state.db", "state-unsafe"),
-        ("lock", "state-unsafe"),
-        ("audit.key", "state-unwritable"),
-        ("secrets.key", "state-unwritable"),
+    let list = &["list"][..];
+    for (name, verb, kind) in [
+        ("state.db", list, "state-unsafe"),
+        ("lock", list, "state-unsafe"),
+        ("audit.key", list, "state-unwritable"),
+        ("secrets.key", &SET, "state-unwritable"),
     ] {
         for there in [true, false] {
             let home = Home::new();
@@ -253,8 +254,7 @@ fn t126_a_link_in_the_place_of_a_file_of_ours_is_not_followed() {
                 home.write("target", "somebody's own");
             }
             symlink(&target, home.state().join(name)).unwrap();
-            let done = home.run(&["list"]);
-            done.fails(kind, 6, name, "");
+            Done::of(home.command(verb).env("MINE", "a-new-value")).fails(kind, 6, name, "");
             match there {
                 true => assert_eq!(std::fs::read(&target).unwrap(), b"somebody's own", "{name}"),
                 false => assert!(!target.exists(), "{name}: it was made through the link"),
@@ -280,16 +280,19 @@ fn lived() -> Home {
     home
 }
 
+/// Keeps a secret whose value is in the variable `MINE`.
+const SET: [&str; 7] = ["secret", "set", "OTHER", "--host", "api.example.com", "--from-env", "MINE"];
+
 fn sql(home: &Home, text: &str) {
     rusqlite::Connection::open(home.path("state/state.db")).unwrap().execute_batch(text).unwrap();
 }
 
 /// What is refused is left as it was, byte for byte.
 #[track_caller]
-fn refused_and_left(home: &Home, file: &Path, kind: &str, sentence: &str, help: &str) {
+fn refused_and_left(home: &Home, file: &Path, verb: &[&str], kind: &str, sentence: &str, help: &str) {
     let before = std::fs::read(file).unwrap();
     for _ in 0..2 {
-        home.run(&["list"]).fails(kind, 6, sentence, help);
+        Done::of(home.command(verb).env("MINE", "a-new-value")).fails(kind, 6, sentence, help);
     }
     assert_eq!(std::fs::read(file).unwrap(), before, "{} was changed", file.display());
 }
@@ -303,18 +306,18 @@ fn t127_state_of_another_time_or_another_program_is_left_alone() {
         db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
     };
     sql(&home, "PRAGMA user_version = 99");
-    refused_and_left(&home, &db, "state-newer", "schema 99", "newer version");
+    refused_and_left(&home, &db, &["list"], "state-newer", "schema 99", "newer version");
     sql(&home, &format!("PRAGMA user_version = {version}"));
     home.probe("read", &["--key", "k"]).gives("v\n");
     let whole = std::fs::read(&db).unwrap();
     sql(&home, "PRAGMA application_id = 1");
-    refused_and_left(&home, &db, "state-corrupt", "another program wrote it", "backup");
+    refused_and_left(&home, &db, &["list"], "state-corrupt", "another program wrote it", "backup");
     std::fs::write(&db, &whole).unwrap();
 
     // Cut somewhere: what is left is no smaller database.
     for length in [whole.len() / 2, 4096, 100] {
         std::fs::write(&db, &whole[..length]).unwrap();
-        refused_and_left(&home, &db, "state-corrupt", "state.db", "backup");
+        refused_and_left(&home, &db, &["list"], "state-corrupt", "state.db", "backup");
     }
     std::fs::write(&db, &whole).unwrap();
     home.probe("read", &["--key", "k"]).gives("v\n");
@@ -323,14 +326,16 @@ fn t127_state_of_another_time_or_another_program_is_left_alone() {
 
 #[test]
 fn t127_keys_that_were_cut_are_refused_and_not_made_anew() {
-    for (name, sentence) in [("audit.key", "it is not an Ed25519 key"), ("secrets.key", "it is not a key of 32 bytes")]
+    // The key of the secrets is needed by those who use one, and by nobody else.
+    for (name, verb, sentence) in
+        [("audit.key", &["list"][..], "it is not an Ed25519 key"), ("secrets.key", &SET, "it is not a key of 32 bytes")]
     {
         let home = lived();
         let path = home.state().join(name);
         let whole = std::fs::read(&path).unwrap();
         for bytes in [&whole[..whole.len() - 1], &whole[..1], b"", &[&whole[..], b"\n"].concat()] {
             std::fs::write(&path, bytes).unwrap();
-            refused_and_left(&home, &path, "state-corrupt", sentence, name);
+            refused_and_left(&home, &path, verb, "state-corrupt", sentence, name);
         }
         std::fs::write(&path, &whole).unwrap();
         survived(&home);
@@ -349,10 +354,33 @@ fn t127_what_is_missing_is_noticed() {
     std::fs::remove_file(home.path("state/state.db")).unwrap();
     home.run(&["audit", "verify"]).fails("audit-broken", 1, "an older state was put back", "audit.head");
 
-    // The key of the secrets: they are still listed, and none can be used.
+    // The key of the secrets: none can be used or kept, and everything else goes on.
     let home = lived();
-    std::fs::remove_file(home.path("state/secrets.key")).unwrap();
-    assert!(home.run(&["secret", "list"]).worked().out.contains("API_KEY"));
-    home.probe("read", &["--key", "k"]).gives("v\n");
-    home.run(&["audit", "verify"]).worked();
+    let path = home.path("state/secrets.key");
+    let whole = std::fs::read(&path).unwrap();
+    for other in [None, Some([7; 32])] {
+        let kind = match other {
+            None => "secret-key-missing",
+            Some(_) => "secret-key-wrong",
+        };
+        drop(std::fs::remove_file(&path));
+        if let Some(other) = other {
+            std::fs::write(&path, other).unwrap();
+        }
+        Done::of(home.command(&SET).env("MINE", "a-new-value")).fails(
+            kind,
+            6,
+            "secrets.key",
+            "`ringfence secret remove`",
+        );
+        assert!(home.run(&["secret", "list"]).worked().out.contains("API_KEY"));
+        home.probe("read", &["--key", "k"]).gives("v\n");
+        home.run(&["audit", "verify"]).worked();
+        let findings = home.run(&["doctor", "--format", "json"]).json();
+        let told = findings.as_array().unwrap().iter().find(|finding| finding["subject"] == "secrets").unwrap();
+        assert_eq!(told["state"], "problem", "{told}");
+        assert_eq!(std::fs::read(&path).ok().as_deref(), other.as_ref().map(|key| &key[..]), "no new key was made");
+    }
+    std::fs::write(&path, whole).unwrap();
+    Done::of(home.command(&SET).env("MINE", "a-new-value")).worked();
 }

@@ -23,6 +23,8 @@ mod load;
 mod memory;
 mod names;
 mod others;
+#[cfg(target_os = "linux")]
+mod privileges;
 mod spending;
 mod stack;
 mod streams;

@@ -67,6 +67,7 @@ pub(crate) fn config(state: &Path, settings: Settings) -> HostConfig {
         home: None,
         settings,
         secrets: Default::default(),
+        keyring: None,
         worker: WorkerCommand { program: PROGRAM.into(), args: vec!["compile-worker".into()] },
     }
 }

@@ -19,6 +19,8 @@ mod grants;
 mod house;
 mod input;
 mod interrupt;
+#[cfg(target_os = "linux")]
+mod keyring;
 mod models;
 mod packages;
 mod providers;

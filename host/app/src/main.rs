@@ -12,7 +12,8 @@ mod ui;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ringfence_core::engine::give_up_privileges();
+    use ringfence_core::engine::{Listening, give_up_privileges};
+    give_up_privileges(Listening::Never);
     let env = config::Environment::of_process();
     cli::answer_completions(&env);
     let cli = match cli::parse(std::env::args_os(), &env) {

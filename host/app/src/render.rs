@@ -57,6 +57,7 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("busy", 4, 503),
     ("folder-unavailable", 4, 503),
     ("toolchain-missing", 4, 500),
+    ("keyring-unavailable", 4, 503),
     // Limits.
     ("compile-limit", 5, 422),
     ("trap", 5, 502),
@@ -77,6 +78,8 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("state-newer", 6, 500),
     ("state-unsafe", 6, 500),
     ("secret-unreadable", 6, 500),
+    ("secret-key-missing", 6, 500),
+    ("secret-key-wrong", 6, 500),
     ("digest-mismatch", 6, 500),
     ("unwritable", 6, 500),
     // Ours, and nobody's.

@@ -1,6 +1,7 @@
 //! What this machine and this host are able to do, in findings that a person can act on.
 
-use crate::engine::{Allocator, Engine};
+use crate::engine::{Allocator, Engine, privileges};
+use crate::error::Explain as _;
 use crate::host::{Finding, Health, Shared};
 
 /// Examines a host that has started; what keeps one from starting is an error with a hint of its own.
@@ -12,7 +13,9 @@ pub(crate) async fn examine(host: &Shared, engine: &Engine) -> Vec<Finding> {
         pages(engine),
         mappings(engine),
         compiler(engine),
+        own(),
         state(host),
+        secrets(host).await,
         cores(),
         models(host),
     ];
@@ -134,12 +137,51 @@ fn compiler(engine: &Engine) -> Finding {
     )
 }
 
+/// What this process, and what it starts, gave up.
+fn own() -> Finding {
+    let subject = "privileges";
+    let Some(held) = privileges::given_up() else {
+        return note(subject, "this process gave up nothing", "its program has to ask for it when it starts");
+    };
+    let parts = [("seccomp", &held.seccomp), ("landlock", &held.landlock), ("capabilities", &held.capabilities)];
+    let holds: Vec<&str> = parts.iter().filter(|(_, missing)| missing.is_none()).map(|(name, _)| *name).collect();
+    let missing: Vec<&str> = parts.iter().filter_map(|(_, missing)| missing.as_deref()).collect();
+    let given = match holds.as_slice() {
+        [] => "nothing but new privileges".to_owned(),
+        holds => format!("what it does not need, by {}", holds.join(", ")),
+    };
+    if missing.is_empty() {
+        return ok(subject, format!("this process and what it starts gave up {given}"));
+    }
+    note(
+        subject,
+        format!("this process and what it starts gave up {given}: {}", missing.join("; ")),
+        "a Linux kernel of 6.12 or later with landlock and seccomp takes all of it",
+    )
+}
+
 fn state(host: &Shared) -> Finding {
     let durability = match host.settings.durability {
         crate::state::Durability::Normal => "survives a killed process",
         crate::state::Durability::Full => "survives a power cut",
     };
     ok("state", format!("{} ({durability})", host.state.path().display()))
+}
+
+/// Where the key of the secrets is. Asks for it.
+async fn secrets(host: &Shared) -> Finding {
+    let subject = "secrets";
+    let key = host.vault.key().await;
+    let kept = host.vault.list().len();
+    match (key.problem, key.made) {
+        (None, true) => ok(subject, format!("{kept}, encrypted; the key is {}", key.place)),
+        (None, false) => ok(subject, format!("none; with the first one the key is made {}", key.place)),
+        (Some(error), _) => {
+            // Where none is kept nothing is lost: the next one gets a key of its own.
+            let state = if kept == 0 { Health::Note } else { Health::Problem };
+            Finding { subject, state, detail: format!("{kept}: {error}"), hint: Some(error.hint()) }
+        }
+    }
 }
 
 /// What the alias that most skills name leads to. Asks nobody.

@@ -59,6 +59,8 @@ pub struct HostConfig {
     pub settings: Settings,
     /// Environment variables that providers are found by, with their values; keys among them.
     pub secrets: BTreeMap<String, SecretString>,
+    /// The keyring of the operating system, where the face knows one. Asked only when a secret is needed.
+    pub keyring: Option<Arc<dyn secrets::Keyring>>,
     pub worker: WorkerCommand,
 }
 
@@ -141,7 +143,8 @@ impl Host {
         config: HostConfig,
         egress: impl FnOnce(http::HttpSettings, Arc<dyn http::secrets::Secrets>) -> http::Egress,
     ) -> Result<Self, Error> {
-        let HostConfig { state_dir, data_dir, cache_dir, ours, home, settings, secrets: environment, worker } = config;
+        let HostConfig { state_dir, data_dir, cache_dir, ours, home, settings, secrets: environment, keyring, worker } =
+            config;
         let ours = [&state_dir, &data_dir, &cache_dir].into_iter().chain(&ours).map(PathBuf::as_path);
         let places = files::Places::new(home.as_deref(), ours);
         if let Some(name) = settings.rules.unknown() {
@@ -162,7 +165,7 @@ impl Host {
             key_file: state_dir.join("artefact.key"),
         };
         let models = Arc::new(router(&settings.models, &environment)?);
-        let vault = Arc::new(secrets::Vault::open(state.clone(), &state_dir).await?);
+        let vault = Arc::new(secrets::Vault::open(state.clone(), &state_dir, &settings.secrets, keyring).await?);
         let treasury = Treasury::open(state.clone()).await?;
         let io = tokio::runtime::Handle::current();
         let audit = {
@@ -357,6 +360,14 @@ impl Host {
     #[must_use]
     pub fn secrets(&self) -> Vec<Kept> {
         self.0.vault.list()
+    }
+
+    /// Moves the key that encrypts the secrets into the keyring or into the file, and says where it is. For a person's face
+    /// only.
+    pub async fn move_secrets_key(&self, to: secrets::KeyPlace) -> Result<String, Error> {
+        let place = self.0.vault.move_key(to).await?;
+        self.0.sessions.audit.note(Entry::admin("secret-key", "key", &*place));
+        Ok(place)
     }
 
     /// What was asked, allowed, refused and done.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::budget::Budgets;
 use crate::capability::http::HttpSettings;
 use crate::capability::model::settings::ModelSettings;
+use crate::capability::secrets::SecretsSettings;
 use crate::engine::{EngineSettings, LimitSettings};
 use crate::policy::rules::Rules;
 use crate::state::Durability;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Providers, aliases and prices of models.
     pub models: ModelSettings,
+    /// Secrets of skills: where the key is that encrypts them.
+    pub secrets: SecretsSettings,
     /// What different callers may do, beyond grants.
     pub rules: Rules,
     /// What is different for one skill, by its name.

@@ -130,6 +130,7 @@ pub(crate) fn config(home: &Home, settings: &str, secrets: &[(&str, &str)]) -> H
         home: Some(home.path("")),
         settings,
         secrets,
+        keyring: None,
         worker: WorkerCommand { program: env!("CARGO_BIN_EXE_ringfence").into(), args: vec!["compile-worker".into()] },
     }
 }

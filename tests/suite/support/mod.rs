@@ -7,6 +7,8 @@ pub(crate) mod peer;
 pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod provider;
+#[cfg(target_os = "linux")]
+pub(crate) mod secret_service;
 pub(crate) mod terminal;
 pub(crate) mod wat;
 

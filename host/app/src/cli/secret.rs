@@ -1,6 +1,7 @@
 use std::io::Read as _;
 
 use ringfence_core::Error;
+use ringfence_core::capability::secrets::KeyPlace;
 use secrecy::SecretString;
 
 use super::Context;
@@ -28,6 +29,17 @@ enum Verb {
         /// Its name
         name: String,
     },
+    /// Move the key that encrypts the secrets into the system's keyring, or out of it into a file that only you can read
+    MoveKey {
+        /// Where to
+        to: To,
+    },
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum To {
+    Keyring,
+    File,
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,6 +66,16 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
             host.remove_secret(name).await?;
             host.close().await?;
             crate::ui::print_line(&format!("{name} is forgotten"))
+        }
+        Verb::MoveKey { to } => {
+            let host = context.host().await?;
+            let place = host.move_secrets_key(match to {
+                To::Keyring => KeyPlace::Keyring,
+                To::File => KeyPlace::File,
+            });
+            let place = place.await?;
+            host.close().await?;
+            crate::ui::print_line(&format!("the key of the secrets is {place}"))
         }
     }
 }

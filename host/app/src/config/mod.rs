@@ -8,6 +8,7 @@
 mod dirs;
 mod env;
 mod flags;
+mod keyring;
 mod layer;
 mod merge;
 mod schema;
@@ -78,6 +79,7 @@ pub(crate) struct Config {
     ours: Vec<PathBuf>,
     home: Option<PathBuf>,
     secrets: BTreeMap<String, SecretString>,
+    keyring: keyring::Session,
 }
 
 impl Config {
@@ -107,7 +109,8 @@ impl Config {
         let home = dirs::home(env);
         let dirs = Dirs::new(&face.directories, bases);
         let secrets = secrets(env, &merged);
-        Ok(Self { settings, output: face.output, dirs, merged, user_file, ours, home, secrets })
+        let keyring = keyring::Session::of(env);
+        Ok(Self { settings, output: face.output, dirs, merged, user_file, ours, home, secrets, keyring })
     }
 
     /// What the core needs to open. Skills compile in a worker: this program again, with a hidden verb.
@@ -123,6 +126,7 @@ impl Config {
             settings: self.settings.clone(),
             worker: WorkerCommand { program, args: vec![crate::cli::COMPILE_WORKER.into()] },
             secrets: self.secrets.clone(),
+            keyring: self.keyring.keyring(),
         })
     }
 }

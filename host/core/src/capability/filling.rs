@@ -38,10 +38,12 @@ impl http::secrets::Secrets for Filling {
         })
     }
 
-    fn redactor(&self, session: &Session) -> Option<Box<dyn Redact>> {
-        let grant = session.grants().secrets.as_ref()?;
-        let redactor = self.0.redactor(&grant.names)?;
-        Some(Box::new(Taking(redactor.stream())))
+    fn redactor<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Option<Box<dyn Redact>>> {
+        Box::pin(async {
+            let grant = session.grants().secrets.as_ref()?;
+            let redactor = self.0.redactor(&grant.names).await?;
+            Some(Box::new(Taking(redactor.stream())) as Box<dyn Redact>)
+        })
     }
 }
 
@@ -66,8 +68,8 @@ impl Filling {
             let bound = self.0.is_bound(name, to);
             let permit = session.permit(Fill { name: name.to_owned(), to: to.clone(), bound }).await?;
             let receipt = permit.receipt();
-            let secret = self.0.reveal(name).map_err(|error| {
-                tracing::error!(%error, "a secret cannot be used");
+            let secret = self.0.reveal(name).await.map_err(|error| {
+                tracing::error!(%error, help = error.hint(), "a secret cannot be used");
                 receipt.close("unavailable", error.to_string());
                 Refusal::Unavailable(format!("the secret `{}` cannot be read; see the host's log", permit.ask().name))
             })?;

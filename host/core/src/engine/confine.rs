@@ -18,20 +18,6 @@ pub struct Confinement {
     pub seccomp: Option<String>,
 }
 
-/// What a host itself never needs: rights that a program of another owner would give it, and an image of its memory, keys
-/// included, on the disk when it crashes. To be called by a program that is about to open a host.
-pub fn give_up_privileges() {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{Resource, Rlimit, setrlimit};
-        // Neither can fail for a reason that somebody could do something about.
-        let _ = rustix::thread::set_no_new_privs(true);
-        // One byte, and not none: with a limit of none Linux still hands the image to a program that collects them.
-        // See core(5).
-        let _ = setrlimit(Resource::Core, Rlimit { current: Some(1), maximum: Some(1) });
-    }
-}
-
 /// Confines this process, for ever. To be called while it has one thread.
 #[cfg(target_os = "linux")]
 pub(super) fn confine() -> Confinement {
@@ -40,6 +26,9 @@ pub(super) fn confine() -> Confinement {
     let seccomp = linux::seccomp().err();
     Confinement { landlock, seccomp }
 }
+
+#[cfg(target_os = "linux")]
+pub(super) use linux::ARCH;
 
 #[cfg(not(target_os = "linux"))]
 pub(super) fn confine() -> Confinement {
@@ -90,7 +79,7 @@ mod linux {
         apply_filter(&program).map_err(|error| told(&error))
     }
 
-    const ARCH: Option<TargetArch> = if cfg!(target_arch = "x86_64") {
+    pub(in crate::engine) const ARCH: Option<TargetArch> = if cfg!(target_arch = "x86_64") {
         Some(TargetArch::x86_64)
     } else if cfg!(target_arch = "aarch64") {
         Some(TargetArch::aarch64)

@@ -13,6 +13,7 @@ pub(crate) mod habit;
 pub(crate) mod limits;
 pub(crate) mod linker;
 pub(crate) mod precheck;
+pub(crate) mod privileges;
 pub(crate) mod schedule;
 pub(crate) mod settings;
 pub(crate) mod shares;
@@ -26,7 +27,8 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 
 pub use compile::{WorkerCommand, worker_main};
-pub use confine::{Confinement, give_up_privileges};
+pub use confine::Confinement;
+pub use privileges::{Listening, Privileges, give_up_privileges};
 pub use settings::{Allocator, EngineSettings, LimitSettings, Limits};
 
 use crate::error::Explain;

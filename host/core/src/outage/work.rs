@@ -14,7 +14,7 @@ use crate::broker::Permit;
 use crate::budget::{Amount, Budgets, Treasury};
 use crate::capability::kv::sqlite::Sqlite;
 use crate::capability::kv::{Condition, Key, Quota, Set, Store as _};
-use crate::capability::secrets::{Binding, Name, Vault};
+use crate::capability::secrets::{Binding, Name, SecretsSettings, Vault};
 use crate::catalog::components::Components;
 use crate::catalog::index::{Entry, Index};
 use crate::engine::artefact::Artefacts;
@@ -106,7 +106,7 @@ impl Ground {
     pub(super) async fn open(dir: &Path, durability: Durability) -> Result<Self, Wrong> {
         let state_dir = dir.join("state");
         let state = State::open(&state_dir, durability, Duration::from_secs(60)).map_err(kind)?;
-        let vault = Vault::open(state.clone(), &state_dir).await.map_err(kind)?;
+        let vault = Vault::open(state.clone(), &state_dir, &SecretsSettings::default(), None).await.map_err(kind)?;
         let audit = Audit::open(state.clone(), &state_dir).map_err(kind)?;
         let treasury = Treasury::open(state.clone()).await.map_err(kind)?;
         let artefacts = Artefacts::open(dir.join("cache/artefacts"), &state_dir.join("artefact.key"), &engine().0)

@@ -112,7 +112,7 @@ impl Egress {
         permit.settle(Amount::default());
         let sent = async { request.send().await.map_err(|error| unsent(origin, error)) };
         let response = within(until, ask.patience, sent).await?;
-        self.answer(ask, response, self.secrets.redactor(session))
+        self.answer(ask, response, self.secrets.redactor(session).await)
     }
 
     /// Who is asked, which is decided here once for this hop.

@@ -32,7 +32,7 @@ pub trait Secrets: Send + Sync + 'static {
 
     /// What takes the secrets that this invocation may use out of one response, whether the request had a placeholder or not:
     /// a server may give back what it saw earlier. None where there are none.
-    fn redactor(&self, session: &Session) -> Option<Box<dyn Redact>>;
+    fn redactor<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Option<Box<dyn Redact>>>;
 }
 
 /// Takes secrets and their usual encodings out of what a server says.
@@ -58,8 +58,8 @@ impl Secrets for NoSecrets {
         }))))
     }
 
-    fn redactor(&self, _: &Session) -> Option<Box<dyn Redact>> {
-        None
+    fn redactor<'a>(&'a self, _: &'a Session) -> BoxFuture<'a, Option<Box<dyn Redact>>> {
+        Box::pin(std::future::ready(None))
     }
 }
 

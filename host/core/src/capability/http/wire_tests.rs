@@ -141,8 +141,8 @@ impl Secrets for One {
         Box::pin(std::future::ready(if bound { Ok(()) } else { Err(Refusal::Invalid("not bound".into())) }))
     }
 
-    fn redactor(&self, _: &Session) -> Option<Box<dyn Redact>> {
-        Some(Box::new(Word(Vec::new())))
+    fn redactor<'a>(&'a self, _: &'a Session) -> BoxFuture<'a, Option<Box<dyn Redact>>> {
+        Box::pin(std::future::ready(Some(Box::new(Word(Vec::new())) as Box<dyn Redact>)))
     }
 }
 

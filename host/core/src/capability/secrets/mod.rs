@@ -4,14 +4,28 @@
 mod ask;
 mod grant;
 mod host;
+mod key;
+#[cfg(target_os = "macos")]
+mod keychain;
+mod keyring;
 mod name;
 mod redact;
 mod seal;
+#[cfg(target_os = "linux")]
+mod secret_service;
+mod settings;
 mod vault;
 
 pub use ask::{Exists, Fill};
 pub use grant::{Grant, Request};
 pub use host::{View, add_to_linker};
+pub use key::{KeyError, KeyReport};
+#[cfg(target_os = "macos")]
+pub use keychain::Keychain;
+pub use keyring::{Keyring, KeyringError};
 pub use name::{Binding, Name, SecretError};
 pub use redact::{Redactor, Stream};
+#[cfg(target_os = "linux")]
+pub use secret_service::SecretService;
+pub use settings::{KeyPlace, SecretsSettings};
 pub use vault::{Kept, Vault};

@@ -1,21 +1,20 @@
 //! Encryption of what is kept: ChaCha20-Poly1305 (RFC 8439) under a key of this host. Name and bindings are authenticated with
 //! the value, so that nobody who writes into the state can bind a secret to a server of theirs.
 
-use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
-
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::SecretSlice;
-use secrecy::zeroize::Zeroize as _;
 
 use super::{Binding, Name};
-use crate::state::StateError;
 
-const KEY_BYTES: usize = 32;
+/// Length of a key.
+pub(super) const KEY_BYTES: usize = 32;
 
-pub(super) struct Sealer(LessSafeKey);
+pub(super) struct Sealer {
+    key: LessSafeKey,
+    print: Vec<u8>,
+}
 
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -24,25 +23,15 @@ impl std::fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// With the key in this file, which is made where it is not there, readable by its owner alone.
-    pub(super) fn open(path: &Path) -> Result<Self, StateError> {
-        let io = |error: std::io::Error| StateError::io(path, &error);
-        let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
-        let mut key = Vec::with_capacity(KEY_BYTES + 1);
-        match std::fs::OpenOptions::new().read(true).custom_flags(no_follow).open(path) {
-            Ok(file) => drop(file.take(KEY_BYTES as u64 + 1).read_to_end(&mut key).map_err(io)?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                key.resize(KEY_BYTES, 0);
-                SystemRandom::new()
-                    .fill(&mut key)
-                    .map_err(|_| io(std::io::Error::other("there are no random numbers")))?;
-                crate::files::write_durably(path, &key).map_err(io)?;
-            }
-            Err(error) => return Err(io(error)),
-        }
-        let sealer = UnboundKey::new(&CHACHA20_POLY1305, &key).map(|key| Self(LessSafeKey::new(key)));
-        key.zeroize();
-        sealer.map_err(|_| StateError::Corrupt { path: path.to_owned(), reason: "it is not a key of 32 bytes".into() })
+    /// None where it is no key of [`KEY_BYTES`].
+    pub(super) fn new(key: &[u8]) -> Option<Self> {
+        let print = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"ringfence secrets key 1").as_ref().to_vec();
+        Some(Self { key: LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).ok()?), print })
+    }
+
+    /// What tells this key from another one and says nothing else of it: an authentication code by it over a fixed text.
+    pub(super) fn print(&self) -> &[u8] {
+        &self.print
     }
 
     /// Nonce, ciphertext and tag. None where the system gives no random numbers.
@@ -50,7 +39,9 @@ impl Sealer {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
         let mut sealed = value.as_bytes().to_vec();
-        self.0.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad(name, bindings), &mut sealed).ok()?;
+        self.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad(name, bindings), &mut sealed)
+            .ok()?;
         Some([&nonce[..], &sealed].concat())
     }
 
@@ -59,7 +50,7 @@ impl Sealer {
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
         let mut value = sealed.to_vec();
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let length = self.0.open_in_place(nonce, aad(name, bindings), &mut value).ok()?.len();
+        let length = self.key.open_in_place(nonce, aad(name, bindings), &mut value).ok()?.len();
         // The tag goes; what is left is the value.
         value.truncate(length);
         Some(SecretSlice::from(value))
@@ -80,15 +71,13 @@ mod tests {
 
     #[test]
     fn a_sealed_value_opens_only_as_it_was_sealed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("secrets.key");
-        let sealer = Sealer::open(&path).unwrap();
+        let sealer = Sealer::new(&[7; KEY_BYTES]).unwrap();
         let (name, other) = (Name::parse("A").unwrap(), Name::parse("B").unwrap());
         let here = [Binding::parse("a.test").unwrap()];
         let there = [Binding::parse("evil.test").unwrap()];
         let sealed = sealer.seal(&name, &here, "the value").unwrap();
         assert!(!String::from_utf8_lossy(&sealed).contains("value"));
-        let again = Sealer::open(&path).unwrap();
+        let again = Sealer::new(&[7; KEY_BYTES]).unwrap();
         assert_eq!(again.open_sealed(&name, &here, &sealed).unwrap().expose_secret(), b"the value");
         assert!(sealer.open_sealed(&other, &here, &sealed).is_none());
         assert!(sealer.open_sealed(&name, &there, &sealed).is_none(), "bound to another server");
@@ -98,10 +87,12 @@ mod tests {
             assert!(sealer.open_sealed(&name, &here, &changed).is_none(), "{at}");
         }
         assert!(sealer.open_sealed(&name, &here, &sealed[..5]).is_none());
-        let stranger = Sealer::open(&dir.path().join("another.key")).unwrap();
+        let stranger = Sealer::new(&[8; KEY_BYTES]).unwrap();
         assert!(stranger.open_sealed(&name, &here, &sealed).is_none());
         assert_ne!(sealed, sealer.seal(&name, &here, "the value").unwrap(), "a nonce is used once");
-        use std::os::unix::fs::PermissionsExt as _;
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(again.print() == sealer.print() && stranger.print() != sealer.print());
+        for length in [0, KEY_BYTES - 1, KEY_BYTES + 1] {
+            assert!(Sealer::new(&vec![7; length]).is_none(), "{length}");
+        }
     }
 }

@@ -9,8 +9,9 @@ use rusqlite::params;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
+use super::key::{Key, KeyReport};
 use super::seal::Sealer;
-use super::{Binding, Name, Redactor, SecretError};
+use super::{Binding, KeyError, KeyPlace, Keyring, Name, Redactor, SecretError, SecretsSettings};
 use crate::error::Error;
 use crate::state::{State, StateError};
 
@@ -21,10 +22,9 @@ const LONGEST: usize = 8 << 10;
 const REDACTORS: usize = 64;
 
 /// Secrets of a host.
-#[derive(Debug)]
 pub struct Vault {
     state: State,
-    sealer: Sealer,
+    key: Key,
     known: RwLock<Known>,
 }
 
@@ -58,14 +58,15 @@ fn rfc3339<S: serde::Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Er
 }
 
 impl Vault {
-    /// The secrets in `state`, with their key in `dir`.
-    pub async fn open(state: State, dir: &Path) -> Result<Self, StateError> {
-        let key = dir.join("secrets.key");
-        let sealer = {
-            let (key, path) = (key.clone(), key);
-            let open = tokio::task::spawn_blocking(move || Sealer::open(&key));
-            open.await.unwrap_or(Err(StateError::Closed { path }))?
-        };
+    /// The secrets in `state`. Their key, in the state directory `dir` or in a `keyring`, is asked for when the first of them
+    /// is needed.
+    pub async fn open(
+        state: State,
+        dir: &Path,
+        settings: &SecretsSettings,
+        keyring: Option<Arc<dyn Keyring>>,
+    ) -> Result<Self, StateError> {
+        let key = Key::open(state.clone(), dir, settings.key_place, keyring).await?;
         let rows: Vec<(String, String, Vec<u8>, i64)> = state
             .read(|db| {
                 db.prepare("SELECT name, hosts, sealed, changed_us FROM secrets")?
@@ -83,7 +84,7 @@ impl Vault {
                 _ => tracing::error!(name = %name.escape_debug(), "a secret cannot be read and is not used"),
             }
         }
-        Ok(Self { state, sealer, known: RwLock::new(Known { secrets, redactors: HashMap::new() }) })
+        Ok(Self { state, key, known: RwLock::new(Known { secrets, redactors: HashMap::new() }) })
     }
 
     /// Keeps a secret, in the place of an older one of that name. The next request uses it.
@@ -94,8 +95,8 @@ impl Vault {
         let unfit = |reason| SecretError::Value { name: name.clone(), reason };
         let text = value.expose_secret();
         check(text).map_err(unfit)?;
-        let sealed =
-            self.sealer.seal(name, &bindings, text).ok_or_else(|| unfit("the system gives no random numbers"))?;
+        let sealer = self.key.get_or_make(self.is_empty()).await?;
+        let sealed = sealer.seal(name, &bindings, text).ok_or_else(|| unfit("the system gives no random numbers"))?;
         let entry = Entry { bindings, sealed, changed: Timestamp::now() };
         let hosts: Vec<String> = entry.bindings.iter().cloned().map(String::from).collect();
         let hosts = serde_json::Value::from(hosts).to_string();
@@ -151,19 +152,20 @@ impl Vault {
     }
 
     /// The value, for the moment in which it is sent.
-    pub fn reveal(&self, name: &str) -> Result<SecretString, SecretError> {
+    pub async fn reveal(&self, name: &str) -> Result<SecretString, Error> {
         let (name, entry) = match self.entry(name) {
             Some(found) => found,
-            None => return Err(Name::parse(name).map_or_else(|error| error, SecretError::Missing)),
+            None => return Err(Name::parse(name).map_or_else(|error| error, SecretError::Missing).into()),
         };
-        let value = self.sealer.open_sealed(&name, &entry.bindings, &entry.sealed);
-        let text = value.and_then(|value| String::from_utf8(value.expose_secret().to_vec()).ok());
-        text.map(SecretString::from).ok_or(SecretError::Sealed(name))
+        let sealer = self.key.get().await?;
+        Ok(opened(&sealer, &name, &entry).ok_or(SecretError::Sealed(name))?)
     }
 
-    /// What takes these secrets out of a text. None where none of them is kept.
-    pub fn redactor(&self, names: &[String]) -> Option<Arc<Redactor>> {
-        if names.is_empty() {
+    /// What takes these secrets out of a text. None where none of them is kept, or where they cannot be decrypted: then this
+    /// host does not know what to look for.
+    pub async fn redactor(&self, names: &[String]) -> Option<Arc<Redactor>> {
+        let entries: Vec<(Name, Entry)> = names.iter().filter_map(|name| self.entry(name)).collect();
+        if entries.is_empty() {
             return None;
         }
         {
@@ -172,7 +174,10 @@ impl Vault {
                 return Some(Arc::clone(redactor));
             }
         }
-        let values: Vec<SecretString> = names.iter().filter_map(|name| self.reveal(name).ok()).collect();
+        let sealer =
+            self.key.get().await.inspect_err(|error| tracing::warn!(%error, "nothing can be redacted")).ok()?;
+        let values: Vec<SecretString> =
+            entries.iter().filter_map(|(name, entry)| opened(&sealer, name, entry)).collect();
         if values.is_empty() {
             return None;
         }
@@ -185,6 +190,20 @@ impl Vault {
         Some(redactor)
     }
 
+    /// Where the key is or would be made, and what keeps it from being used. Asks for it.
+    pub async fn key(&self) -> KeyReport {
+        self.key.report().await
+    }
+
+    /// Moves the key to another place, and says where it is.
+    pub async fn move_key(&self, to: KeyPlace) -> Result<String, KeyError> {
+        self.key.move_to(to).await
+    }
+
+    fn is_empty(&self) -> bool {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).secrets.is_empty()
+    }
+
     fn entry(&self, name: &str) -> Option<(Name, Entry)> {
         let name = Name::parse(name).ok()?;
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
@@ -192,6 +211,11 @@ impl Vault {
         drop(known);
         Some((name, entry))
     }
+}
+
+fn opened(sealer: &Sealer, name: &Name, entry: &Entry) -> Option<SecretString> {
+    let value = sealer.open_sealed(name, &entry.bindings, &entry.sealed)?;
+    String::from_utf8(value.expose_secret().to_vec()).ok().map(SecretString::from)
 }
 
 /// What can be sent in a header and found again in an answer.
@@ -221,6 +245,10 @@ mod tests {
         Name::parse(text).unwrap()
     }
 
+    async fn opened(state: &State, dir: &Path) -> Result<Vault, StateError> {
+        Vault::open(state.clone(), dir, &SecretsSettings::default(), None).await
+    }
+
     fn bound(text: &str) -> Vec<Binding> {
         vec![Binding::parse(text).unwrap()]
     }
@@ -228,12 +256,12 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_is_encrypted_and_found_again() {
         let (dir, state) = temporary();
-        let vault = Vault::open(state.clone(), dir.path()).await.unwrap();
+        let vault = opened(&state, dir.path()).await.unwrap();
         let value = SecretString::from("sk-CANARY-0123456789");
         vault.set(&name("A"), &value, bound("a.test")).await.unwrap();
-        assert_eq!(vault.reveal("A").unwrap().expose_secret(), value.expose_secret());
+        assert_eq!(vault.reveal("A").await.unwrap().expose_secret(), value.expose_secret());
         assert!(vault.is_bound("A", &bound("a.test")[0]) && !vault.is_bound("A", &bound("b.test")[0]));
-        assert!(!vault.has("a") && !vault.has("B") && vault.reveal("B").is_err());
+        assert!(!vault.has("a") && !vault.has("B") && vault.reveal("B").await.is_err());
         assert_eq!(vault.list()[0].hosts, ["https://a.test"]);
         state.flush().await.unwrap();
         drop((vault, state));
@@ -241,29 +269,29 @@ mod tests {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             assert!(!bytes.windows(6).any(|part| part == b"CANARY"));
         }
-        let again = Vault::open(open(dir.path()), dir.path()).await.unwrap();
-        assert_eq!(again.reveal("A").unwrap().expose_secret(), value.expose_secret());
+        let again = opened(&open(dir.path()), dir.path()).await.unwrap();
+        assert_eq!(again.reveal("A").await.unwrap().expose_secret(), value.expose_secret());
     }
 
     #[tokio::test]
     async fn t75_a_new_value_holds_at_once_and_a_removed_one_is_gone() {
         let (dir, state) = temporary();
-        let vault = Vault::open(state, dir.path()).await.unwrap();
+        let vault = opened(&state, dir.path()).await.unwrap();
         vault.set(&name("A"), &"first-value".into(), bound("a.test")).await.unwrap();
         let names = ["A".to_owned()];
-        assert_eq!(vault.redactor(&names).unwrap().text("x first-value"), "x [redacted]");
+        assert_eq!(vault.redactor(&names).await.unwrap().text("x first-value"), "x [redacted]");
         vault.set(&name("A"), &"second-value".into(), bound("a.test")).await.unwrap();
-        assert_eq!(vault.reveal("A").unwrap().expose_secret(), "second-value");
-        assert_eq!(vault.redactor(&names).unwrap().text("second-value"), "[redacted]");
+        assert_eq!(vault.reveal("A").await.unwrap().expose_secret(), "second-value");
+        assert_eq!(vault.redactor(&names).await.unwrap().text("second-value"), "[redacted]");
         vault.remove(&name("A")).await.unwrap();
-        assert!(vault.reveal("A").is_err() && vault.redactor(&names).is_none());
+        assert!(vault.reveal("A").await.is_err() && vault.redactor(&names).await.is_none());
         assert_eq!(vault.remove(&name("A")).await.unwrap_err().kind(), "not-found");
     }
 
     #[tokio::test]
     async fn t77_values_that_could_not_be_sent_or_found_again_are_refused() {
         let (dir, state) = temporary();
-        let vault = Vault::open(state, dir.path()).await.unwrap();
+        let vault = opened(&state, dir.path()).await.unwrap();
         let long = "x1".repeat(LONGEST);
         for bad in [
             "",
