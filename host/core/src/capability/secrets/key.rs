@@ -111,9 +111,6 @@ impl Key {
     /// The same, or a new key: where there is none, and where the old one cannot be got and `free` says that nothing is
     /// encrypted with it. What cannot be read in the place of the file is somebody's, and stays.
     pub(super) async fn get_or_make(&self, free: bool) -> Result<Arc<Sealer>, KeyError> {
-        if let Some(sealer) = self.at_hand() {
-            return Ok(sealer);
-        }
         let mut held = self.held.lock().await;
         let sealer = match self.got(&mut held).await {
             Ok(sealer) => sealer,

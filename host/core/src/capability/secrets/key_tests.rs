@@ -143,6 +143,7 @@ async fn a_keyring_that_works_has_the_key_and_no_file_has() {
             assert_eq!(reveal(&again).await.unwrap(), VALUE);
             set(&again, "B").await.unwrap();
             assert_eq!(fake.asked(), asked + 1);
+            again.remove(&Name::parse("B").unwrap()).await.unwrap();
         }
         assert_eq!(fake.keys(), keys);
     }
