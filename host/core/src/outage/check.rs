@@ -130,8 +130,11 @@ async fn is_there(ground: &Ground, number: u64, thing: Thing, values: &BTreeMap<
             if !ground.vault.has(secret(number).as_str()) {
                 return Ok(false);
             }
-            let value =
-                ground.vault.reveal(secret(number).as_str()).await.map_err(|error| format!("secret {number}: {error}"))?;
+            let value = ground
+                .vault
+                .reveal(secret(number).as_str())
+                .await
+                .map_err(|error| format!("secret {number}: {error}"))?;
             if value.expose_secret() != format!("secret-value-{number}") {
                 return Err(format!("the secret {number} has another value"));
             }
