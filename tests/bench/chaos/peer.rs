@@ -97,10 +97,13 @@ const IDLE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(5);
 const DRIP: Duration = Duration::from_millis(150);
 
+/// Each attempt of a call: what became of it, and the tokens that were served.
+type Attempts = Vec<(Fate, Arc<AtomicU64>)>;
+
 #[derive(Default)]
 struct Desk {
     seed: u64,
-    calls: Mutex<BTreeMap<u64, Vec<(Fate, Arc<AtomicU64>)>>>,
+    calls: Mutex<BTreeMap<u64, Attempts>>,
     open: AtomicUsize,
     circuit: AtomicU64,
     mended: AtomicBool,

@@ -187,13 +187,13 @@ impl Key {
         let sealer = Arc::new(Sealer::new(&*bytes).ok_or(KeyError::Random)?);
         let bytes = Bytes::from(bytes.to_vec());
         let place = match self.wanted {
-            KeyPlace::File => self.into_file(&bytes).await?,
-            KeyPlace::Keyring => self.into_keyring(&bytes).await?,
-            KeyPlace::Auto => match self.into_keyring(&bytes).await {
+            KeyPlace::File => self.put_in_file(&bytes).await?,
+            KeyPlace::Keyring => self.put_in_keyring(&bytes).await?,
+            KeyPlace::Auto => match self.put_in_keyring(&bytes).await {
                 Ok(place) => place,
                 Err(error) => {
                     tracing::info!(%error, "the key of the secrets is made in a file");
-                    self.into_file(&bytes).await?
+                    self.put_in_file(&bytes).await?
                 }
             },
         };
@@ -208,8 +208,8 @@ impl Key {
         let (bytes, sealer) = self.fetch(held.made.as_ref()).await?;
         let from = held.made.as_ref().map_or(Place::File, |made| made.place.clone());
         let place = match (&from, to) {
-            (Place::File, KeyPlace::Keyring | KeyPlace::Auto) => self.into_keyring(&bytes).await?,
-            (Place::Keyring { .. }, KeyPlace::File) => self.into_file(&bytes).await?,
+            (Place::File, KeyPlace::Keyring | KeyPlace::Auto) => self.put_in_keyring(&bytes).await?,
+            (Place::Keyring { .. }, KeyPlace::File) => self.put_in_file(&bytes).await?,
             _ => return Ok(self.words(&from)),
         };
         let words = self.words(&place);
@@ -259,7 +259,7 @@ impl Key {
         }
     }
 
-    async fn into_file(&self, bytes: &Bytes) -> Result<Place, KeyError> {
+    async fn put_in_file(&self, bytes: &Bytes) -> Result<Place, KeyError> {
         let (path, bytes) = (self.file.clone(), bytes.clone());
         let write = tokio::task::spawn_blocking(move || {
             crate::files::write_durably(&path, bytes.expose_secret()).map_err(|error| StateError::io(&path, &error))
@@ -268,7 +268,7 @@ impl Key {
         Ok(Place::File)
     }
 
-    async fn into_keyring(&self, bytes: &Bytes) -> Result<Place, KeyError> {
+    async fn put_in_keyring(&self, bytes: &Bytes) -> Result<Place, KeyError> {
         let Some(keyring) = &self.keyring else { return Err(self.unkept(none())) };
         // A name of its own for each key: what other hosts and older keys of this user have there stays as it is.
         let item = uuid::Uuid::now_v7().to_string();
