@@ -15,6 +15,8 @@ mod completions;
 mod consent;
 mod docs;
 mod files;
+#[cfg(debug_assertions)]
+mod fuzz;
 mod grants;
 mod house;
 mod input;

@@ -16,6 +16,9 @@ pub mod engine;
 pub mod error;
 pub mod events;
 mod files;
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod invocation;
 pub mod journal;

@@ -12,7 +12,15 @@ use crate::error::Refusal;
 
 use crate::error::Explain;
 
-pub use jsonschema::Validator;
+#[cfg(debug_assertions)]
+pub(crate) mod fuzz;
+mod steps;
+
+use steps::{Counted, One, STEPS};
+
+/// A schema that was compiled.
+#[derive(Debug)]
+pub struct Validator(jsonschema::Validator<Counted>);
 
 /// Largest schema, as compact JSON text, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -65,7 +73,9 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path.is_empty() { "/" } else { &self.path };
+        // Names in it come from whoever gave the value.
+        let path: String =
+            if self.path.is_empty() { "/".into() } else { self.path.chars().flat_map(visible).collect() };
         write!(f, "{path}: {}", self.message)
     }
 }
@@ -78,11 +88,12 @@ pub fn parse(text: &str) -> Result<Value, Refusal> {
 /// Compiles a schema that nobody has looked at yet. Draft 2020-12 unless `$schema` says otherwise. `format` is checked.
 pub fn compile(schema: &Value) -> Result<Validator, SchemaError> {
     guard(schema)?;
-    jsonschema::options()
+    jsonschema::options_for::<Counted>()
         .offline()
         .should_validate_formats(true)
         .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN_BYTES))
         .build(schema)
+        .map(Validator)
         .map_err(|error| match error.kind() {
             jsonschema::error::ValidationErrorKind::Referencing(_) => {
                 SchemaError::Malformed { path: "/".into(), message: shorten(&error.to_string(), 200) }
@@ -119,13 +130,20 @@ pub fn deeper_than(value: &Value, limit: usize) -> bool {
     limit == 0 || { children }.any(|child| deeper_than(child, limit - 1))
 }
 
-/// All violations of `value`, at most [`MAX_VIOLATIONS`], in the order of the schema.
+/// All violations of `value`, at most [`MAX_VIOLATIONS`], in the order of the schema. Takes bounded time and memory.
 pub fn check(validator: &Validator, value: &Value) -> Result<(), Vec<Violation>> {
     if deeper_than(value, MAX_DEPTH) {
         let message = format!("is nested deeper than {MAX_DEPTH} levels");
         return Err(vec![Violation { path: String::new(), message }]);
     }
-    let violations: Vec<_> = validator.iter_errors(value).take(MAX_VIOLATIONS).map(|error| say(&error)).collect();
+    let found = steps::within(|| {
+        validator.0.iter_errors(One(value)).take(MAX_VIOLATIONS).map(|error| say(&error)).collect::<Vec<_>>()
+    });
+    let Some(violations) = found else {
+        let message =
+            format!("takes more than {STEPS} steps to check: the schema refers to the same parts again and again");
+        return Err(vec![Violation { path: String::new(), message }]);
+    };
     if violations.is_empty() { Ok(()) } else { Err(violations) }
 }
 
@@ -238,6 +256,46 @@ mod tests {
         assert!(check(&validator, &deep).unwrap_err()[0].message.contains("deeper"));
     }
 
+    /// Definitions that each refer twice to the next, of which the last is `end`.
+    fn doubling(levels: usize, end: &Value) -> Value {
+        let mut defs = serde_json::Map::new();
+        for level in 0..levels {
+            let next = json!({"$ref": format!("#/$defs/{}", level + 1)});
+            defs.insert(level.to_string(), json!({"allOf": [next, next]}));
+        }
+        defs.insert(levels.to_string(), end.clone());
+        json!({"$ref": "#/$defs/0", "$defs": defs})
+    }
+
+    #[test]
+    fn a_check_that_would_never_end_is_given_up() {
+        for end in [json!({"type": "string"}), json!({"type": "integer"}), json!({}), json!(true), json!(false)] {
+            let verdict = |levels| check(&compile(&doubling(levels, &end)).unwrap(), &json!(1)).is_ok();
+            let right = verdict(3);
+            assert_eq!(right, ![json!({"type": "string"}), json!(false)].contains(&end), "{end}");
+            if verdict(60) != right {
+                let found = check(&compile(&doubling(60, &end)).unwrap(), &json!(1)).unwrap_err();
+                assert!(found[0].message.contains("steps"), "{end}: {found:?}");
+            }
+        }
+        // The value doubles too.
+        let twice = json!({"$defs": {"n": {"properties": {"n": {"allOf": [{"$ref": "#/$defs/n"}, {"$ref": "#/$defs/n"}]}}}},
+                           "$ref": "#/$defs/n"});
+        let mut deep = json!({});
+        for _ in 0..60 {
+            deep = json!({"n": deep});
+        }
+        let verdict = check(&compile(&twice).unwrap(), &deep);
+        assert!(verdict.is_ok() || verdict.unwrap_err()[0].message.contains("steps"));
+        // What is only large is checked.
+        let large = json!(vec![json!({"a": 1, "b": "x"}); 20_000]);
+        let schema =
+            json!({"items": {"required": ["a"], "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}}});
+        assert_eq!(check(&compile(&schema).unwrap(), &large), Ok(()));
+        let wrong = check(&compile(&json!({"items": {"type": "string"}})).unwrap(), &large).unwrap_err();
+        assert_eq!((wrong.len(), wrong[15].path.as_str()), (MAX_VIOLATIONS, "/15"));
+    }
+
     #[test]
     fn malformed_schemas_say_where() {
         let error = compile(&json!({"properties": {"a": {"type": "strnig"}}})).unwrap_err();
@@ -251,5 +309,8 @@ mod tests {
         let bad = check(&validator, &json!(format!("\u{1b}[31m{}", "x".repeat(10_000)))).unwrap_err();
         let text = render(&bad);
         assert!(text.chars().count() < 200 && !text.contains('\u{1b}'), "{text}");
+        let validator = compile(&json!({"additionalProperties": {"type": "integer"}})).unwrap();
+        let text = render(&check(&validator, &json!({"\u{1b}[2J": "x"})).unwrap_err());
+        assert_eq!(text, r#"/\u{1b}[2J: "x" is not of type "integer""#);
     }
 }

@@ -4,6 +4,8 @@
 //! that run keep the one they began with.
 
 pub(crate) mod components;
+#[cfg(debug_assertions)]
+pub(crate) mod fuzz;
 pub(crate) mod index;
 pub(crate) mod loaded;
 pub(crate) mod package;

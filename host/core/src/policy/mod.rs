@@ -4,6 +4,8 @@
 //! stands here. Deliberately absent: any way for a skill or a model to grant. Grants come from a person's face only.
 
 pub mod denials;
+#[cfg(debug_assertions)]
+pub(crate) mod fuzz;
 pub mod manifest;
 pub mod rules;
 pub mod store;

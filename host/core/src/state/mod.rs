@@ -213,6 +213,9 @@ pub(crate) fn uint(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 
+#[cfg(debug_assertions)]
+pub(crate) use schema::in_memory;
+
 /// State for tests of other modules.
 #[cfg(test)]
 pub(crate) mod testing {

@@ -34,6 +34,15 @@ pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, St
     Ok(db)
 }
 
+/// Tables in memory, for what tries queries without the threads around them.
+#[cfg(debug_assertions)]
+pub(crate) fn in_memory() -> rusqlite::Result<Connection> {
+    let db = Connection::open_in_memory()?;
+    db.set_prepared_statement_cache_capacity(64);
+    MIGRATIONS.iter().try_for_each(|sql| db.execute_batch(sql))?;
+    Ok(db)
+}
+
 /// Opens the file for reading.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StateError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| StateError::sqlite(path, &error))

@@ -8,6 +8,8 @@ mod client;
 mod decode;
 mod egress;
 mod follow;
+#[cfg(debug_assertions)]
+pub(crate) mod fuzz;
 mod gate;
 mod grant;
 mod headers;

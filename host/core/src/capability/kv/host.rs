@@ -139,7 +139,7 @@ impl From<Written> for wit::Written {
 }
 
 /// A cursor is the last key of a page, in a form that nobody is tempted to build.
-fn write_cursor(key: &str) -> String {
+pub(super) fn write_cursor(key: &str) -> String {
     URL_SAFE_NO_PAD.encode(key)
 }
 

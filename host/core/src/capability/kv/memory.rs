@@ -26,7 +26,11 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, ask: &Set) -> Result<Written, Refusal> {
+    pub(super) fn read(&self, ask: &Get) -> Option<Entry> {
+        self.lock().get(&ask.skill).and_then(|space| space.entries.get(ask.key.as_str())).cloned()
+    }
+
+    pub(super) fn write(&self, ask: &Set) -> Result<Written, Refusal> {
         let mut all = self.lock();
         let space = all.entry(ask.skill.clone()).or_default();
         let old = space.entries.get(ask.key.as_str());
@@ -41,7 +45,7 @@ impl Memory {
         Ok(Written::Done(version))
     }
 
-    fn remove(&self, ask: &Delete) -> Written {
+    pub(super) fn remove(&self, ask: &Delete) -> Written {
         let mut all = self.lock();
         let space = all.entry(ask.skill.clone()).or_default();
         let version = space.entries.get(ask.key.as_str()).map(|old| old.version);
@@ -54,7 +58,7 @@ impl Memory {
         Written::Done(0)
     }
 
-    fn page(&self, ask: &List) -> Page {
+    pub(super) fn page(&self, ask: &List) -> Page {
         let all = self.lock();
         let Some(space) = all.get(&ask.skill) else { return Page::default() };
         let from = match &ask.after {
@@ -73,9 +77,7 @@ impl Memory {
 
 impl Store for Memory {
     fn get(&self, permit: Permit<Get>) -> BoxFuture<'_, Result<Option<Entry>, Refusal>> {
-        let ask = permit.ask();
-        let found = self.lock().get(&ask.skill).and_then(|space| space.entries.get(ask.key.as_str())).cloned();
-        ready(Ok(found)).boxed()
+        ready(Ok(self.read(permit.ask()))).boxed()
     }
 
     fn set(&self, permit: Permit<Set>) -> BoxFuture<'_, Result<Written, Refusal>> {

@@ -1,6 +1,8 @@
 //! State that lasts between invocations, one namespace per skill.
 
 mod ask;
+#[cfg(debug_assertions)]
+pub(crate) mod fuzz;
 mod grant;
 mod host;
 mod key;

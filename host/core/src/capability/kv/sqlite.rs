@@ -77,7 +77,7 @@ fn refuse(error: StateError) -> Refusal {
     Refusal::Unavailable(format!("the host's state cannot be used now ({}); {advice}", error.kind()))
 }
 
-fn read(db: &Connection, skill: &str, key: &Key) -> rusqlite::Result<Option<Entry>> {
+pub(super) fn read(db: &Connection, skill: &str, key: &Key) -> rusqlite::Result<Option<Entry>> {
     db.prepare_cached("SELECT value, version FROM kv WHERE skill = ?1 AND key = ?2")?
         .query_row([skill, key.as_str()], |row| {
             Ok(Entry { value: Bytes::from(row.get::<_, Vec<u8>>(0)?), version: uint(row.get(1)?) })
@@ -92,7 +92,7 @@ fn there(tx: &Transaction<'_>, skill: &str, key: &Key) -> rusqlite::Result<Optio
         .optional()
 }
 
-fn write(tx: &Transaction<'_>, ask: &Set) -> rusqlite::Result<Result<Written, Refusal>> {
+pub(super) fn write(tx: &Transaction<'_>, ask: &Set) -> rusqlite::Result<Result<Written, Refusal>> {
     let old = there(tx, &ask.skill, &ask.key)?;
     let version = old.map(|(version, _)| version);
     if !ask.condition.holds(version) {
@@ -110,7 +110,7 @@ fn write(tx: &Transaction<'_>, ask: &Set) -> rusqlite::Result<Result<Written, Re
     Ok(Ok(Written::Done(after.version)))
 }
 
-fn remove(tx: &Transaction<'_>, ask: &Delete) -> rusqlite::Result<Written> {
+pub(super) fn remove(tx: &Transaction<'_>, ask: &Delete) -> rusqlite::Result<Written> {
     let old = there(tx, &ask.skill, &ask.key)?;
     let version = old.map(|(version, _)| version);
     if !ask.condition.holds(version) {
@@ -126,7 +126,7 @@ fn remove(tx: &Transaction<'_>, ask: &Delete) -> rusqlite::Result<Written> {
 }
 
 /// Walks the index from the prefix on. No LIKE: a prefix may hold `%` and `_`.
-fn page(db: &Connection, ask: &List) -> rusqlite::Result<Page> {
+pub(super) fn page(db: &Connection, ask: &List) -> rusqlite::Result<Page> {
     let (from, sql) = match &ask.after {
         Some(key) => (key.as_str(), "SELECT key FROM kv WHERE skill = ?1 AND key > ?2 ORDER BY key LIMIT ?3"),
         None => (&*ask.prefix, "SELECT key FROM kv WHERE skill = ?1 AND key >= ?2 ORDER BY key LIMIT ?3"),

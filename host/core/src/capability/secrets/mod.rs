@@ -2,6 +2,8 @@
 //! header of `http`; where that is filled in is `capability/filling.rs`.
 
 mod ask;
+#[cfg(debug_assertions)]
+pub(crate) mod fuzz;
 mod grant;
 mod host;
 mod key;

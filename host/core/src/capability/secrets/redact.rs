@@ -21,7 +21,7 @@ const SHORTEST: usize = 8;
 /// Finds a set of secrets.
 pub struct Redactor {
     forms: AhoCorasick,
-    longest: usize,
+    pub(super) longest: usize,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -48,7 +48,7 @@ impl Redactor {
         String::from_utf8_lossy(&self.whole(text.as_bytes())).into_owned()
     }
 
-    fn whole(&self, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn whole(&self, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(bytes.len());
         let mut from = 0;
         for found in self.forms.find_iter(bytes) {
@@ -71,7 +71,7 @@ impl Redactor {
 pub struct Stream {
     redactor: Arc<Redactor>,
     /// The end of what has come, which may be the beginning of a secret.
-    held: Vec<u8>,
+    pub(super) held: Vec<u8>,
 }
 
 impl Stream {

@@ -219,7 +219,7 @@ fn opened(sealer: &Sealer, name: &Name, entry: &Entry) -> Option<SecretString> {
 }
 
 /// What can be sent in a header and found again in an answer.
-fn check(value: &str) -> Result<(), &'static str> {
+pub(super) fn check(value: &str) -> Result<(), &'static str> {
     match value {
         "" => Err("it is empty"),
         value if value.len() > LONGEST => Err("it is longer than 8 KiB"),

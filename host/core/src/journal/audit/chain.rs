@@ -124,8 +124,13 @@ impl Mark {
         match opened.and_then(|file| file.take(4096).read_to_end(&mut text)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => None,
-            _ => Some(serde_json::from_slice(&text).unwrap_or(Self { seq: 0, hash: GENESIS, signature: Vec::new() })),
+            _ => Some(Self::read(&text)),
         }
+    }
+
+    /// What cannot be read is a mark that never verifies.
+    pub(super) fn read(text: &[u8]) -> Self {
+        serde_json::from_slice(text).unwrap_or(Self { seq: 0, hash: GENESIS, signature: Vec::new() })
     }
 }
 
@@ -164,6 +169,12 @@ impl Key {
         Ok(Self(key))
     }
 
+    /// A key of a fuzzer's own.
+    #[cfg(debug_assertions)]
+    pub(super) fn of_seed(seed: &[u8; 32]) -> Option<Self> {
+        Ed25519KeyPair::from_seed_unchecked(seed).ok().map(Self)
+    }
+
     pub(super) fn public_hex(&self) -> String {
         hex(self.0.public_key().as_ref())
     }
@@ -187,8 +198,17 @@ mod hex_bytes {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>, T: TryFrom<Vec<u8>>>(from: D) -> Result<T, D::Error> {
         let text = String::deserialize(from)?;
-        let byte = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
+        // Only what we write ourselves: `from_str_radix` takes a plus sign as well.
+        let digit = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let byte = |pair: &[u8]| match pair {
+            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+            _ => None,
+        };
+        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
         bytes.and_then(|bytes| T::try_from(bytes).ok()).ok_or_else(|| D::Error::custom("not hexadecimal digits"))
     }
 }

@@ -8,6 +8,8 @@
 
 mod chain;
 mod export;
+#[cfg(debug_assertions)]
+pub(crate) mod fuzz;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -60,7 +60,12 @@ pub(super) fn verify(db: &Connection, key: &Key, file: &Path) -> rusqlite::Resul
     // The file first and then one view of the state, which is written before the file: a host may be writing meanwhile.
     let beside = Mark::load(file);
     let view = db.unchecked_transaction()?;
-    let (base, head) = (store::mark(&view, "base")?, store::mark(&view, "head")?);
+    verify_with(&view, key, beside)
+}
+
+/// As [`verify`], in one view of the state and with what the file beside it says.
+pub(super) fn verify_with(view: &Connection, key: &Key, beside: Option<Mark>) -> rusqlite::Result<Verified> {
+    let (base, head) = (store::mark(view, "base")?, store::mark(view, "head")?);
     let mut found =
         Verified { records: 0, first: 0, last: 0, signed: head.as_ref().map_or(0, |head| head.seq), fault: None };
     let forged = [("base", &base), ("head", &head), ("head", &beside)]
@@ -76,7 +81,7 @@ pub(super) fn verify(db: &Connection, key: &Key, file: &Path) -> rusqlite::Resul
         mark.as_ref().is_none_or(|mark| mark.seq != at || mark.hash == *real)
     };
     let mut gone_on = None;
-    store::walk(db, |record, number| {
+    store::walk(view, |record, number| {
         let fault = match record {
             _ if number != seq + 1 => Some(Fault::Missing { seq: seq + 1 }),
             Err(_) => Some(Fault::Changed { seq: number }),

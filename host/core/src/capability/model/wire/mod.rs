@@ -7,6 +7,8 @@
 pub mod anthropic;
 mod assembly;
 mod failure;
+#[cfg(debug_assertions)]
+pub(crate) mod fuzz;
 pub mod gemini;
 pub mod http;
 pub mod ollama;

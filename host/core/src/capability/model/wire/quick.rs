@@ -14,18 +14,18 @@ use serde::{Deserialize, de};
 
 /// A usual piece; None for what has to be read as a tree.
 pub(super) fn quick<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
-    #[cfg(test)]
+    #[cfg(debug_assertions)]
     if OFF.get() {
         return None;
     }
     serde_json::from_str::<Object<T>>(text).ok().map(|object| object.0)
 }
 
-#[cfg(test)]
+#[cfg(debug_assertions)]
 thread_local!(static OFF: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
 
 /// Reads everything as a tree meanwhile, on this thread.
-#[cfg(test)]
+#[cfg(debug_assertions)]
 pub(super) fn off<R>(act: impl FnOnce() -> R) -> R {
     OFF.set(true);
     let result = act();

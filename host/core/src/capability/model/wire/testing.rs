@@ -7,7 +7,6 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use bytes::Bytes;
-use futures_util::Stream;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use secrecy::SecretString;
@@ -16,10 +15,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
-use super::assembly::Assembly;
+pub(super) use super::fuzz::{pieces, run};
 use super::http::{Endpoint, Timeouts};
 use super::quick::off;
-use super::stream::Frames;
 use crate::broker::Permit;
 use crate::capability::model::ask::{Embed, Generate};
 use crate::capability::model::provider::{Events, Provider, ProviderError};
@@ -134,43 +132,6 @@ pub(super) async fn raw_then_silence(bytes: impl Into<Vec<u8>>) -> SocketAddr {
         }
     })
     .await
-}
-
-/// `bytes` as a network would bring them, cut at `cuts`.
-pub(super) fn pieces(
-    bytes: &[u8],
-    cuts: &[usize],
-) -> impl Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin + use<> {
-    let mut list = Vec::new();
-    let mut from = 0;
-    for cut in cuts.iter().copied().chain([bytes.len()]) {
-        list.push(Ok(Bytes::copy_from_slice(&bytes[from..cut])));
-        from = cut;
-    }
-    futures_util::stream::iter(list)
-}
-
-/// Runs a stream to its end without a network: its events and its answer.
-pub(super) fn run<A: Assembly>(
-    mut frames: Frames<impl Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin>,
-    mut assembly: A,
-) -> Result<(Vec<Event>, Response), ProviderError> {
-    futures_util::FutureExt::now_or_never(async {
-        let mut events = Vec::new();
-        loop {
-            while !assembly.is_done()
-                && let Some(frame) = frames.here()?
-            {
-                assembly.feed(frame, &mut events)?;
-            }
-            if assembly.is_done() || !frames.more().await? {
-                break;
-            }
-        }
-        let response = assembly.finish(&mut events)?;
-        Ok((events, response))
-    })
-    .expect("a stream of bytes that are here does not wait")
 }
 
 /// Damage that the quick reading of a piece must survive as the tree does: other forms and other fields.

@@ -1,0 +1,52 @@
+//! `manifest`: a stranger's `skill.toml`, and the same as JSON in a package.
+
+#![allow(clippy::panic, reason = "the fuzzer takes a panic for a finding")]
+
+use super::manifest::{MANIFEST_BYTES, Manifest, is_name};
+use super::{Grants, NOTHING_IS_FREE, effective, missing};
+
+/// The text of either form.
+pub(crate) fn manifest(bytes: &[u8]) {
+    if let Ok(manifest) = Manifest::from_json(bytes) {
+        holds(&manifest);
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        match Manifest::from_toml(text) {
+            Ok(manifest) => holds(&manifest),
+            Err(error) => assert!(!error.to_string().contains('\n'), "{error} is not one line"),
+        }
+        assert!(is_name(&Manifest::bare(text).name), "{text:?} became no name");
+    }
+}
+
+fn holds(manifest: &Manifest) {
+    assert!(is_name(&manifest.name));
+    let requests = &manifest.permissions;
+    // It goes into the package as it was read.
+    let json = serde_json::to_vec(manifest).unwrap_or_default();
+    match Manifest::from_json(&json) {
+        Ok(again) => {
+            assert_eq!((&again.name, &again.version), (&manifest.name, &manifest.version));
+            assert_eq!(&again.permissions, requests, "{}", String::from_utf8_lossy(&json));
+        }
+        Err(error) => assert!(json.len() > MANIFEST_BYTES, "what was packaged cannot be read: {error}"),
+    }
+    // To ask is not to have.
+    assert!(effective(requests, &[]).words().is_empty(), "a request granted something");
+    assert!(requests.ask_the_same(requests) && requests.beyond(requests).is_empty());
+    // What a person is told to write can be written, and then nothing is missing and nothing more is granted than was asked.
+    let wanted = missing(requests, &[], &NOTHING_IS_FREE);
+    let mut all = Grants::default();
+    for one in &wanted {
+        match Grants::parse([one.grant.as_str()]) {
+            Ok(grants) => all = all.merged(grants),
+            // Some need a word of the person's own: a folder.
+            Err(error) => assert!(one.capability == "files", "`{}` cannot be granted: {error}", one.grant),
+        }
+    }
+    for one in missing(requests, &[&all], &NOTHING_IS_FREE) {
+        assert!(one.capability == "files", "`{}` is missing though everything was granted", one.grant);
+    }
+    let had = effective(requests, &[&all]);
+    assert_eq!(effective(requests, &[&had]), had, "what counts is not what counts");
+}

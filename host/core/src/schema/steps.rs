@@ -1,0 +1,173 @@
+//! Checking a value in bounded time and memory, whatever schema and value are.
+//!
+//! The library visits a part of a value again for every way that leads to it, and collects every violation before it gives the
+//! first: twenty definitions that each refer twice to the next are a million visits, and forty never end. So values are shown
+//! to it through nodes that count how often they are looked at, and that leave by unwinding when it is too often: it has no other
+//! way out. Nothing is printed then, and what it held is dropped.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use jsonschema::JsonType;
+use jsonschema::json::{Array, Json, Node, NodeIdentity, Object, SerdeJson};
+use serde_json::{Map, Number, Value};
+
+/// Looks at a value that one check may take; one takes some 10 ns. Ten records of a thousand fields need a hundredth of it.
+pub(super) const STEPS: u64 = 20_000_000;
+/// What a violation counts for: it takes memory until the check ends.
+const VIOLATION: u64 = 200;
+/// Bytes of a text that count for one step, since patterns read all of it.
+const TEXT: usize = 64;
+
+thread_local!(static LEFT: Cell<u64> = const { Cell::new(0) });
+
+/// What unwinds when the steps are used up.
+struct UsedUp;
+
+/// Runs `check`, which looks at values through [`Counted`]. None where that took more than [`STEPS`].
+pub(super) fn within<R>(check: impl FnOnce() -> R) -> Option<R> {
+    LEFT.set(STEPS);
+    match catch_unwind(AssertUnwindSafe(check)) {
+        Ok(done) => Some(done),
+        Err(thrown) if thrown.is::<UsedUp>() => None,
+        Err(thrown) => resume_unwind(thrown),
+    }
+}
+
+fn step(count: u64) {
+    match LEFT.get().checked_sub(count) {
+        Some(left) => LEFT.set(left),
+        None => resume_unwind(Box::new(UsedUp)),
+    }
+}
+
+/// JSON values that count how often they are looked at.
+pub(super) struct Counted;
+
+impl Json for Counted {
+    type Node<'a> = One<'a>;
+    type PreparedKey = String;
+    type StringBuffer = ();
+
+    const KEYS_PER_LOOKUP: usize = SerdeJson::KEYS_PER_LOOKUP;
+    const ACYCLIC: bool = SerdeJson::ACYCLIC;
+
+    fn prepare_key(key: &str) -> String {
+        key.to_owned()
+    }
+
+    fn with_string_node<T>(buffer: &mut (), string: &str, f: impl FnOnce(One<'_>) -> T) -> T {
+        SerdeJson::with_string_node(buffer, string, |node| f(One(node)))
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct One<'a>(pub(super) &'a Value);
+
+#[derive(Clone, Copy)]
+pub(super) struct Members<'a>(&'a Map<String, Value>);
+
+#[derive(Clone, Copy)]
+pub(super) struct Elements<'a>(&'a [Value]);
+
+impl<'a> Node<'a, Counted> for One<'a> {
+    type Object = Members<'a>;
+    type Array = Elements<'a>;
+    type Number = &'a Number;
+
+    fn as_object(&self) -> Option<Members<'a>> {
+        step(1);
+        self.0.as_object().map(Members)
+    }
+
+    fn as_array(&self) -> Option<Elements<'a>> {
+        step(1);
+        self.0.as_array().map(|list| Elements(list))
+    }
+
+    fn as_string(&self) -> Option<Cow<'a, str>> {
+        let text = self.0.as_str();
+        step(1 + text.map_or(0, |text| text.len() / TEXT) as u64);
+        text.map(Cow::Borrowed)
+    }
+
+    fn as_number(&self) -> Option<&'a Number> {
+        step(1);
+        self.0.as_number()
+    }
+
+    fn as_boolean(&self) -> Option<bool> {
+        step(1);
+        self.0.as_bool()
+    }
+
+    fn is_null(&self) -> bool {
+        step(1);
+        self.0.is_null()
+    }
+
+    fn json_type(&self) -> JsonType {
+        step(1);
+        Node::<SerdeJson>::json_type(&self.0)
+    }
+
+    fn equals_value(&self, expected: &Value) -> bool {
+        step(1);
+        Node::<SerdeJson>::equals_value(&self.0, expected)
+    }
+
+    /// Where a violation is made.
+    fn to_value(&self) -> Cow<'a, Value> {
+        step(VIOLATION);
+        Cow::Borrowed(self.0)
+    }
+
+    fn identity(&self) -> Option<NodeIdentity> {
+        step(1);
+        Node::<SerdeJson>::identity(&self.0)
+    }
+}
+
+impl<'a> Object<'a, Counted> for Members<'a> {
+    type Node = One<'a>;
+    type MemberName = &'a str;
+    type MembersIter = std::iter::Map<serde_json::map::Iter<'a>, fn((&'a String, &'a Value)) -> (&'a str, One<'a>)>;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn get(&self, key: &String) -> Option<One<'a>> {
+        step(1);
+        self.0.get(key).map(One)
+    }
+
+    fn members(&self) -> Self::MembersIter {
+        self.0.iter().map(|(name, value)| {
+            step(1);
+            (name.as_str(), One(value))
+        })
+    }
+}
+
+impl<'a> Array<'a, Counted> for Elements<'a> {
+    type Node = One<'a>;
+    type ElementsIter = std::iter::Map<std::slice::Iter<'a, Value>, fn(&'a Value) -> One<'a>>;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn elements(&self) -> Self::ElementsIter {
+        self.0.iter().map(|value| {
+            step(1);
+            One(value)
+        })
+    }
+
+    fn is_unique(&self) -> bool {
+        step(self.0.len() as u64);
+        Array::<SerdeJson>::is_unique(&self.0)
+    }
+}

@@ -1,0 +1,1 @@
+(component (import "wasi:sockets/tcp@0.2.3" (instance)) (import "env" (func (param "a" (list (option string))) (result (result (error (tuple u8 char)))))))
