@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_check_that_would_never_end_is_given_up() {
-        for end in [json!({"type": "string"}), json!({"type": "integer"}), json!({}), json!(true), json!(false)] {
+        for end in [json!({"type": "string"}), json!({"minimum": 0}), json!({}), json!(false)] {
             let verdict = |levels| check(&compile(&doubling(levels, &end)).unwrap(), &json!(1)).is_ok();
             let right = verdict(3);
             assert_eq!(right, ![json!({"type": "string"}), json!(false)].contains(&end), "{end}");

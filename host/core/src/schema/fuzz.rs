@@ -12,7 +12,8 @@ pub(crate) fn json_in(bytes: &[u8]) {
         let read = parse(text).ok();
         let tree = serde_json::from_str(text).ok().filter(|value| !deeper_than(value, MAX_DEPTH));
         assert_eq!(read, tree, "{text:?}");
-        assert_eq!(read.is_some(), words::check_json("it", text).is_ok(), "{text:?}");
+        // What is handed on unread may hold a number that is too large to be read here.
+        assert!(read.is_none() || words::check_json("it", text).is_ok(), "{text:?}");
     }
     let Ok(schema) = parse(schema) else { return };
     let Ok(validator) = compile(&schema) else { return };
@@ -27,7 +28,9 @@ pub(crate) fn json_in(bytes: &[u8]) {
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
     }
     // A schema that went through a package says the same.
-    if let Ok(again) = compile(&parse(&schema.to_string()).unwrap_or_default()) {
-        assert_eq!(check(&again, &value).is_ok(), verdict.is_ok(), "{schema} and {value}");
+    if verdict.is_ok()
+        && let Ok(again) = compile(&parse(&schema.to_string()).unwrap_or_default())
+    {
+        assert_eq!(check(&again, &value), Ok(()), "{schema} and {value}");
     }
 }

@@ -13,8 +13,8 @@ use jsonschema::JsonType;
 use jsonschema::json::{Array, Json, Node, NodeIdentity, Object, SerdeJson};
 use serde_json::{Map, Number, Value};
 
-/// Looks at a value that one check may take; one takes some 10 ns. Ten records of a thousand fields need a hundredth of it.
-pub(super) const STEPS: u64 = 20_000_000;
+/// Looks at a value that one check may take; one takes some 10 ns. Twenty thousand records of two fields need about a tenth of it.
+pub(super) const STEPS: u64 = 10_000_000;
 /// What a violation counts for: it takes memory until the check ends.
 const VIOLATION: u64 = 200;
 /// Bytes of a text that count for one step, since patterns read all of it.

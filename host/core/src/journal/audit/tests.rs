@@ -231,3 +231,15 @@ async fn a_signature_that_could_not_be_kept_is_made_again_without_anything_new()
     let found = audit.verify().await.unwrap();
     assert_eq!((found.signed, found.fault), (1, None));
 }
+
+#[test]
+fn a_mark_is_read_only_as_it_is_written() {
+    let read = |digits: &str| {
+        let text = format!(r#"{{"seq":1,"hash":"{}","signature":"{}"}}"#, digits.repeat(32), digits.repeat(64));
+        Mark::read(text.as_bytes())
+    };
+    assert_eq!((read("0f").hash, read("0f").signature), ([15; 32], vec![15; 64]));
+    for digits in ["+f", "0F", "f", "\u{e9}"] {
+        assert!(read(digits).signature.is_empty(), "{digits}");
+    }
+}
