@@ -34,9 +34,15 @@ fn holds(manifest: &Manifest) {
         }
         Err(error) => assert!(json.len() > MANIFEST_BYTES, "what was packaged cannot be read: {error}"),
     }
-    // To ask is not to have. Models that are built in and free need no grant.
-    let free = super::Requests { model: None, ..requests.clone() };
-    assert_eq!(effective(&free, &[]), Grants::default(), "a request granted something");
+    // To ask is not to have. Of models and tools an empty list may stand there, which allows nothing.
+    let mut bare = effective(requests, &[]);
+    let model = bare.model.take().unwrap_or_default();
+    let tools = bare.tools.take().unwrap_or_default();
+    assert!(
+        model.models.is_empty() && !model.provider_options && tools.tools.is_empty(),
+        "a request granted something"
+    );
+    assert_eq!(bare, Grants::default(), "a request granted something");
     assert!(requests.ask_the_same(requests) && requests.beyond(requests).is_empty());
     // What a person is told to write can be written, and then it is not missing any more. Names of models, tools, secrets and
     // folders are not looked at when a manifest is read: one that nobody can grant grants nothing.
