@@ -177,7 +177,9 @@ const CHECKED: &[&str] = &[
 fn what_is_checked_has_locks_that_the_checker_knows() {
     let files = core();
     for who in CHECKED {
-        let of: Vec<_> = files.iter().filter(|file| below(&file.module, who)).collect();
+        // What only a search of bytes runs is not checked there.
+        let is_run = |module: &str| below(module, who) && !module.ends_with("::fuzz");
+        let of: Vec<_> = files.iter().filter(|file| is_run(&file.module)).collect();
         assert!(!of.is_empty(), "no file is {who}: the table is out of date");
         for file in of {
             let foreign = file.code.match_indices("std::sync::").find(|(at, word)| {

@@ -1,5 +1,7 @@
 //! `load`: the bytes of a component through everything that happens to them before the first instance.
 
+#![allow(clippy::panic, reason = "how a target tells what it found")]
+
 use std::sync::LazyLock;
 
 use wasmtime::component::{Component, Linker};

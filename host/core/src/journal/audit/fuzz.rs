@@ -124,7 +124,10 @@ fn edit(tx: &Transaction<'_>, what: u8, at: i64, value: &[u8]) -> rusqlite::Resu
 }
 
 /// The marks as they lie there.
-fn marks(tx: &Transaction<'_>) -> rusqlite::Result<Vec<(String, i64, Vec<u8>, Vec<u8>)>> {
+/// Name, number, hash and signature.
+type Row = (String, i64, Vec<u8>, Vec<u8>);
+
+fn marks(tx: &Transaction<'_>) -> rusqlite::Result<Vec<Row>> {
     tx.prepare_cached("SELECT name, seq, hash, signature FROM audit_marks ORDER BY name")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
         .collect()
