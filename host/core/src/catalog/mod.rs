@@ -1,7 +1,7 @@
 //! Which skills exist now.
 //!
-//! A caller holds a [`SkillRef`]. Behind it is the current **generation**; a reload puts another one in its place, and calls
-//! that run keep the one they began with.
+//! A caller holds a [`SkillRef`]. Behind it is the **generation** that was loaded, and calls that run keep it. Nothing
+//! puts another one in its place yet: what is loaded again is another [`SkillRef`].
 
 pub(crate) mod components;
 #[cfg(debug_assertions)]
