@@ -25,6 +25,7 @@ mod names;
 mod others;
 #[cfg(target_os = "linux")]
 mod privileges;
+mod schemas;
 mod spending;
 mod stack;
 mod streams;

@@ -379,8 +379,9 @@ impl Patient {
 
     async fn artefacts(&mut self) -> Result<Told, String> {
         let cached = self.artefact_files();
-        let ill = self.ill("cache/artefacts", false)?;
+        // Before: what is wrong may be wrong for all files of this process.
         let new = self.fresh().await;
+        let ill = self.ill("cache/artefacts", false)?;
         let loaded = self.host.load_file(&new, None, None).await;
         let runs = match &loaded {
             Ok(skill) => {

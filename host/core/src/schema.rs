@@ -1,7 +1,8 @@
 //! JSON Schemas from strangers: compiled under caps, checked, and their violations said in words.
 //!
 //! A schema comes from a skill, an operator or a model, so it is hostile until it has passed [`compile`]: no `$ref` that
-//! leaves the document, at most [`MAX_BYTES`] and [`MAX_DEPTH`], and patterns only in the linear-time regex engine.
+//! leaves the document, at most [`MAX_BYTES`] and [`MAX_DEPTH`], nothing that stands for thousands of schemas or leads back to
+//! itself, and patterns only in the linear-time regex engine.
 
 use std::fmt;
 
@@ -12,15 +13,20 @@ use crate::error::Refusal;
 
 use crate::error::Explain;
 
+mod cost;
 #[cfg(debug_assertions)]
 pub(crate) mod fuzz;
 mod steps;
 
-use steps::{Counted, One, STEPS};
+use cost::Cost;
+use steps::{Counted, One};
 
 /// A schema that was compiled.
 #[derive(Debug)]
-pub struct Validator(jsonschema::Validator<Counted>);
+pub struct Validator {
+    compiled: jsonschema::Validator<Counted>,
+    cost: Cost,
+}
 
 /// Largest schema, as compact JSON text, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -28,8 +34,13 @@ pub const MAX_BYTES: usize = 256 * 1024;
 pub const MAX_DEPTH: usize = 64;
 /// Most violations that one check gives: a reader mends the first few and checks again.
 pub const MAX_VIOLATIONS: usize = 16;
-/// Memory of one compiled `pattern`, in bytes.
+/// Memory of one compiled `pattern`, and of all of them, in bytes; and as much again while they match.
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
+const MAX_PATTERNS_BYTES: usize = 64 * MAX_PATTERN_BYTES;
+/// Schemas inside of each other that are compiled on the stack of whoever asks, which may be a guest's.
+const SHALLOW: usize = 64;
+/// Stack for what is deeper: a level takes a few KiB.
+const STACK_BYTES: usize = 32 << 20;
 /// Longest value that a message repeats, in characters.
 const MAX_SHOWN: usize = 60;
 
@@ -42,6 +53,8 @@ pub enum SchemaError {
     TooDeep,
     #[error("the schema refers to `{0}`, which lies outside of it")]
     Remote(String),
+    #[error("the schema takes too long to check: {0}")]
+    Costly(String),
     #[error("{path}: {message}")]
     Malformed { path: String, message: String },
 }
@@ -56,6 +69,9 @@ impl Explain for SchemaError {
             Self::TooLarge { .. } => "split the tool, or shorten descriptions and enums",
             Self::TooDeep => "flatten it with `$defs` and `$ref`",
             Self::Remote(_) => "copy the definition under `$defs` and refer to it as `#/$defs/NAME`",
+            Self::Costly(_) => {
+                "refer to each definition from fewer places, and to none from itself except for parts of the value"
+            }
             Self::Malformed { .. } => "correct it after JSON Schema 2020-12 (https://json-schema.org/draft/2020-12)",
         }
         .into()
@@ -87,26 +103,40 @@ pub fn parse(text: &str) -> Result<Value, Refusal> {
 
 /// Compiles a schema that nobody has looked at yet. Draft 2020-12 unless `$schema` says otherwise. `format` is checked.
 pub fn compile(schema: &Value) -> Result<Validator, SchemaError> {
-    guard(schema)?;
-    jsonschema::options_for::<Counted>()
-        .offline()
-        .should_validate_formats(true)
-        .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN_BYTES))
-        .build(schema)
-        .map(Validator)
-        .map_err(|error| match error.kind() {
-            jsonschema::error::ValidationErrorKind::Referencing(_) => {
-                SchemaError::Malformed { path: "/".into(), message: shorten(&error.to_string(), 200) }
-            }
-            _ => {
-                let violation = say(&error);
-                SchemaError::Malformed { path: pointer(&violation.path), message: violation.message }
-            }
-        })
+    let cost = guard(schema)?;
+    let pattern = MAX_PATTERN_BYTES.min(MAX_PATTERNS_BYTES / cost.patterns.max(1));
+    let build = || {
+        jsonschema::options_for::<Counted>()
+            .offline()
+            .should_validate_formats(true)
+            .with_pattern_options(PatternOptions::regex().size_limit(pattern).dfa_size_limit(pattern))
+            .build(schema)
+            .map_err(|error| match error.kind() {
+                jsonschema::error::ValidationErrorKind::Referencing(_) => {
+                    SchemaError::Malformed { path: "/".into(), message: shorten(&error.to_string(), 200) }
+                }
+                _ => {
+                    let violation = say(&error);
+                    SchemaError::Malformed { path: pointer(&violation.path), message: violation.message }
+                }
+            })
+    };
+    let compiled = if cost.nested <= SHALLOW { build() } else { on_a_large_stack(build) }?;
+    Ok(Validator { compiled, cost })
 }
 
-/// Refuses what is too large, too deep or refers to the outside. Never recurses deeper than [`MAX_DEPTH`].
-pub fn guard(schema: &Value) -> Result<(), SchemaError> {
+fn on_a_large_stack<T: Send>(work: impl FnOnce() -> Result<T, SchemaError> + Send) -> Result<T, SchemaError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("schema".into()).stack_size(STACK_BYTES);
+        match thread.spawn_scoped(scope, work) {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) => Err(SchemaError::Costly(format!("there is no thread to compile it on ({error})"))),
+        }
+    })
+}
+
+/// Refuses what is too large, too deep, too costly or refers to the outside. Never recurses deeper than [`MAX_DEPTH`].
+fn guard(schema: &Value) -> Result<Cost, SchemaError> {
     if deeper_than(schema, MAX_DEPTH) {
         return Err(SchemaError::TooDeep);
     }
@@ -114,10 +144,10 @@ pub fn guard(schema: &Value) -> Result<(), SchemaError> {
     if actual > MAX_BYTES {
         return Err(SchemaError::TooLarge { actual });
     }
-    match remote_reference(schema) {
-        Some(target) => Err(SchemaError::Remote(shorten(target, 200))),
-        None => Ok(()),
+    if let Some(target) = remote_reference(schema) {
+        return Err(SchemaError::Remote(shorten(target, 200)));
     }
+    cost::cost(schema)
 }
 
 /// Whether a value has more than `limit` levels of arrays and objects.
@@ -130,22 +160,23 @@ pub fn deeper_than(value: &Value, limit: usize) -> bool {
     limit == 0 || { children }.any(|child| deeper_than(child, limit - 1))
 }
 
-/// All violations of `value`, at most [`MAX_VIOLATIONS`], in the order of the schema, or a single one
-/// where the check was given up because it looked at the value too often. What a schema does without that is not counted.
+/// All violations of `value`, at most [`MAX_VIOLATIONS`], in the order of the schema, or a single one where the value is
+/// nested too deep for the schema or the check was given up because it took too many steps.
 pub fn check(validator: &Validator, value: &Value) -> Result<(), Vec<Violation>> {
-    if deeper_than(value, MAX_DEPTH) {
-        let message = format!("is nested deeper than {MAX_DEPTH} levels");
-        return Err(vec![Violation { path: String::new(), message }]);
+    let whole = |message| Err(vec![Violation { path: String::new(), message }]);
+    let deepest = validator.cost.deepest();
+    if deeper_than(value, deepest) {
+        return whole(format!("is nested deeper than {deepest} levels"));
     }
-    let found = steps::within(|| {
-        validator.0.iter_errors(One(value)).take(MAX_VIOLATIONS).map(|error| say(&error)).collect::<Vec<_>>()
+    let steps = validator.cost.steps();
+    let found = steps::within(steps, || {
+        validator.compiled.iter_errors(One(value)).take(MAX_VIOLATIONS).map(|error| say(&error)).collect::<Vec<_>>()
     });
-    let Some(violations) = found else {
-        let message =
-            format!("takes more than {STEPS} steps to check: the schema refers to the same parts again and again");
-        return Err(vec![Violation { path: String::new(), message }]);
-    };
-    if violations.is_empty() { Ok(()) } else { Err(violations) }
+    match found {
+        Some(violations) if violations.is_empty() => Ok(()),
+        Some(violations) => Err(violations),
+        None => whole(format!("takes more than {steps} steps to check: there is too much of it for its schema")),
+    }
 }
 
 /// Violations as one text, a line each: `/items/2/price: "abc" is not of type "number"`.
@@ -257,31 +288,151 @@ mod tests {
         assert!(check(&validator, &deep).unwrap_err()[0].message.contains("deeper"));
     }
 
-    /// Definitions that each refer twice to the next, of which the last is `end`.
-    fn doubling(levels: usize, end: &Value) -> Value {
-        let mut defs = serde_json::Map::new();
-        for level in 0..levels {
-            let next = json!({"$ref": format!("#/$defs/{}", level + 1)});
-            defs.insert(level.to_string(), json!({"allOf": [next, next]}));
-        }
-        defs.insert(levels.to_string(), end.clone());
+    /// Definitions of which each is made of a reference to the next, and the last is a string.
+    fn definitions(count: usize, make: impl Fn(Value) -> Value) -> Value {
+        let mut defs: serde_json::Map<_, _> =
+            (0..count).map(|at| (at.to_string(), make(json!({"$ref": format!("#/$defs/{}", at + 1)})))).collect();
+        defs.insert(count.to_string(), json!({"type": "string"}));
         json!({"$ref": "#/$defs/0", "$defs": defs})
     }
 
-    #[test]
-    fn a_check_with_violations_without_end_is_given_up() {
-        for end in [json!({"type": "string"}), json!(false)] {
-            let check = |levels| check(&compile(&doubling(levels, &end)).unwrap(), &json!(1)).unwrap_err();
-            assert!(!check(3)[0].message.contains("steps"), "{end}");
-            assert!(check(60)[0].message.contains("steps"), "{end}: {:?}", check(60));
+    fn costly(schema: &Value) -> String {
+        match compile(schema) {
+            Err(SchemaError::Costly(why)) => why,
+            other => panic!("{other:?}"),
         }
-        // What is only large is checked.
+    }
+
+    #[test]
+    fn what_stands_for_thousands_of_schemas_is_refused() {
+        for make in [
+            |next: Value| json!({"allOf": [next, next]}),
+            |next: Value| json!({"anyOf": [next, {"not": next}]}),
+            |next: Value| json!({"if": next, "then": next, "else": false}),
+            |next: Value| json!({"dependentSchemas": {"a": next, "b": next}}),
+            |next: Value| json!({"dependencies": {"a": next, "const": next}}),
+            |next: Value| json!({"unevaluatedProperties": false, "allOf": [next]}),
+            |next: Value| json!({"unevaluatedItems": false, "$ref": next["$ref"]}),
+        ] {
+            assert!(compile(&definitions(2, make)).is_ok());
+            let why = costly(&definitions(40, make));
+            assert!(why.contains("for one value") || why.contains("lead to each other"), "{why}");
+        }
+        // By other names for the same.
+        let mut anchors = definitions(25, |next| json!({"allOf": [next, next]})).to_string();
+        for at in 0..=25 {
+            anchors = anchors
+                .replace(&format!("\"#/$defs/{at}\""), &format!("\"#d{at}\""))
+                .replace(&format!("\"{at}\":{{"), &format!("\"{at}\":{{\"$anchor\":\"d{at}\","));
+        }
+        assert!(costly(&serde_json::from_str(&anchors).unwrap()).contains("for one value"), "{anchors}");
+        let encoded = definitions(25, |next| json!({"allOf": [next, next]})).to_string().replace("$defs/", "%24defs/");
+        assert!(costly(&serde_json::from_str(&encoded).unwrap()).contains("for one value"));
+        let inner = json!({"allOf": [{"$id": "https://a.example/", "$defs": definitions(25, |next| json!({"allOf": [next, next]}))["$defs"], "$ref": "#/$defs/0"}]});
+        assert!(costly(&inner).contains("for one value"));
+        // Parts of the value end it.
+        assert!(compile(&definitions(40, |next| json!({"properties": {"a": next, "b": next}, "items": next}))).is_ok());
+    }
+
+    #[test]
+    fn what_leads_on_and_on_is_refused() {
+        for make in [|next: Value| next, |next: Value| json!({"allOf": [next]}), |next: Value| json!({"not": next})] {
+            assert!(compile(&definitions(20, make)).is_ok());
+            assert!(costly(&definitions(3_000, make)).contains("lead to each other"));
+        }
+        for ring in [
+            json!({"$ref": "#"}),
+            json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}),
+            json!({"$dynamicAnchor": "a", "not": {"$dynamicRef": "#a"}}),
+            json!({"$schema": "https://json-schema.org/draft/2019-09/schema", "anyOf": [{"$recursiveRef": "#"}]}),
+            json!({"properties": {"p": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}),
+        ] {
+            assert!(costly(&ring).contains("leads back to itself"), "{ring}");
+        }
+    }
+
+    #[test]
+    fn schemas_in_use_are_cheap() {
+        // The schema of schemas.
+        let draft_7 = include_str!("../../../tests/fuzz/seeds/json_in/draft_07").split('\0').next().unwrap();
+        let cost = cost::cost(&serde_json::from_str(draft_7).unwrap()).unwrap();
+        assert!(
+            cost.visits < 20 && cost.chain < 5 && cost.steps() > 1_000_000 && cost.deepest() == MAX_DEPTH,
+            "{cost:?}"
+        );
+        // A hundred kinds of records, in a tree.
+        let kinds: Vec<_> = (0..100).map(|at| json!({"$ref": format!("#/$defs/{at}")})).collect();
+        let defs: serde_json::Map<_, _> = (0..100)
+            .map(|at| (at.to_string(), json!({"properties": {"kind": {"const": at}, "next": {"$ref": "#/$defs/any"}}, "required": ["kind"]})))
+            .chain([("any".into(), json!({"anyOf": kinds}))])
+            .collect();
+        let schema = compile(&json!({"items": {"$ref": "#/$defs/any"}, "$defs": defs})).unwrap();
+        let many = json!(vec![json!({"kind": 99, "next": {"kind": 50, "next": {"kind": 7}}}); 100]);
+        assert_eq!(check(&schema, &many), Ok(()));
         let large = json!(vec![json!({"a": 1, "b": "x"}); 20_000]);
         let schema =
             json!({"items": {"required": ["a"], "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}}});
         assert_eq!(check(&compile(&schema).unwrap(), &large), Ok(()));
         let wrong = check(&compile(&json!({"items": {"type": "string"}})).unwrap(), &large).unwrap_err();
         assert_eq!((wrong.len(), wrong[15].path.as_str()), (MAX_VIOLATIONS, "/15"));
+    }
+
+    fn nested(levels: usize) -> Value {
+        (0..levels).fold(json!({}), |inner, _| json!({"aa": inner}))
+    }
+
+    #[test]
+    fn a_check_that_takes_too_many_steps_is_given_up() {
+        let twice = json!({"type": "object", "patternProperties": {"^a": {"$ref": "#"}, "a$": {"$ref": "#"}}});
+        let schema = compile(&twice).unwrap();
+        assert_eq!(check(&schema, &nested(5)), Ok(()));
+        assert!(check(&schema, &nested(60)).unwrap_err()[0].message.contains("steps"));
+        // Violations count for more than looks: they take memory.
+        let schema = compile(
+            &json!({"anyOf": [{"patternProperties": {"^a": {"$ref": "#"}, "a$": {"$ref": "#"}}, "required": ["b"]}]}),
+        )
+        .unwrap();
+        assert!(check(&schema, &nested(40)).unwrap_err()[0].message.contains("steps"));
+    }
+
+    /// The longest chains and the deepest values that are let through, on a stack as small as a guest leaves to the host.
+    #[test]
+    fn the_stack_of_a_guest_is_enough() {
+        let chain = |count: usize, make: &dyn Fn(Value) -> Value| {
+            let mut schema = definitions(count, make);
+            schema["$defs"][count.to_string()] = json!({"properties": {"aa": {"$ref": "#/$defs/0"}}});
+            schema
+        };
+        for schema in [
+            chain(61, &|next| next),
+            chain(30, &|next| json!({"allOf": [next]})),
+            chain(30, &|next| json!({"anyOf": [{"type": "null"}, next]})),
+            chain(12, &|next| json!({"oneOf": [{"type": "null"}, next]})),
+            chain(3, &|next| json!({"unevaluatedProperties": false, "allOf": [next]})),
+            json!({"properties": {"aa": {"$ref": "#"}}}),
+            json!({"unevaluatedProperties": false, "anyOf": [{"properties": {"aa": {"$ref": "#"}}}]}),
+            // As deep as the text of nine can be.
+            definitions(9, |next| (0..28).fold(next, |inner, _| json!({"properties": {"aa": inner}}))),
+        ] {
+            let small = std::thread::Builder::new().stack_size(1 << 20);
+            let run = move || {
+                let schema = compile(&schema).unwrap_or_else(|error| panic!("{schema}: {error}"));
+                for levels in 0..MAX_DEPTH {
+                    let _ = check(&schema, &nested(levels));
+                }
+            };
+            small.spawn(run).unwrap().join().unwrap();
+        }
+    }
+
+    #[test]
+    fn patterns_share_their_memory() {
+        let patterns = |count: usize| {
+            let of = |at: usize| (format!("p{at}"), json!({"pattern": format!("^(a{{{}}}){{5}}$", 900 + at)}));
+            compile(&json!({"properties": (0..count).map(of).collect::<serde_json::Map<_, _>>()}))
+        };
+        assert!(patterns(3).is_ok());
+        assert!(matches!(patterns(1_000), Err(SchemaError::Malformed { .. })));
     }
 
     #[test]
