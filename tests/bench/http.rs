@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::clock::{measured, median, us};
 use crate::guest::{self, Ground};
+use crate::options;
 use crate::price::Price;
 use crate::server::{PAGE, Server};
 use crate::table::Table;
@@ -36,7 +37,7 @@ async fn requests(table: &mut Table, ground: &Ground, server: &Server) {
     let input = |times: u32| format!(r#"{{"url":"{url}","times":{times}}}"#);
     let bare = ringfence_core::bench::http().unwrap();
     let mut price = Price::default();
-    for round in 0..=ROUNDS {
+    for round in 0..=options::rounds(ROUNDS) {
         let a = measured(async {
             for _ in 0..CALLS {
                 let before = Instant::now();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::clock::{self, measured, median, ratio, us};
 use crate::floor::Floor;
 use crate::guest::{self, Ground};
+use crate::options;
 use crate::table::Table;
 
 const ROUNDS: usize = 15;
@@ -59,7 +60,7 @@ async fn one_by_one(ground: Arc<Ground>, floor: Arc<Floor>) -> [(Duration, Durat
     guest::echoes(&ground, CALLS).await;
     let mut walls = [Vec::new(), Vec::new()];
     let mut cpus = [Vec::new(), Vec::new()];
-    for _ in 0..ROUNDS {
+    for _ in 0..options::rounds(ROUNDS) {
         let took = measured(async { walls[0].extend(guest::echoes(&ground, CALLS).await) }).await;
         cpus[0].push(took.cpu / CALLS as u32);
         let took = measured(async {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{measured, median, us};
 use crate::guest::{self, Ground};
+use crate::options;
 use crate::price::Price;
 use crate::server::{Mode, Server, TOKENS};
 use crate::table::Table;
@@ -71,7 +72,7 @@ async fn timed<T>(work: impl Future<Output = T>) -> Duration {
 
 async fn single(table: &mut Table, ground: &Ground, bare: &Bare) {
     let mut price = Price::default();
-    for round in 0..=ROUNDS {
+    for round in 0..=options::rounds(ROUNDS) {
         let a = measured(async {
             for _ in 0..CALLS {
                 price.wall[0].push(timed(ground.run("ask", r#"{"times":1}"#)).await);

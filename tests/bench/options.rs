@@ -1,7 +1,7 @@
 //! Numbers on the command line, and numbers that are random in the same way each time.
 
 /// What can be said beside the names of figures, as `name=number`.
-const NAMES: [&str; 4] = ["seed", "kills", "calls", "seconds"];
+const NAMES: [&str; 5] = ["seed", "kills", "calls", "seconds", "rounds"];
 
 pub(crate) fn is_one(arg: &str) -> bool {
     arg.split_once('=').is_some_and(|(name, number)| NAMES.contains(&name) && number.parse::<u64>().is_ok())
@@ -10,6 +10,11 @@ pub(crate) fn is_one(arg: &str) -> bool {
 /// The number of that name, where one is given.
 pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::args().find_map(|arg| arg.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+}
+
+/// Repetitions, where as many as usual are not wanted: a profiler needs more.
+pub(crate) fn rounds(usual: usize) -> usize {
+    number("rounds").map_or(usual, |rounds| usize::try_from(rounds).unwrap_or(usize::MAX))
 }
 
 /// The seed that is given, or one of the clock's.
