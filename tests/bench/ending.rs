@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ringfence_core::Content;
+use ringfence_core::Timings;
 
 use crate::guest::Ground;
 
@@ -27,8 +28,9 @@ const AWAY: Duration = Duration::from_millis(20);
 const LINES: u32 = 2_000;
 
 impl Ending {
-    /// Runs it once. What is wrong with how it ended, where anything is. `mark` is what a good one must give back.
-    pub(crate) async fn run(self, ground: &Ground, mark: &str) -> Result<(), Wrong> {
+    /// Runs it once. What is wrong with how it ended, where anything is. `mark` is what a good one must give back, whose timings
+    /// are told.
+    pub(crate) async fn run(self, ground: &Ground, mark: &str) -> Result<Timings, Wrong> {
         let (tool, input) = match self {
             Self::Good => ("echo", format!(r#"{{"text":"{mark}"}}"#)),
             Self::Trap => ("crash", "{}".into()),
@@ -59,11 +61,11 @@ impl Ending {
             Self::Good => {
                 let done = done.map_err(|error| Wrong::Kind(error.kind()))?;
                 let is_ours = matches!(&done.outcome.content[..], [Content::Text { text }] if text == mark);
-                return if is_ours { Ok(()) } else { Err(Wrong::Result) };
+                return if is_ours { Ok(done.timings) } else { Err(Wrong::Result) };
             }
             Self::Flood => {
                 let done = done.map_err(|error| Wrong::Kind(error.kind()))?;
-                return if done.dropped_log_lines > 0 { Ok(()) } else { Err(Wrong::Result) };
+                return if done.dropped_log_lines > 0 { Ok(done.timings) } else { Err(Wrong::Result) };
             }
             Self::Trap => &["trap"],
             Self::Loop => &["deadline"],
@@ -75,7 +77,7 @@ impl Ending {
         };
         match done {
             Ok(_) => Err(Wrong::Result),
-            Err(error) if kinds.contains(&error.kind()) => Ok(()),
+            Err(error) if kinds.contains(&error.kind()) => Ok(Timings::default()),
             Err(error) => Err(Wrong::Kind(error.kind())),
         }
     }

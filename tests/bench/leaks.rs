@@ -25,7 +25,8 @@ const ENDINGS: [Ending; 8] = [
 const CALLS: usize = 5_000;
 /// Loops among them, all at once: each lasts a second.
 const LOOPS: usize = 40;
-const WARM_UP: usize = 1_500;
+/// Until what the host keeps is full: two MiB of pages for each connection to the state, slots, arenas of the allocator.
+const WARM_UP: usize = 5_000;
 /// Runs of a writer and a reader of fresh memory, both counted.
 const RUNS: usize = 10_000;
 /// What the host has put off is done within this time.
@@ -83,7 +84,7 @@ async fn every(ground: &Arc<Ground>, calls: usize) -> u32 {
 
 async fn once(ground: &Ground, ending: Ending) -> u32 {
     match ending.run(ground, "x").await {
-        Ok(()) => 0,
+        Ok(_) => 0,
         Err(how) => {
             eprintln!("  {ending:?} ended with {how:?}");
             1

@@ -1,7 +1,7 @@
 //! The figures: what the host adds to the engine and to the network, each measured beside its floor in the same run.
 //!
 //! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `permit`, `http`, `model`, `start`, `waiting`,
-//! `spin`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`, `kills`, `disk`,
+//! `queueing`, `spin`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`, `kills`, `disk`,
 //! `chaos`, `overload`; all of them without a name. Four numbers can be given beside the names: `seed=N` of what is random in
 //! `kills` and `chaos` (it is printed), `kills=50`, `calls=500` of `chaos`, and `seconds=20` of `overload`. Absolute times mean
 //! little on a machine that does other things too: look at the ratios, and at the time of the processor beside the time on the
@@ -42,11 +42,13 @@ mod waiting;
 #[path = "../suite/support/wat.rs"]
 mod wat;
 
+use std::process::{Command, Stdio};
+
 use table::Table;
 
 /// Figures in the order in which they are measured, cheap ones first.
 type Figure = (&'static str, fn(&mut Table));
-const FIGURES: [Figure; 15] = [
+const FIGURES: [Figure; 16] = [
     ("invoke", invoke::measure),
     ("permit", http::permit),
     ("http", http::measure),
@@ -61,8 +63,12 @@ const FIGURES: [Figure; 15] = [
     ("disk", disk::measure),
     ("chaos", chaos::measure),
     ("overload", overload::measure),
-    ("waiting", waiting::measure),
+    ("waiting", waiting::on_connections),
+    ("queueing", waiting::in_line),
 ];
+
+/// The argument that makes this program measure one figure and print its rows for the one that asked.
+const ONE: &str = "rows-of";
 
 fn main() {
     let names: Vec<String> =
@@ -73,16 +79,36 @@ fn main() {
         Some(disk::VERB) => return disk::live(&names[1..]),
         _ => {}
     }
+    if let [verb, name] = &names[..]
+        && verb == ONE
+        && let Some((_, measure)) = FIGURES.iter().find(|(known, _)| known == name)
+    {
+        let mut table = Table::new();
+        measure(&mut table);
+        return table.write();
+    }
     if let Some(unknown) = names.iter().find(|name| FIGURES.iter().all(|(known, _)| known != name)) {
         eprintln!("there is no figure `{unknown}`; there are {}", FIGURES.map(|(name, _)| name).join(", "));
         std::process::exit(2);
     }
     let mut table = Table::new();
-    for (name, measure) in FIGURES {
+    for (name, _) in FIGURES {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             eprintln!("measuring {name}");
-            measure(&mut table);
+            table.append(alone(name));
         }
     }
     println!("{table}");
+}
+
+/// The rows of one figure, measured in a process of its own: what one has left in memory is nothing to the next.
+fn alone(name: &str) -> Table {
+    let own = std::env::current_exe().unwrap();
+    let options = std::env::args().filter(|arg| options::is_one(arg));
+    let done = Command::new(own).args([ONE, name]).args(options).stderr(Stdio::inherit()).output().unwrap();
+    if !done.status.success() {
+        eprintln!("`{name}` could not be measured: {}", done.status);
+        std::process::exit(1);
+    }
+    Table::read(&done.stdout)
 }

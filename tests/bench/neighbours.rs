@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ringfence_core::Timings;
 use tokio::task::JoinSet;
 
 use crate::clock::{ms, percentile, ratio};
@@ -41,6 +42,7 @@ pub(crate) fn measure(table: &mut Table) {
                             wrong += 1;
                             eprintln!("  {ending:?} ended with {how:?}");
                         }
+                        tokio::task::yield_now().await;
                     }
                     (calls, wrong)
                 });
@@ -58,15 +60,30 @@ pub(crate) fn measure(table: &mut Table) {
         table.goal("neighbours: errors of good ones", count(&beside), count(&alone), zero(beside.errors));
         table.goal("neighbours: wrong results of good ones", count(&beside), count(&alone), zero(beside.wrong));
         table.goal("neighbours: wrong endings of the others", format!("{calls} calls"), "", zero(wrong));
+        table.note("neighbours: in the slowest hundredth, in the mean", slowest(&mut beside), slowest(&mut alone), "");
         let (with, without) = (percentile(&mut beside.took, 0.99), percentile(&mut alone.took, 0.99));
         let say = |time| format!("{:.1} ms", ms(time));
         table.goal("neighbours: a good call, p99", say(with), say(without), (ratio(with, without), 3.0, "x"));
     });
 }
 
+/// Where the time of the slowest hundredth went.
+fn slowest(good: &mut Good) -> String {
+    good.timings.sort_by_key(|timings| timings.queued_us + timings.instantiate_us + timings.run_us);
+    let slow = &good.timings[good.timings.len() * 99 / 100..];
+    let mean = |part: fn(&Timings) -> u64| slow.iter().map(part).sum::<u64>() as f64 / 1000.0 / slow.len() as f64;
+    format!(
+        "{:.1} ms in line, {:.1} to begin, {:.1} in it",
+        mean(|timings| timings.queued_us),
+        mean(|timings| timings.instantiate_us),
+        mean(|timings| timings.run_us)
+    )
+}
+
 #[derive(Default)]
 struct Good {
     took: Vec<Duration>,
+    timings: Vec<Timings>,
     errors: u32,
     wrong: u32,
 }
@@ -84,8 +101,11 @@ async fn good(ground: &Arc<Ground>) -> Good {
                 let before = Instant::now();
                 let done = Ending::Good.run(&ground, &mark).await;
                 good.took.push(before.elapsed());
+                // As where a socket brings the next call: what answers at once would otherwise keep its worker for a hundred
+                // calls, and all other callers of that worker waiting.
+                tokio::task::yield_now().await;
                 match done {
-                    Ok(()) => {}
+                    Ok(timings) => good.timings.push(timings),
                     Err(Wrong::Kind(_)) => good.errors += 1,
                     Err(Wrong::Result) => good.wrong += 1,
                 }
@@ -97,6 +117,7 @@ async fn good(ground: &Arc<Ground>) -> Good {
     while let Some(done) = callers.join_next().await {
         let mut one = done.unwrap();
         all.took.append(&mut one.took);
+        all.timings.append(&mut one.timings);
         all.errors += one.errors;
         all.wrong += one.wrong;
     }

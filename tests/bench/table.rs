@@ -2,15 +2,19 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Table(Vec<Row>);
 
+#[derive(Serialize, Deserialize)]
 struct Row {
     what: String,
     ours: String,
     floor: String,
     figure: String,
     goal: String,
-    met: &'static str,
+    met: String,
 }
 
 impl Table {
@@ -22,6 +26,15 @@ impl Table {
         self.0.append(&mut other.0);
     }
 
+    /// For [`Table::read`] of another process.
+    pub(crate) fn write(&self) {
+        println!("{}", serde_json::to_string(self).unwrap());
+    }
+
+    pub(crate) fn read(text: &[u8]) -> Self {
+        serde_json::from_slice(text).unwrap()
+    }
+
     /// A figure with a goal, which is met where the figure is not above it.
     pub(crate) fn goal(
         &mut self,
@@ -30,7 +43,7 @@ impl Table {
         floor: impl Into<String>,
         (figure, goal, unit): (f64, f64, &str),
     ) {
-        let met = if figure <= goal { "met" } else { "MISSED" };
+        let met = if figure <= goal { "met" } else { "MISSED" }.to_owned();
         let goal = format!("<= {goal}{unit}");
         self.0.push(Row {
             what: what.into(),
@@ -56,7 +69,7 @@ impl Table {
             floor: floor.into(),
             figure: figure.into(),
             goal: String::new(),
-            met: "",
+            met: String::new(),
         });
     }
 }
@@ -68,7 +81,7 @@ impl fmt::Display for Table {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         writeln!(f, "profile {profile}, {cores} cores, {}", crate::clock::load())?;
         let head = ["what", "ours", "floor", "figure", "goal", ""];
-        let rows = self.0.iter().map(|row| [&*row.what, &*row.ours, &*row.floor, &*row.figure, &*row.goal, row.met]);
+        let rows = self.0.iter().map(|row| [&*row.what, &*row.ours, &*row.floor, &*row.figure, &*row.goal, &*row.met]);
         let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
         let widths: [usize; 6] =
             std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));

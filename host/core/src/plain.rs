@@ -3,6 +3,10 @@
 
 /// One line of at most `max` bytes. Says whether all of it is there.
 pub fn line(text: &str, max: usize) -> (String, bool) {
+    // Nearly everything is.
+    if text.len() <= max && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return (text.to_owned(), true);
+    }
     let mut out = String::with_capacity(text.len().min(max));
     for c in text.chars() {
         let before = out.len();

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView};
 
 use super::limits::Limiter;
+use super::schedule;
 use super::settings::Limits;
 use super::shares::Share;
 use super::wasi::{self, Sources};
@@ -43,7 +44,9 @@ pub(crate) fn store(
     let mut store = Store::new(engine, guest);
     store.limiter(|guest| &mut guest.limiter);
     store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
+    store.epoch_deadline_callback(|_| {
+        Ok(if schedule::is_new() { UpdateDeadline::Continue(1) } else { UpdateDeadline::Yield(1) })
+    });
     store.set_hostcall_fuel(limits.hostcall_bytes);
     store.set_max_component_handles(limits.handles);
     store

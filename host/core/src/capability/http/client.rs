@@ -74,7 +74,7 @@ impl Clients {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
+            .retry(reqwest::retry::never().max_retries_per_request(0))
             .referer(false)
             .no_proxy()
             .user_agent(concat!("ringfence/", env!("CARGO_PKG_VERSION")))
