@@ -74,8 +74,7 @@ impl Scheduler {
                 .enable_time()
                 // A yielding spinner must not keep the timers of its worker waiting (the default is 61 polls).
                 .event_interval(1)
-                // Nor may newcomers keep those waiting that were there before: they stand in another queue.
-                .global_queue_interval(2)
+                .global_queue_interval(1)
                 .build()
         };
         Ok(Self {
@@ -289,7 +288,9 @@ enum Left<F: Future> {
 }
 
 impl<F> Away<F> {
-    fn new(guest: Scheduled<F>, is_heavy: bool, places: Arc<Semaphore>) -> Self {
+    fn new(mut guest: Scheduled<F>, is_heavy: bool, places: Arc<Semaphore>) -> Self {
+        // From here on it stands in line, which is no rest.
+        guest.paused_at = None;
         Self { guest: Some(guest), is_heavy, places, bell: Arc::default(), has_begun: false }
     }
 }
@@ -386,6 +387,18 @@ mod tests {
         }
     }
 
+    /// Burns until that has been noticed. Its first turn may be beside its caller, and counts for less than it takes.
+    async fn until_heavy() {
+        for _ in 0..100 {
+            burn(FOREGROUND);
+            yield_now().await;
+            if thread() == "ringfence-heavy" {
+                return;
+            }
+        }
+        panic!("nobody notices that it burns");
+    }
+
     async fn once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
         poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
     }
@@ -403,11 +416,7 @@ mod tests {
                 let (scheduler, stop, began) = (Arc::clone(&scheduler), Arc::clone(&stop), Arc::clone(&began));
                 tokio::spawn(async move {
                     let spin = async move {
-                        // The first turn may be beside the caller, and does not count as much as it takes.
-                        for _ in 0..2 {
-                            burn(FOREGROUND * 2);
-                            yield_now().await;
-                        }
+                        until_heavy().await;
                         began.fetch_add(1, Ordering::SeqCst);
                         while !stop.load(Ordering::SeqCst) {
                             assert_eq!(thread(), "ringfence-heavy", "waiting in line is no rest");
@@ -466,8 +475,7 @@ mod tests {
         };
         let here = nice();
         let guest = async move {
-            burn(FOREGROUND * 2);
-            yield_now().await;
+            until_heavy().await;
             (thread(), nice())
         };
         let (name, there) = scheduler.run(long(), new(), guest).await.unwrap();
@@ -480,7 +488,10 @@ mod tests {
         let scheduler = Scheduler::start(|| {}).unwrap();
         let habit = new();
         let here = std::thread::current().id();
-        assert_eq!(scheduler.run(long(), Arc::clone(&habit), async { burn(FOREGROUND * 8) }).await, Ok(()));
+        // By the clock on the wall alone it takes more than one of them to know.
+        for _ in 0..5 {
+            assert_eq!(scheduler.run(long(), Arc::clone(&habit), async { burn(FOREGROUND) }).await, Ok(()));
+        }
         let again = scheduler.run(long(), Arc::clone(&habit), async { thread() });
         assert_eq!(again.await.unwrap(), "ringfence-heavy");
         assert_eq!(scheduler.run(long(), new(), async { std::thread::current().id() }).await, Ok(here), "another tool");
@@ -492,6 +503,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_call_that_was_held_up_does_not_make_its_tool_heavy() {
+        let scheduler = Scheduler::start(|| {}).unwrap();
+        let habit = new();
+        let here = std::thread::current().id();
+        for _ in 0..3 {
+            scheduler.run(long(), Arc::clone(&habit), async {}).await.unwrap();
+        }
+        // The system gives the processor to others in the middle of it.
+        let held_up = async { std::thread::sleep(FOREGROUND * 8) };
+        scheduler.run(long(), Arc::clone(&habit), held_up).await.unwrap();
+        assert_eq!(scheduler.run(long(), habit, async { std::thread::current().id() }).await, Ok(here));
+    }
+
+    #[tokio::test]
     async fn what_a_tool_does_is_known_before_its_first_call_has_ended() {
         let scheduler = Arc::new(Scheduler::start(|| {}).unwrap());
         let habit = new();
@@ -500,8 +525,7 @@ mod tests {
             let (scheduler, habit) = (Arc::clone(&scheduler), Arc::clone(&habit));
             async move {
                 let burns = async move {
-                    burn(FOREGROUND * 2);
-                    yield_now().await;
+                    until_heavy().await;
                     burned.send(()).unwrap();
                     std::future::pending::<()>().await;
                 };
