@@ -4,7 +4,6 @@
 mod peer;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -46,11 +45,10 @@ pub(crate) fn measure(table: &mut Table) {
     runtime.block_on(async {
         let ground = Arc::new(open(&server).await);
         guest::echoes(&ground, 50).await;
-        // The client of a provider has a task of its own that closes what is idle: by half of the calls all of them have begun.
-        let mut ended = all(&ground, 0..calls / 2).await;
-        tokio::time::sleep(SETTLE).await;
-        let before = Held::now(&ground, &server).await;
-        ended.extend(all(&ground, calls / 2..calls).await);
+        let mut before = Held::now(&ground, &server).await;
+        // The client of a provider has a task of its own that closes what is idle.
+        before.tasks += PROVIDERS as usize;
+        let ended = all(&ground, calls).await;
         tokio::time::sleep(SETTLE).await;
         let after = Held::now(&ground, &server).await;
         let tried = peer::tried(&server.text("/calls").await);
@@ -102,8 +100,8 @@ struct Ended {
     charged: Option<u64>,
 }
 
-async fn all(ground: &Arc<Ground>, calls: Range<u64>) -> Vec<Ended> {
-    let next = Arc::new(AtomicU64::new(calls.start));
+async fn all(ground: &Arc<Ground>, calls: u64) -> Vec<Ended> {
+    let next = Arc::new(AtomicU64::new(0));
     let mut callers = JoinSet::new();
     for _ in 0..TOGETHER {
         let (ground, next) = (Arc::clone(ground), Arc::clone(&next));
@@ -111,7 +109,7 @@ async fn all(ground: &Arc<Ground>, calls: Range<u64>) -> Vec<Ended> {
             let mut ended = Vec::new();
             loop {
                 let call = next.fetch_add(1, Ordering::Relaxed);
-                if call >= calls.end {
+                if call >= calls {
                     return ended;
                 }
                 ended.push(once(&ground, call).await);

@@ -3,7 +3,7 @@
 //! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `permit`, `http`, `model`, `start`, `waiting`,
 //! `queueing`, `spin`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`, `kills`, `disk`,
 //! `chaos`, `overload`; all of them without a name. Four numbers can be given beside the names: `seed=N` of what is random in
-//! `kills` and `chaos` (it is printed), `kills=50`, `calls=500` of `chaos`, and `seconds=20` of `overload`. Absolute times mean
+//! `kills` and `chaos` (it is printed), `kills=50`, `calls=500` of `chaos` and `leaks`, and `seconds=20` of `overload`. Absolute times mean
 //! little on a machine that does other things too: look at the ratios, and at the time of the processor beside the time on the
 //! wall. Nothing here is a test.
 
