@@ -41,7 +41,7 @@ pub(crate) fn measure(table: &mut Table) {
     let runtime = guest::runtime();
     runtime.block_on(async {
         let ground = Arc::new(Ground::open(None, |settings| settings.limits.memory_mib = Some(8)).await);
-        let calls = options::number("calls").map_or(CALLS, |calls| usize::try_from(calls).unwrap_or(CALLS));
+        let calls = options::number("calls").map_or(CALLS, |calls| usize::try_from(calls).unwrap_or(CALLS).max(1_000));
         let mut wrong = every(&ground, WARM_UP, SLOTS).await;
         let before = Held::now(&ground).await;
         // The allocator gives memory back when it likes: of a few looks the smallest is what is held.

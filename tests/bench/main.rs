@@ -1,11 +1,11 @@
 //! The figures: what the host adds to the engine and to the network, each measured beside its floor in the same run.
 //!
-//! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `permit`, `http`, `model`, `start`, `waiting`,
-//! `queueing`, `spin`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`, `kills`, `disk`,
-//! `chaos`, `overload`; all of them without a name. Four numbers can be given beside the names: `seed=N` of what is random in
-//! `kills` and `chaos` (it is printed), `kills=50`, `calls=500` of `chaos` and `leaks`, and `seconds=20` of `overload`. Absolute times mean
-//! little on a machine that does other things too: look at the ratios, and at the time of the processor beside the time on the
-//! wall. Nothing here is a test.
+//! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `permit`, `http`, `model`, `start`, `spin`,
+//! `waiting`, `queueing`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`,
+//! `kills`, `disk`, `chaos`, `overload`; all of them without a name. Numbers can be given beside the names: `seed=N` of what is
+//! random in `kills` and `chaos` (it is printed), `kills=50`, `calls=500` of `chaos` and `leaks`, `seconds=20` of `overload`, and
+//! `rounds=20` of `invoke`, `http` and `model`. Absolute times mean little on a machine that does other things too: look at the
+//! ratios, and at the time of the processor beside the time on the wall. Nothing here is a test.
 
 #![allow(
     clippy::unwrap_used,
@@ -68,7 +68,7 @@ const FIGURES: [Figure; 16] = [
 ];
 
 /// The argument that makes this program measure one figure and print its rows for the one that asked.
-const ONE: &str = "rows-of";
+const ROWS_OF: &str = "rows-of";
 
 fn main() {
     let names: Vec<String> =
@@ -80,7 +80,7 @@ fn main() {
         _ => {}
     }
     if let [verb, name] = &names[..]
-        && verb == ONE
+        && verb == ROWS_OF
         && let Some((_, measure)) = FIGURES.iter().find(|(known, _)| known == name)
     {
         let mut table = Table::new();
@@ -105,7 +105,7 @@ fn main() {
 fn alone(name: &str) -> Table {
     let own = std::env::current_exe().unwrap();
     let options = std::env::args().filter(|arg| options::is_one(arg));
-    let done = Command::new(own).args([ONE, name]).args(options).stderr(Stdio::inherit()).output().unwrap();
+    let done = Command::new(own).args([ROWS_OF, name]).args(options).stderr(Stdio::inherit()).output().unwrap();
     if !done.status.success() {
         eprintln!("`{name}` could not be measured: {}", done.status);
         std::process::exit(1);

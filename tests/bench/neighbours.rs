@@ -67,13 +67,13 @@ pub(crate) fn measure(table: &mut Table) {
     });
 }
 
-/// Where the time of the slowest hundredth went.
+/// Where the time of the slowest hundredth went, without what they waited for a worker.
 fn slowest(good: &mut Good) -> String {
     good.timings.sort_by_key(|timings| timings.queued_us + timings.instantiate_us + timings.run_us);
     let slow = &good.timings[good.timings.len() * 99 / 100..];
     let mean = |part: fn(&Timings) -> u64| slow.iter().map(part).sum::<u64>() as f64 / 1000.0 / slow.len() as f64;
     format!(
-        "{:.1} ms in line, {:.1} to begin, {:.1} in it",
+        "{:.1} ms until a slot, {:.1} making the instance, {:.1} in it",
         mean(|timings| timings.queued_us),
         mean(|timings| timings.instantiate_us),
         mean(|timings| timings.run_us)

@@ -352,6 +352,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_schema_by_its_place_is_not_made_one() {
+        let doubling = definitions(25, |next| json!({"allOf": [next, next]}));
+        let holds = |keyword: &str, target: &str| {
+            let bomb = doubling.to_string().replace("#/$defs/", &format!("{target}/properties/a/$defs/"));
+            let bomb = json!({"properties": {"a": serde_json::from_str::<Value>(&bomb).unwrap()}});
+            let mut schema = json!({"properties": {"b": {"$ref": target}}});
+            schema[keyword] = if target.ends_with("/0") { json!([bomb]) } else { bomb };
+            compile(&schema).map(|_| ())
+        };
+        for (keyword, target) in
+            [("default", "#/default"), ("const", "#/const"), ("enum", "#/enum/0"), ("examples", "#/examples/0")]
+        {
+            assert!(matches!(holds(keyword, target), Err(SchemaError::Malformed { .. })), "{keyword}");
+        }
+        let names = json!({"properties": {"properties": {"const": {"$ref": "#"}}, "a": {"$ref": "#/properties"}}});
+        assert!(matches!(compile(&names), Err(SchemaError::Malformed { .. })));
+        // Named by other words than ours, a schema is one.
+        let grouped = json!({"definitions": {"group": {"a": {"type": "string"}}}, "$ref": "#/definitions/group/a"});
+        assert!(check(&compile(&grouped).unwrap(), &json!(1)).is_err());
+    }
+
+    #[test]
     fn schemas_in_use_are_cheap() {
         // The schema of schemas.
         let draft_7 = include_str!("../../../tests/fuzz/seeds/json_in/draft_07").split('\0').next().unwrap();

@@ -45,7 +45,7 @@ pub(crate) fn store(
     store.limiter(|guest| &mut guest.limiter);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|_| {
-        Ok(if schedule::is_new() { UpdateDeadline::Continue(1) } else { UpdateDeadline::Yield(1) })
+        Ok(if schedule::has_just_begun() { UpdateDeadline::Continue(1) } else { UpdateDeadline::Yield(1) })
     });
     store.set_hostcall_fuel(limits.hostcall_bytes);
     store.set_max_component_handles(limits.handles);

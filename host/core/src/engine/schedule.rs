@@ -1,7 +1,8 @@
 //! Who runs when: a guest that spins never starves another guest, a timer or a socket.
 //!
-//! Guests yield at the epoch ticks (10 ms), except at one that comes when they have only just begun. That alone is not enough: with 64 spinners on two cores a newcomer would wait
-//! for 32 ticks in line. So guests have three places, by what they have used of the processor lately.
+//! Guests yield at the epoch ticks (10 ms), except at one that comes when they have only just begun. That alone is not enough:
+//! with 64 spinners on two cores a newcomer would wait for 32 ticks in line. So guests have three places, by what they have used
+//! of the processor lately.
 //!
 //! One that is **light** stays with its caller: most calls end within a fraction of a millisecond, many others only wait, and
 //! each hop to another thread and back would cost more than the guest does. Only some of the callers' workers may be inside
@@ -37,7 +38,7 @@ const LIGHT: Duration = Duration::from_millis(2);
 /// What a turn there counts for at most: the clock on the wall goes on while the system gives the processor to somebody else.
 /// Enough to move a guest to where its processor time is measured; one or two echoes that were held up must not make all
 /// echoes heavy by habit, and stand behind every spinner.
-const DOUBTFUL: Duration = Duration::from_micros(2_100);
+const DOUBTFUL: Duration = LIGHT.saturating_add(Duration::from_micros(100));
 /// Processor time below which it comes back, after a wait of at least this long.
 const RESTED: Duration = Duration::from_micros(500);
 thread_local! {
@@ -47,7 +48,7 @@ thread_local! {
 
 /// Whether the guest that this thread is inside of has had little of its turn. One in a hundred short calls meets a tick; to
 /// put it at the end of the line would make it wait for as long as all others together take.
-pub(super) fn is_new() -> bool {
+pub(super) fn has_just_begun() -> bool {
     TURN.get().is_some_and(|begun| begun.elapsed() < LIGHT)
 }
 
@@ -447,21 +448,21 @@ mod tests {
     #[tokio::test]
     async fn a_guest_is_new_at_the_beginning_of_each_turn_and_a_guest_inside_of_it_is_another() {
         let scheduler = Arc::new(Scheduler::start(|| {}).unwrap());
-        assert!(!is_new());
+        assert!(!has_just_begun());
         let inner = Arc::clone(&scheduler);
         let guest = async move {
-            assert!(is_new());
+            assert!(has_just_begun());
             burn(LIGHT);
-            assert!(!is_new());
-            let called = std::pin::pin!(inner.run(long(), new(), async { is_new() }));
+            assert!(!has_just_begun());
+            let called = std::pin::pin!(inner.run(long(), new(), async { has_just_begun() }));
             let polled = once(called).await;
             assert!(matches!(polled, Poll::Pending | Poll::Ready(Ok(true))));
-            assert!(!is_new());
+            assert!(!has_just_begun());
             yield_now().await;
-            is_new()
+            has_just_begun()
         };
         assert_eq!(scheduler.run(long(), new(), guest).await, Ok(true));
-        assert!(!is_new());
+        assert!(!has_just_begun());
     }
 
     #[cfg(target_os = "linux")]

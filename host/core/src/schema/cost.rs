@@ -5,7 +5,8 @@
 //! are 2^40 visits, a chain of eight thousand is as many frames of the stack, and a ring never ends. So that graph is walked here
 //! first, each schema in it once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ptr::from_ref;
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -64,7 +65,7 @@ pub(super) fn cost(schema: &Value) -> Result<Cost, SchemaError> {
         return Err(SchemaError::Costly(format!("holds more than {MAX_DOCUMENTS} schemas with an `$id`")));
     }
     let (mut visits, mut chain) = (1, 1);
-    for start in std::mem::take(&mut graph.schemas) {
+    for start in graph.schemas.clone() {
         let walk = graph.walk(start, 0)?;
         visits = visits.max(walk.visits());
         chain = chain.max(walk.chain);
@@ -87,6 +88,8 @@ struct Graph<'a> {
     documents: Vec<&'a Value>,
     anchors: HashMap<&'a str, Vec<&'a Value>>,
     schemas: Vec<&'a Map<String, Value>>,
+    /// The same, by address.
+    known: HashSet<*const Map<String, Value>>,
     patterns: BTreeSet<&'a str>,
     references: usize,
     /// Deepest nesting of the text.
@@ -122,6 +125,7 @@ impl<'a> Graph<'a> {
             }
             (Value::Object(map), Place::Schema) => {
                 self.schemas.push(map);
+                self.known.insert(from_ref(map));
                 for (key, inner) in map {
                     match (key.as_str(), inner) {
                         // Draft 4 has `id`; up to draft 7, one that is only a fragment is an anchor.
@@ -157,7 +161,7 @@ impl<'a> Graph<'a> {
 
     /// Goes to every schema that is given the same value as `schema`. At most [`MAX_CHAIN`] deep.
     fn walk(&mut self, schema: &'a Map<String, Value>, above: usize) -> Result<Walk, SchemaError> {
-        let address = std::ptr::from_ref(schema);
+        let address = from_ref(schema);
         match self.walked.get(&address) {
             Some(Some(walk)) => return Ok(*walk),
             Some(None) => return Err(SchemaError::Costly(format!("{} leads back to itself", shown(schema)))),
@@ -178,7 +182,7 @@ impl<'a> Graph<'a> {
             unevaluated |= key.starts_with("unevaluated");
             let mut inner = Vec::new();
             match applies(key) {
-                Applies::Reference => self.targets(value, &mut inner),
+                Applies::Reference => inner = self.targets(value)?,
                 Applies::Same { named: true } => inner.extend(value.as_object().into_iter().flat_map(Map::values)),
                 Applies::Same { named: false } => match value {
                     Value::Array(items) => inner.extend(items),
@@ -210,12 +214,19 @@ impl<'a> Graph<'a> {
         Ok(walk)
     }
 
-    /// All that a reference may mean, whichever draft and whichever document it is read in.
-    fn targets(&self, reference: &Value, out: &mut Vec<&'a Value>) {
-        let Some(fragment) = reference.as_str().and_then(|text| text.strip_prefix('#')) else { return };
+    /// All that a reference may mean, whichever draft and whichever document it is read in. What is no schema by its place, like
+    /// a default, was not looked into: a reference that makes it one would bring in what nobody has weighed.
+    fn targets(&self, reference: &Value) -> Result<Vec<&'a Value>, SchemaError> {
+        let Some(fragment) = reference.as_str().and_then(|text| text.strip_prefix('#')) else { return Ok(Vec::new()) };
         let fragment = percent_decode_str(fragment).decode_utf8_lossy();
-        out.extend(self.documents.iter().filter_map(|document| document.pointer(&fragment)));
-        out.extend(self.anchors.get(fragment.as_ref()).into_iter().flatten());
+        let documents = self.documents.iter().filter_map(|document| document.pointer(&fragment));
+        let anchors = self.anchors.get(fragment.as_ref()).into_iter().flatten().copied();
+        let targets: Vec<_> = documents.chain(anchors).collect();
+        if targets.iter().filter_map(|target| target.as_object()).all(|target| self.known.contains(&from_ref(target))) {
+            return Ok(targets);
+        }
+        let message = format!("`#{}` is no schema, by the place where it stands", shorten(&fragment, 60));
+        Err(SchemaError::Malformed { path: "/".into(), message })
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! The library visits a part of a value again for every way that leads to it, and collects every violation before it gives the
 //! first: where two patterns fit a member and both refer to the whole schema, a value twenty levels deep is visited a million
-//! times, and one of forty levels without end. So values are shown to it through nodes that count how often they are looked at, and that leave by unwinding when it is too often: it has no other
-//! way out. Nothing is printed then, and what it held is dropped.
+//! times, and one of forty levels without end. So values are shown to it through nodes that count how often they are looked at,
+//! and that leave by unwinding when it is too often: it has no other way out. Nothing is printed then, and what it held is
+//! dropped.
 //!
 //! Not counted is what a check does between two looks; `cost` bounds that from the text of the schema.
 
