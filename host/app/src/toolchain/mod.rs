@@ -1,6 +1,9 @@
 //! How a skill's source becomes a component: one file per language, and what they share.
 
+mod c;
 mod encode;
+mod go;
+mod javascript;
 mod prebuilt;
 mod process;
 mod python;
@@ -78,7 +81,17 @@ pub(crate) struct Lang {
 }
 
 /// The languages.
-pub(crate) const LANGS: [Lang; 2] = [
+pub(crate) const LANGS: [Lang; 6] = [
+    Lang { name: "c", sdk: "c", template: "template", test: "make test", marks: &["src/skill.c"], toolchain: &c::C },
+    Lang { name: "go", sdk: "go", template: "template", test: "go test ./...", marks: &["go.mod"], toolchain: &go::Go },
+    Lang {
+        name: "javascript",
+        sdk: "typescript",
+        template: "template/javascript",
+        test: "npm install && npm test",
+        marks: &["src/skill.js"],
+        toolchain: &javascript::JavaScript,
+    },
     Lang {
         name: "python",
         sdk: "python",
@@ -94,6 +107,14 @@ pub(crate) const LANGS: [Lang; 2] = [
         test: "cargo test",
         marks: &["Cargo.toml"],
         toolchain: &rust::Rust,
+    },
+    Lang {
+        name: "typescript",
+        sdk: "typescript",
+        template: "template/typescript",
+        test: "npm install && npm test",
+        marks: &["src/skill.ts"],
+        toolchain: &javascript::JavaScript,
     },
 ];
 
@@ -191,5 +212,11 @@ pub(crate) async fn fix(errand: Errand<'_>) -> Result<(), Error> {
 
 /// Each toolchain once, with its name in `doctor`.
 fn toolchains() -> Vec<(&'static str, &'static dyn Toolchain)> {
-    vec![("rust toolchain", &rust::Rust), ("python toolchain", &python::Python)]
+    vec![
+        ("rust toolchain", &rust::Rust),
+        ("python toolchain", &python::Python),
+        ("javascript toolchain", &javascript::JavaScript),
+        ("go toolchain", &go::Go),
+        ("c toolchain", &c::C),
+    ]
 }

@@ -25,7 +25,7 @@ const KIT: Kit = Kit {
 const GUEST: &str = "3.14";
 
 /// The module that componentize-py is pointed at. It imports the author's `skill`.
-const ENTRY: &str = "ringfence_entry";
+const ENTRY: &str = "ringfence._entry";
 
 impl Toolchain for Python {
     fn sources(&self, folder: &Path, _build: &Build) -> Vec<PathBuf> {
@@ -58,12 +58,14 @@ async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
     let mut command = python.command(job.folder);
     command
         .env("PYTHONPATH", &kit)
-        .args(["-c", "import componentize_py; componentize_py.script()", "-d"])
+        // It would look for packages of the machine's own Python, which are made for the machine.
+        .env("VIRTUAL_ENV", job.work.join("nothing"))
+        .args(["-c", "import componentize_py; componentize_py.script()", "--quiet", "-d"])
         .arg(job.sdk.join("wit"))
         .args(["-w", "guest", "componentize", ENTRY, "-p"])
         .arg(job.folder)
         .arg("-p")
-        .arg(job.sdk.join("sdk/python"));
+        .arg(job.sdk.join("sdk/python/src"));
     if let Some(dependencies) = dependencies {
         command.arg("-p").arg(dependencies);
     }
