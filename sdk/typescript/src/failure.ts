@@ -1,5 +1,6 @@
 //! Why a call gave no outcome.
 
+import { FileError } from "./file-error.js";
 import type * as wit from "./host/wit.js";
 import { Refusal } from "./refusal.js";
 import { place } from "./stack.js";
@@ -82,7 +83,7 @@ function words(error: unknown): string {
   if (!(error instanceof Error)) return `the tool threw ${describe(error)}`;
   const { name, message } = error;
   if (message === "") return name;
-  return name === "Error" ? message : `${name}: ${message}`;
+  return name === "Error" || error instanceof FileError ? message : `${name}: ${message}`;
 }
 
 function describe(value: unknown): string {

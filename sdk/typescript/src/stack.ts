@@ -20,7 +20,7 @@ export function place(error: unknown): Frame | undefined {
 
 /** The whole stack, mapped, one place a line; empty where there is none. */
 export function trace(error: unknown): string {
-  const lines = frames(error).map((frame) => `    at ${frame.name || "module"} (${frame.file}:${frame.line})`);
+  const lines = frames(error).map(({ name, file, line }) => (name === "" ? `    at ${file}:${line}` : `    at ${name} (${file}:${line})`));
   return lines.join("\n");
 }
 
