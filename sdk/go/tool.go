@@ -2,6 +2,7 @@ package ringfence
 
 import (
 	"encoding/json/v2"
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -98,10 +99,13 @@ func Tool[In, Out any](name, description string, run func(ctx *Context, in In) (
 
 var goodName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 
+// ErrNoTools says that no tool was registered.
+var ErrNoTools = errors.New("the skill has no tools: call ringfence.Tool(...) in `func init()`")
+
 // Tools lists the tools of this program, or says what is wrong with them and what to do about it.
 func Tools() ([]Description, error) {
 	if len(registered) == 0 {
-		return nil, fmt.Errorf("the skill has no tools: call ringfence.Tool(...) in `func init()`")
+		return nil, ErrNoTools
 	}
 	seen := map[string]bool{}
 	list := make([]Description, 0, len(registered))

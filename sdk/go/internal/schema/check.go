@@ -90,11 +90,9 @@ func check(root, schema *Object, value any, at string) error {
 }
 
 func checkObject(root, schema *Object, value map[string]any, at string) error {
-	if required, ok := schema.Get("required").([]string); ok {
-		for _, name := range required {
-			if _, ok := value[name]; !ok {
-				return fmt.Errorf("%s: `%s` is missing", place(at), name)
-			}
+	for _, name := range words(schema.Get("required")) {
+		if _, ok := value[name]; !ok {
+			return fmt.Errorf("%s: `%s` is missing", place(at), name)
 		}
 	}
 	properties, _ := schema.Get("properties").(*Object)
@@ -140,13 +138,8 @@ func checkList(root, schema *Object, value []any, at string) error {
 }
 
 func checkType(allowed, value any, at string) error {
-	var kinds []string
-	switch allowed := allowed.(type) {
-	case string:
-		kinds = []string{allowed}
-	case []string:
-		kinds = allowed
-	default:
+	kinds := words(allowed)
+	if len(kinds) == 0 {
 		return nil
 	}
 	kind := "null"
@@ -167,6 +160,25 @@ func checkType(allowed, value any, at string) error {
 	}
 	if !slices.Contains(kinds, kind) {
 		return fmt.Errorf("%s: is of type %s, not %s", place(at), kind, strings.Join(kinds, " or "))
+	}
+	return nil
+}
+
+// words reads a word or a list of words, as they are made here or read from JSON.
+func words(value any) []string {
+	switch value := value.(type) {
+	case string:
+		return []string{value}
+	case []string:
+		return value
+	case []any:
+		var list []string
+		for _, one := range value {
+			if word, ok := one.(string); ok {
+				list = append(list, word)
+			}
+		}
+		return list
 	}
 	return nil
 }
