@@ -61,6 +61,9 @@ typedef struct rf_integers { int64_t *items; size_t count; } rf_integers;
 typedef struct rf_numbers { double *items; size_t count; } rf_numbers;
 typedef struct rf_bytes { uint8_t *data; size_t length; } rf_bytes;
 
+/* Texts for a call: `.stop = RF_TEXTS("END", "---")`. */
+#define RF_TEXTS(...) (const char *const[]) { __VA_ARGS__, NULL }
+
 /* Values that may be missing. `RF_SOME(0.2)` is one that is there, `{0}` one that is not. */
 typedef struct rf_maybe_integer { bool is_set; int64_t value; } rf_maybe_integer;
 typedef struct rf_maybe_number { bool is_set; double value; } rf_maybe_number;
@@ -230,7 +233,7 @@ typedef struct rf_field {
     /* What may be said behind the description, for example RF_FIELD(language, "In English.", .fallback = RF_JSON("French")). */
     bool optional;             /* may be missing or null; a text is NULL then, an object behind a pointer too */
     const char *fallback;      /* JSON text of the value where it is missing; makes it optional */
-    const char *const *one_of; /* RF_ONE_OF("fast", "slow"): these strings and no others */
+    const char *one_of;        /* "fast|slow": these strings and no others */
     const char *schema;        /* more of JSON Schema, for example RF_JSON({"minimum": 1, "maximum": 10}) */
 } rf_field;
 
@@ -245,7 +248,6 @@ typedef struct rf_nothing { char unused; } rf_nothing;
 extern const rf_type rf_nothing_rf_type, rf_json_rf_type;
 
 #define RF_TYPE_OF(T) (&T##_rf_type)
-#define RF_ONE_OF(...) (const char *const[]) { __VA_ARGS__, NULL }
 
 #define RF_TYPE(T, ...) \
     RF_UNUSED static const rf_field *T##_rf_fields(void) { \
@@ -599,7 +601,7 @@ typedef struct rf_ask {
     rf_maybe_number temperature;   /* .temperature = RF_SOME(0.2) */
     rf_maybe_number top_p;
     rf_effort effort;
-    const char *const *stop;       /* RF_ONE_OF("END"): ends the answer where the model writes this */
+    const char *const *stop;       /* RF_TEXTS("END"): ends the answer where the model writes this */
     const rf_type *type;           /* RF_TYPE_OF(T): the answer is JSON of this type; see rf_model_json */
     const char *schema;            /* or JSON Schema */
     const rf_model_tool *const *tools;
@@ -710,7 +712,7 @@ void rf_tools_cancel(rf_tools_pending *pending);
 typedef struct rf_question {
     const char *text;
     const char *schema;           /* JSON Schema of the answer: a boolean, string, number, integer, or a flat object of these */
-    const char *const *choices;   /* RF_ONE_OF("plain", "formal"): one of these */
+    const char *const *choices;   /* RF_TEXTS("plain", "formal"): one of these */
     uint32_t timeout_ms;          /* 0: the call's deadline alone */
     const char *remember;         /* under this name the person may have the host keep the answer */
 } rf_question;

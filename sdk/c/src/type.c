@@ -1,6 +1,8 @@
 /* Descriptions of structs: to JSON Schema, from JSON, to JSON. */
 #include "internal.h"
 
+#include <errno.h>
+
 static const rf_field *no_fields(void) {
     static const rf_field none = { 0 };
     return &none;
@@ -37,6 +39,16 @@ static const char *word_of(rf_kind kind) {
     return NULL;
 }
 
+/* One word of "fast|slow"; NULL where there are fewer. */
+static const char *word_at(const char *words, size_t index) {
+    for (; index; index--) {
+        words = strchr(words, '|');
+        RF_TRY(words);
+        words++;
+    }
+    return rf_copy_n(words, strcspn(words, "|"));
+}
+
 static rf_json *typed(const char *word) {
     return rf_json_set(rf_json_new_object(), "type", rf_json_new_text(word));
 }
@@ -64,7 +76,8 @@ static rf_json *schema_of_field(const rf_field *field) {
     if (field->kind == RF_KIND_UNSIGNED && !field->one_of) rf_json_set(schema, "minimum", rf_json_new_integer(0));
     if (field->one_of) {
         rf_json *values = rf_json_new_array();
-        for (const char *const *value = field->one_of; *value; value++) rf_json_add(values, rf_json_new_text(*value));
+        const char *value;
+        for (size_t i = 0; (value = word_at(field->one_of, i)); i++) rf_json_add(values, rf_json_new_text(value));
         /* `null` is a value too. */
         if (is_optional(field)) rf_json_add(values, rf_json_new_null());
         rf_json_set(schema, "enum", values);
@@ -113,8 +126,9 @@ static bool integer_of(const rf_json *value, bool is_signed, size_t size, int64_
     if (value->kind != RF_JSON_NUMBER) return false;
     if (!is_signed && value->text[0] != '-') {
         char *end;
+        errno = 0;
         unsigned long long whole = strtoull(value->text, &end, 10);
-        if (!*end && strlen(value->text) <= 20 && whole > INT64_MAX) return *out = (int64_t)whole, size == 8;
+        if (!*end && !errno && whole > INT64_MAX) return *out = (int64_t)whole, size == 8;
     }
     int64_t one = rf_json_integer(value, 0), other = rf_json_integer(value, 1);
     if (one != other) return false;
@@ -146,13 +160,14 @@ static bool decode_choice(const rf_field *field, const rf_json *value, void *to,
     const char *text = decode_text(value, path);
     RF_TRY(text);
     rf_buffer known = { 0 };
-    for (int64_t i = 0; field->one_of[i]; i++) {
-        if (!strcmp(field->one_of[i], text)) {
+    const char *word;
+    for (size_t i = 0; (word = word_at(field->one_of, i)); i++) {
+        if (!strcmp(word, text)) {
             if (field->kind == RF_KIND_TEXT) *(const char **)to = text;
-            else put_integer(to, field->size, i);
+            else put_integer(to, field->size, (int64_t)i);
             return true;
         }
-        rf_appendf(&known, "%s%s", i ? ", " : "", field->one_of[i]);
+        rf_appendf(&known, "%s%s", i ? ", " : "", word);
     }
     return misfit(path, rf_format("must be one of: %s", rf_buffer_text(&known)));
 }
@@ -256,11 +271,10 @@ static rf_json *encode_list(const rf_field *field, const void *from) {
 
 static rf_json *encode_field(const rf_field *field, const void *from) {
     if (field->one_of && field->kind != RF_KIND_TEXT) {
-        int64_t index = take_integer(from, field->size, true), count = 0;
-        while (field->one_of[count]) count++;
-        if (index < 0 || index >= count)
-            return rf_fail_at(NULL, 0, RF_FAILED, NULL, "`%s` has the value %lld, which stands for no word", field->name, (long long)index);
-        return rf_json_new_text(field->one_of[index]);
+        int64_t index = take_integer(from, field->size, true);
+        const char *word = index < 0 ? NULL : word_at(field->one_of, (size_t)index);
+        if (word) return rf_json_new_text(word);
+        return rf_fail_at(NULL, 0, RF_FAILED, NULL, "`%s` has the value %lld, which stands for no word", field->name, (long long)index);
     }
     switch (field->kind) {
     case RF_KIND_TEXT:
