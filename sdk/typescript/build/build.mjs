@@ -29,7 +29,7 @@ async function main() {
 
   const esbuild = await load(tools, "esbuild");
   const { code, map, imports } = await bundle(esbuild, { folder, entry, sdk: SDK, engine: values.engine });
-  const lines = table(map, folder, SDK);
+  const lines = table({ code, map }, folder, SDK);
   // `var` is there, and undefined, before its line is reached: an error while the module is loaded finds no table instead of another error.
   const source = `${code}\nvar __ringfence_lines = ${JSON.stringify(lines)};\n`;
 
