@@ -69,7 +69,8 @@ async function wrap(tools, engine, { wit, source, path, lines }) {
     const { component } = await componentize({ witPath: wit, jsSource: source, world: "skill", sync: true });
     return component;
   } catch (error) {
-    throw new Wrong(`the skill cannot be loaded: ${mapped(String(error.message ?? error), lines)}`);
+    const said = String(error.message ?? error).replace(/^(?::? ?Failed to [^:]*: )+/, "");
+    throw new Wrong(`the skill cannot be loaded: ${mapped(said, lines).trimEnd()}`);
   }
 }
 

@@ -64,7 +64,7 @@ function numbers(segment) {
 /** What the engine says, with the author's places in it. */
 export function mapped(text, { sources, lines }) {
   const all = lines.split(";");
-  return text.replace(/\(?[\w./-]+:(\d+):(\d+)\)?/g, (whole, line, column) => {
+  return text.replace(/\([\w.:/-]+?:(\d+):(\d+)\)/g, (whole, line, column) => {
     const stretches = (all[Number(line) - 1] ?? "").split(",").map((stretch) => stretch.split(" ").map((digits) => Number.parseInt(digits, 36)));
     const found = stretches.findLast(([start]) => start <= Number(column)) ?? stretches[0];
     const source = sources[found?.[1]];
