@@ -29,7 +29,7 @@ async function main() {
 
   const esbuild = await load(tools, "esbuild");
   const { code, map, imports } = await bundle(esbuild, { folder, entry, sdk: SDK, engine: values.engine });
-  const lines = table(map, folder, SDK);
+  const lines = table({ code, map }, folder, SDK);
   // `var` is there, and undefined, before its line is reached: an error while the module is loaded finds no table instead of another error.
   const source = `${code}\nvar __ringfence_lines = ${JSON.stringify(lines)};\n`;
 
@@ -69,7 +69,8 @@ async function wrap(tools, engine, { wit, source, path, lines }) {
     const { component } = await componentize({ witPath: wit, jsSource: source, world: "skill", sync: true });
     return component;
   } catch (error) {
-    throw new Wrong(`the skill cannot be loaded: ${mapped(String(error.message ?? error), lines)}`);
+    const said = String(error.message ?? error).replace(/^(?::? ?Failed to [^:]*: )+/, "");
+    throw new Wrong(`the skill cannot be loaded: ${mapped(said, lines).trimEnd()}`);
   }
 }
 

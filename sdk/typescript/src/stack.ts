@@ -12,20 +12,16 @@ export interface Frame {
   line: number;
 }
 
-/** The innermost place that lies in the author's own files, or else the innermost of all. */
+/** The innermost place that lies in the author's own files, or else in a package, or else anywhere. */
 export function place(error: unknown): Frame | undefined {
   const all = frames(error);
-  return all.find((frame) => isOwn(frame.file)) ?? all[0];
+  return all.find(({ file }) => !file.startsWith("~")) ?? all.find(({ file }) => !file.startsWith("~ringfence/")) ?? all[0];
 }
 
 /** The whole stack, mapped, one place a line; empty where there is none. */
 export function trace(error: unknown): string {
   const lines = frames(error).map(({ name, file, line }) => (name === "" ? `    at ${file}:${line}` : `    at ${name} (${file}:${line})`));
   return lines.join("\n");
-}
-
-function isOwn(file: string): boolean {
-  return !file.startsWith("~");
 }
 
 /** QuickJS and V8 write the same form: `    at name (file:line:column)`. */
@@ -45,9 +41,11 @@ function frames(error: unknown): Frame[] {
   return found;
 }
 
-/** Names as the author wrote them: neither anonymous functions nor the bundler's numbers. */
+/** Names as the author wrote them: the bundler gives another to what is named twice. */
 function plain(name: string): string {
-  return name.startsWith("<") ? "" : name.replace(/^(?:Object|Module)\./, "").replace(/\d+$/, (digits) => (digits === name ? "" : digits));
+  const short = name.replace(/^(?:Object|Module)\./, "");
+  const names = typeof __ringfence_lines === "undefined" ? {} : __ringfence_lines.names;
+  return short.startsWith("<") ? "" : ((Object.hasOwn(names, short) ? names[short] : undefined) ?? short);
 }
 
 function lookUp(file: string, line: number, column: number): { file: string; line: number } | undefined {

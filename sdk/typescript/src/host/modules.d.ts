@@ -21,4 +21,4 @@ declare module "wasi:filesystem/preopens@0.2.12" {
   export default preopens;
 }
 // The source that a build writes: where the lines of the bundle come from.
-declare const __ringfence_lines: { sources: string[]; lines: string } | undefined;
+declare const __ringfence_lines: { sources: string[]; names: Record<string, string>; lines: string } | undefined;

@@ -2,6 +2,7 @@
 
 import preopens from "wasi:filesystem/preopens@0.2.12";
 import { FileError, normal } from "../file-error.js";
+import { mustRun } from "./running.js";
 import type { FileKind, Files } from "./wit.js";
 
 type Flags<Name extends string> = Record<Name, boolean>;
@@ -97,6 +98,7 @@ function exists(path: string): boolean {
 }
 
 function folders(): [Descriptor, string][] {
+  mustRun("`files`");
   return preopens.getDirectories();
 }
 

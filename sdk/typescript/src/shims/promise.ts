@@ -109,8 +109,20 @@ export class QueuedPromise<T> implements PromiseLike<T> {
 
   static any(values: Iterable<any>): QueuedPromise<any> {
     return new this((resolve, reject) => {
-      const errors = this.gather(values, (item, at, results, done) => item.then(resolve, (reason) => ((results[at] = reason), done())));
-      errors.then((all) => reject(new AggregateError(all, "All promises were rejected")), reject);
+      const errors: unknown[] = [];
+      let missing = 1;
+      const done = (): void => {
+        missing -= 1;
+        if (missing === 0) reject(new AggregateError(errors, "All promises were rejected"));
+      };
+      let at = 0;
+      for (const value of values) {
+        const place = at;
+        at += 1;
+        missing += 1;
+        this.resolve(value).then(resolve, (reason) => ((errors[place] = reason), done()));
+      }
+      done();
     });
   }
 

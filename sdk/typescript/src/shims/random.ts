@@ -2,18 +2,18 @@
 //! random before a call has begun.
 
 import { randomBytes } from "#host";
+import { mustRun, start } from "../host/running.js";
 
-let running = false;
 let state: Uint32Array | undefined;
 
 /** From now on there is randomness, and `Math.random` begins anew. */
 export function begin(): void {
-  running = true;
+  start();
   state = undefined;
 }
 
 function bytes(length: number): Uint8Array {
-  if (!running) throw new Error("there is no randomness while the skill is being built: ask for it inside of a tool");
+  mustRun("randomness");
   return randomBytes(length);
 }
 

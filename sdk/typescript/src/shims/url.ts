@@ -124,11 +124,11 @@ export class URL {
   }
 
   get search(): string {
-    return this.query;
+    return this.query === "?" ? "" : this.query;
   }
   set search(text: string) {
     const query = text.replace(/^\?/, "");
-    this.query = query === "" ? "" : `?${escaped(query, /[^\x21\x24-\x3b\x3d\x3f-\x7e]/gu)}`;
+    this.query = query === "" ? "" : `?${this.escapedQuery(query)}`;
     (this as { searchParams: URLSearchParams }).searchParams = new URLSearchParams(this.query);
   }
   get host(): string {
@@ -192,11 +192,15 @@ export class URL {
     this.tail(path.startsWith("/") ? path : `${base.pathname.replace(/[^/]*$/, "")}${path}`, true);
   }
 
+  private escapedQuery(query: string): string {
+    return escaped(query, isSpecial(this.protocol) ? /[^\x21\x24-\x26\x28-\x3b\x3d\x3f-\x7e]/gu : /[^\x21\x24-\x3b\x3d\x3f-\x7e]/gu);
+  }
+
   private tail(text: string, hasPath: boolean): void {
     const [, path = "", query = "", hash = ""] = /^([^?#]*)(\?[^#]*)?(#.*)?$/s.exec(text) ?? [];
     this.pathname = hasPath ? dots(escaped(path, /[^\x21\x24-\x3b\x3d\x40-\x5f\x61-\x7a\x7c\x7e]/gu)) : path;
-    this.query = query === "?" ? "" : escaped(query, /[^\x21\x24-\x3b\x3d\x3f-\x7e]/gu);
-    this.hash = hash === "#" ? "" : escaped(hash, /[^\x21\x23-\x3b\x3d\x3f-\x5f\x61-\x7e]/gu);
+    this.query = this.escapedQuery(query);
+    this.hash = escaped(hash, /[^\x21\x23-\x3b\x3d\x3f-\x5f\x61-\x7e]/gu);
   }
 }
 
