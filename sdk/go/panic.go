@@ -28,7 +28,7 @@ func panicked(ctx *Context, thrown any) *Failure {
 	place, where := "", ""
 	if own != nil {
 		place = fmt.Sprintf("%s:%d", file(own.File), own.Line)
-		where = fmt.Sprintf(" (%s, in %s)", place, strings.TrimPrefix(own.Function, "main."))
+		where = fmt.Sprintf(" (%s, in %s)", place, function(own.Function))
 	}
 	host.Log(ctx, host.Error, "panic: "+message+trace.String(), []host.Field{{Key: "at", Value: place}})
 	if err, ok := thrown.(error); ok {
@@ -48,6 +48,9 @@ func frames() (own *runtime.Frame, all []runtime.Frame) {
 	walk := runtime.CallersFrames(counters[:runtime.Callers(4, counters)])
 	for {
 		frame, more := walk.Next()
+		if strings.HasPrefix(frame.Function, "ringfence.Tool[") {
+			return own, all // what stands behind is this SDK, the same for every call
+		}
 		switch {
 		case strings.HasPrefix(frame.Function, "runtime."), frame.Function == "":
 		default:
@@ -73,6 +76,13 @@ func isAuthors(frame runtime.Frame) bool {
 		return true
 	}
 	return strings.HasSuffix(frame.File, "_test.go")
+}
+
+// function shortens `skill/name.deep` and `main.deep` to `deep`.
+func function(name string) string {
+	name = name[strings.LastIndex(name, "/")+1:]
+	_, name, _ = strings.Cut(name, ".")
+	return name
 }
 
 func module() string {
