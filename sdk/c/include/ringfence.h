@@ -187,7 +187,7 @@ rf_json *rf_json_new_boolean(bool value);
 rf_json *rf_json_new_null(void);
 rf_json *rf_json_copy(const rf_json *value);
 
-/* Adds to an object or an array and gives it back. A value that already stands somewhere is copied. */
+/* Adds a copy to an object or an array, and gives that back: change a value before it is added. NULL where either is NULL. */
 rf_json *rf_json_set(rf_json *object, const char *key, const rf_json *value);
 rf_json *rf_json_add(rf_json *array, const rf_json *value);
 
@@ -267,13 +267,15 @@ extern const rf_type rf_nothing_rf_type, rf_json_rf_type;
     { .name = #m, .offset = offsetof(rf_self, m), .size = sizeof(RF_MEMBER(m)), .type = RF_TYPE_OF(T), \
       .kind = _Generic(RF_MEMBER(m).items, T *: RF_KIND_LIST, const T *: RF_KIND_LIST), .description = __VA_ARGS__ }
 
-#define RF_KIND_OF(member) _Generic((member), \
-    char *: RF_KIND_TEXT, const char *: RF_KIND_TEXT, bool: RF_KIND_BOOLEAN, \
-    signed char: RF_KIND_SIGNED, short: RF_KIND_SIGNED, int: RF_KIND_SIGNED, long: RF_KIND_SIGNED, long long: RF_KIND_SIGNED, \
-    unsigned char: RF_KIND_UNSIGNED, unsigned short: RF_KIND_UNSIGNED, unsigned: RF_KIND_UNSIGNED, unsigned long: RF_KIND_UNSIGNED, \
-    unsigned long long: RF_KIND_UNSIGNED, float: RF_KIND_NUMBER, double: RF_KIND_NUMBER, rf_texts: RF_KIND_TEXTS, \
-    rf_integers: RF_KIND_INTEGERS, rf_numbers: RF_KIND_NUMBERS, rf_maybe_integer: RF_KIND_MAYBE_INTEGER, \
-    rf_maybe_number: RF_KIND_MAYBE_NUMBER, rf_maybe_boolean: RF_KIND_MAYBE_BOOLEAN, rf_json *: RF_KIND_JSON, const rf_json *: RF_KIND_JSON)
+/* By address, so that an array does not pass for a pointer. */
+#define RF_KIND_OF(member) _Generic(&(member), \
+    char **: RF_KIND_TEXT, const char **: RF_KIND_TEXT, bool *: RF_KIND_BOOLEAN, \
+    signed char *: RF_KIND_SIGNED, short *: RF_KIND_SIGNED, int *: RF_KIND_SIGNED, long *: RF_KIND_SIGNED, long long *: RF_KIND_SIGNED, \
+    unsigned char *: RF_KIND_UNSIGNED, unsigned short *: RF_KIND_UNSIGNED, unsigned *: RF_KIND_UNSIGNED, unsigned long *: RF_KIND_UNSIGNED, \
+    unsigned long long *: RF_KIND_UNSIGNED, float *: RF_KIND_NUMBER, double *: RF_KIND_NUMBER, rf_texts *: RF_KIND_TEXTS, \
+    rf_integers *: RF_KIND_INTEGERS, rf_numbers *: RF_KIND_NUMBERS, rf_maybe_integer *: RF_KIND_MAYBE_INTEGER, \
+    rf_maybe_number *: RF_KIND_MAYBE_NUMBER, rf_maybe_boolean *: RF_KIND_MAYBE_BOOLEAN, rf_json **: RF_KIND_JSON, \
+    const rf_json **: RF_KIND_JSON)
 
 /* The type's JSON Schema. */
 rf_json *rf_schema_of(const rf_type *type);
