@@ -16,7 +16,12 @@ use crate::support::{TestHost, guests};
 /// Makes a test of each function in each language: `kv::python::state_lasts`.
 macro_rules! in_every_language {
     ($($row:ident),+ $(,)?) => {
+        in_every_language!(@ c $($row)+);
+        in_every_language!(@ go $($row)+);
+        in_every_language!(@ javascript $($row)+);
+        in_every_language!(@ python $($row)+);
         in_every_language!(@ rust $($row)+);
+        in_every_language!(@ typescript $($row)+);
     };
     (@ $lang:ident $($row:ident)+) => {
         mod $lang {

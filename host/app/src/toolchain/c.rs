@@ -17,8 +17,7 @@ pub(super) struct C;
 const KIT: Kit =
     Kit { name: "c", title: "zig cc 0.17.1", mib: 97, client: Client::Pip { requirements: include_str!("c.txt") } };
 
-/// A reactor: a component is called, it has no `main`. The stack lies below the data, so that one that overflows traps instead of
-/// writing over them.
+/// A reactor: a component is called, it has no `main`.
 const FLAGS: [&str; 9] = [
     "-target",
     "wasm32-wasi",
@@ -27,8 +26,8 @@ const FLAGS: [&str; 9] = [
     "-Oz",
     "-s",
     "-Wl,-z,stack-size=1048576",
-    "-Wl,--stack-first",
     "-Wall",
+    "-fmacro-backtrace-limit=1",
 ];
 
 impl Toolchain for C {
