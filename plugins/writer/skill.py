@@ -7,7 +7,7 @@ import changes
 import prompts
 import store
 import voice as voices_of
-from ringfence import Failure, Outcome, Refusal, log, model, progress, text as texts, tool
+from ringfence import Failure, Outcome, Refusal, log, model, progress, refusal, text as texts, tool
 from voice import Voice
 
 Words = Annotated[int, {"minimum": 20, "maximum": 5000}]
@@ -149,7 +149,11 @@ def draft(
     name, speaker = _speaker(voice)
     if careful and not wish.outline:
         progress.say("planning")
-        wish.outline = _plan_text(_plan(brief, material, max(1, words // 150)))
+        try:
+            wish.outline = _plan_text(_plan(brief, material, max(1, words // 150)))
+        except (Failure, refusal.Invalid) as error:
+            # A model that makes no plan may still write.
+            log.warn("there is no plan", why=error.message)
     asked = prompts.draft(wish, _manner(speaker, brief))
     if not careful:
         return _outcome(_streamed(asked), name)
@@ -248,8 +252,12 @@ def _plan_text(plan: Outline) -> str:
 
 def _notice(learned: Voice) -> str:
     """What the model notices. A voice is of use without it, so that no refusal ends the learning."""
+    shown = voices_of.nearest(learned, "", _room())
     try:
-        return _complete(model.ask(prompts.notice(voices_of.nearest(learned, "", _room())))).strip()
+        said = _complete(model.ask(prompts.notice(shown))).strip()
+        # A model that can only quote says nothing about the examples.
+        lines = [line.strip(" -*\u2022") for line in said.splitlines()]
+        return "" if all(any(line in example for example in shown) for line in lines) else said
     except (Refusal, Failure) as error:
         log.warn("the model said nothing about the voice", why=error.message)
         return ""

@@ -51,8 +51,10 @@ def test_a_voice_is_learned_without_the_models_opinion(host):
     host.refuse(refusal.Unavailable("no model answers"))
     assert fake.call(learn_voice, name="ada", text=EXAMPLES).structured["notes"] == ""
     assert host.logs[0].fields == {"why": "no model answers"}
+    host.answer("- Nothing is lost.\n- Marker burns off.")
+    assert fake.call(learn_voice, name="ada", text=EXAMPLES).structured["notes"] == "", "quotes are no description"
     assert fake.call(learn_voice, name="bob", text=EXAMPLES, notes="Bob is brief.").structured["notes"] == "Bob is brief."
-    assert len(host.requests) == 1, "whoever says how the voice is needs no model for it"
+    assert len(host.requests) == 2, "whoever says how the voice is needs no model for it"
 
 
 def test_what_cannot_be_learned_is_said(host):
@@ -81,6 +83,12 @@ def test_a_careful_draft_is_planned_and_edited(ada):
     assert fake.call(draft, brief="Our open day", careful=True).text == "Final."
     assert "## When\n- Saturday" in ada.prompts[2] and "<document>\nFirst." in ada.prompts[3]
     assert ada.emitted == "Final.", "only what is final is shown"
+
+
+def test_a_draft_comes_without_a_plan_where_there_is_none(host):
+    host.answer("no plan", "First.", "Final.")
+    assert fake.call(draft, brief="Our open day", careful=True).text == "Final."
+    assert host.logs[0].message == "there is no plan"
 
 
 def test_an_outline_is_a_value_and_a_text(host):
