@@ -5,6 +5,8 @@ import { join, relative } from "node:path";
 
 const BUILTIN = new RegExp(`^(?:node:.*|(?:${builtinModules.filter((name) => !name.startsWith("_")).join("|")})(?:/.*)?)$`);
 
+const MOST = 6;
+
 /** What an author may use in the place of a module of Node. */
 const INSTEAD = {
   fs: "read and write granted folders by `files` of ringfence",
@@ -56,7 +58,10 @@ export const skill = exported(author);
   } catch (error) {
     if (!Array.isArray(error.errors)) throw error;
     const messages = error.errors.map((message) => (/^No matching export in .* for import "default"$/.test(message.text) ? noSkill(entry) : message));
-    const text = (await esbuild.formatMessages(messages, look("error"))).join("").trimEnd();
+    // A package for Node needs dozens of its modules; the first few say it all.
+    const shown = messages.slice(0, MOST);
+    if (messages.length > MOST) shown.push({ text: `and ${messages.length - MOST} errors more` });
+    const text = (await esbuild.formatMessages(shown, look("error"))).join("").trimEnd();
     throw Object.assign(new Error(text), { said: true });
   }
 }
