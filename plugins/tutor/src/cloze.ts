@@ -9,7 +9,9 @@ export function clozes(text: string, count: number): Draft["cards"] {
   for (const word of words(text)) often.set(word.toLowerCase(), (often.get(word.toLowerCase()) ?? 0) + 1);
   const found: (Draft["cards"][number] & { weight: number })[] = [];
   let lesson = "";
-  for (const line of text.replace(/^(```|~~~)[\s\S]*?^\1.*$/gm, "").split(/\n+/)) {
+  const prose = text.replace(/^(```|~~~)[\s\S]*?^\1.*$/gm, "");
+  // Paragraphs are often broken into lines; headings and lists stay apart.
+  for (const line of prose.replace(/(?<=\S)[ \t]*\r?\n(?!\s*\n|\s*#|\s*[-*+>|]\s|\s*\d+[.)]\s)(?<!^#.*\n)/gm, " ").split(/\n+/)) {
     const heading = /^#{1,6}\s+(.*?)\s*#*$/.exec(line);
     if (heading !== null) {
       lesson = heading[1] ?? "";

@@ -60,6 +60,10 @@ test("gaps are torn into sentences", () => {
     expect(card.question).toContain("_____");
     expect(card.question).not.toMatch(new RegExp(`\\b${card.answer}\\b`));
   }
+  expect(clozes("# Bees\nThe queen lays about two\nthousand eggs a day.\n- A list stays apart from all\n", 5).map((card) => card.question)).toEqual([
+    "Which word is missing? The queen lays about two _____ eggs a day.",
+    "Which word is missing? - A list _____ apart from all",
+  ]);
   expect(clozes("", 5)).toEqual([]);
   expect(clozes("Nothing here (regular [expressions] matter) really.", 5)).toHaveLength(1);
 });

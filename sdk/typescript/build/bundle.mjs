@@ -43,7 +43,11 @@ export const skill = exported(author);
       charset: "utf8",
       legalComments: "none",
       loader: { ".txt": "text", ".md": "text", ".html": "text" },
-      define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
+      define: {
+        "process.env.NODE_ENV": '"production"',
+        global: "globalThis",
+        ...(engine === "spidermonkey" ? { __ringfence_bigint: "true" } : {}),
+      },
       metafile: true,
       sourcemap: "external",
       sourcesContent: false,
