@@ -3,7 +3,7 @@
 //! esbuild makes one module of the skill, the SDK and the packages they use; a world is written with the interfaces that are left in it, and
 //! the engine is wrapped around both. What is wrong in the author's files is said on stderr with its place, and the exit code is 1.
 
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
@@ -51,10 +51,23 @@ class Wrong extends Error {}
 
 async function load(tools, name) {
   try {
-    return await import(pathToFileURL(tools.resolve(name)).href).then((module) => module.default ?? module);
+    const file = await find(tools, name);
+    return await import(pathToFileURL(file).href).then((module) => module.default ?? module);
   } catch (error) {
     console.error(`${name} cannot be loaded: ${error.message}`);
     process.exit(2);
+  }
+}
+
+/** A package may be for `import` only, which `require.resolve` does not see. */
+async function find(tools, name) {
+  try {
+    return tools.resolve(name);
+  } catch (error) {
+    const folder = tools.resolve.paths(name)?.map((path) => join(path, name)).find((path) => existsSync(join(path, "package.json")));
+    const main = folder && JSON.parse(await readFile(join(folder, "package.json"), "utf8")).exports?.import;
+    if (typeof main !== "string") throw error;
+    return join(folder, main);
   }
 }
 

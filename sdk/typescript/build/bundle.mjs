@@ -5,6 +5,8 @@ import { join, relative } from "node:path";
 
 const BUILTIN = new RegExp(`^(?:node:.*|(?:${builtinModules.filter((name) => !name.startsWith("_")).join("|")})(?:/.*)?)$`);
 
+const MOST = 6;
+
 /** What an author may use in the place of a module of Node. */
 const INSTEAD = {
   fs: "read and write granted folders by `files` of ringfence",
@@ -41,7 +43,11 @@ export const skill = exported(author);
       charset: "utf8",
       legalComments: "none",
       loader: { ".txt": "text", ".md": "text", ".html": "text" },
-      define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
+      define: {
+        "process.env.NODE_ENV": '"production"',
+        global: "globalThis",
+        ...(engine === "spidermonkey" ? { __ringfence_bigint: "true" } : {}),
+      },
       metafile: true,
       sourcemap: "external",
       sourcesContent: false,
@@ -56,7 +62,10 @@ export const skill = exported(author);
   } catch (error) {
     if (!Array.isArray(error.errors)) throw error;
     const messages = error.errors.map((message) => (/^No matching export in .* for import "default"$/.test(message.text) ? noSkill(entry) : message));
-    const text = (await esbuild.formatMessages(messages, look("error"))).join("").trimEnd();
+    // A package for Node needs dozens of its modules; the first few say it all.
+    const shown = messages.slice(0, MOST);
+    if (messages.length > MOST) shown.push({ text: `and ${messages.length - MOST} errors more` });
+    const text = (await esbuild.formatMessages(shown, look("error"))).join("").trimEnd();
     throw Object.assign(new Error(text), { said: true });
   }
 }

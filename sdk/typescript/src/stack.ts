@@ -24,8 +24,8 @@ export function trace(error: unknown): string {
   return lines.join("\n");
 }
 
-/** QuickJS and V8 write the same form: `    at name (file:line:column)`. */
-const FRAME = /^\s*at (?:async )?(?:(.*?) \()?(.+?):(\d+):(\d+)\)?$/;
+/** QuickJS and V8 write `    at name (file:line:column)`, SpiderMonkey `name@file:line:column`. */
+const FRAME = /^(?:\s*at (?:async )?(?:(.*?) \()?|([^@\s]*)@)(.+?):(\d+):(\d+)\)?$/;
 
 function frames(error: unknown): Frame[] {
   const stack = error instanceof Error && typeof error.stack === "string" ? error.stack : "";
@@ -33,7 +33,8 @@ function frames(error: unknown): Frame[] {
   for (const text of stack.split("\n")) {
     const match = FRAME.exec(text);
     if (match === null) continue;
-    const [, name = "", file = "", line = "0", column = "0"] = match;
+    const [, quick, spider, file = "", line = "0", column = "0"] = match;
+    const name = quick ?? spider ?? "";
     const place = lookUp(file, Number(line), Number(column));
     // The helpers that stand for `async` functions lie outside of any source.
     if (place !== undefined) found.push({ name: plain(name), ...place });

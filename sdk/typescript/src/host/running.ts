@@ -18,13 +18,15 @@ export function mustRun(what: string): void {
 
 /** An interface that says so instead of ending the build with a trap. */
 export function guarded<T extends object>(name: string, host: T): T {
-  const functions = Object.entries(host).filter(([, value]) => typeof value === "function" && value.prototype === undefined);
+  // What begins with a capital letter is the class of a resource.
+  const functions = Object.entries(host).filter(([key, value]) => typeof value === "function" && /^[a-z]/.test(key));
   const entries = functions.map(([key, act]) => [key, (...args: unknown[]) => (mustRun(`\`${name}.${key}\``), act(...args))]);
   return Object.fromEntries(entries) as T;
 }
 
 /** An interface that drops what is said while the skill is being built: packages may greet when they are loaded. */
 export function muted<T extends object>(host: T): T {
-  const entries = Object.entries(host).map(([key, act]) => [key, (...args: unknown[]) => (running ? act(...args) : undefined)]);
+  const functions = Object.entries(host).filter(([, value]) => typeof value === "function");
+  const entries = functions.map(([key, act]) => [key, (...args: unknown[]) => (running ? act(...args) : undefined)]);
   return Object.fromEntries(entries) as T;
 }

@@ -1,8 +1,9 @@
 //! Files in the folders that the operator granted, which WASI calls preopens.
 
-import preopens from "wasi:filesystem/preopens@0.2.12";
+import * as preopens from "wasi:filesystem/preopens@0.2.12";
 import { FileError, normal } from "../file-error.js";
 import { mustRun } from "./running.js";
+import { u64 } from "./u64.js";
 import type { FileKind, Files } from "./wit.js";
 
 type Flags<Name extends string> = Record<Name, boolean>;
@@ -39,7 +40,7 @@ export const wasiFiles: Files = {
       const pieces: Uint8Array[] = [];
       let size = 0;
       for (;;) {
-        const [piece, end] = file.read(CHUNK, size);
+        const [piece, end] = file.read(u64(CHUNK), u64(size));
         if (piece.length > 0) pieces.push(piece);
         size += piece.length;
         if (end || piece.length === 0) return join(pieces, size);
@@ -51,7 +52,7 @@ export const wasiFiles: Files = {
     const start = how === "append" && exists(path) ? wasiFiles.stat(path).size : 0;
     opened(path, { write: true }, open, (file) => {
       for (let at = 0; at < data.length; ) {
-        const written = file.write(data.subarray(at, at + CHUNK), start + at);
+        const written = Number(file.write(data.subarray(at, at + CHUNK), u64(start + at)));
         // A disk that takes nothing and says nothing would keep us here for ever.
         if (written === 0) throw "io";
         at += written;
@@ -63,7 +64,7 @@ export const wasiFiles: Files = {
     return opened(path, { read: true }, { directory: true }, (folder) => {
       const stream = folder.readDirectory();
       const entries: { name: string; kind: FileKind }[] = [];
-      for (let entry = stream.readDirectoryEntry(); entry !== null; entry = stream.readDirectoryEntry()) {
+      for (let entry = stream.readDirectoryEntry(); entry; entry = stream.readDirectoryEntry()) {
         if (entry.name !== "." && entry.name !== "..") entries.push({ name: entry.name, kind: kind(entry.type) });
       }
       stream[Symbol.dispose]?.();
