@@ -350,7 +350,7 @@ typedef struct rf_tool {
     unsigned hints;           /* RF_READ_ONLY | RF_IDEMPOTENT ... */
     const rf_type *output;    /* RF_TYPE_OF(T): what the structured part of the outcome looks like */
     const char *output_schema; /* the same as JSON Schema */
-    const char *input_schema; /* JSON Schema of an input that is `rf_json` */
+    const char *input_schema; /* JSON Schema of an input that is `rf_json`; any object where it is left out */
     struct rf_tool *next;
 } rf_tool;
 
@@ -363,6 +363,7 @@ typedef struct rf_tool {
  * argument is `const rf_nothing *`.
  */
 #define RF_TOOL(f, T, ...) \
+    _Static_assert(sizeof(RF_FIRST(__VA_ARGS__, 0)) > 1, "a tool needs a description: a model chooses by it"); \
     static rf_outcome *f##_rf_run(const void *input) { return f((const T *)input); } \
     __attribute__((constructor)) static void f##_rf_register(void) { \
         static rf_tool tool = { .function = #f, .input = RF_TYPE_OF(T), .run = f##_rf_run, .description = __VA_ARGS__ }; \
@@ -371,6 +372,7 @@ typedef struct rf_tool {
     RF_UNUSED typedef int f##_rf_is_a_tool
 
 /* Not for use by hand. */
+#define RF_FIRST(first, ...) first
 void rf_register(rf_tool *tool);
 
 typedef enum rf_caller {
