@@ -48,6 +48,18 @@ fn count(lines: &[String]) -> Result<Counted, Failure> {
     Ok(Counted { words: lines.iter().map(|line| line.split_whitespace().count()).sum() })
 }
 
+/// Takes numbers that have defaults.
+#[tool]
+fn numbers(
+    #[default(5)] few: u32,
+    #[default(-1)] less: i64,
+    #[default(0.5)] half: f32,
+    #[default(2)] whole: f64,
+    #[default(7u8)] own: u8,
+) -> String {
+    format!("{few} {less} {half} {whole} {own}")
+}
+
 /// Does nothing.
 #[tool(destructive, open_world)]
 fn nothing() {}
@@ -162,4 +174,11 @@ fn names_outputs_and_raw_identifiers_can_be_given() {
     assert!(tool.output_schema.unwrap().contains("words"));
     let outcome = fake::call::<odd>(json!({ "type": 2, "seen": 3 })).unwrap();
     assert_eq!(outcome.structured.as_deref(), Some(r#"{"words":5}"#));
+}
+
+#[test]
+fn a_default_is_a_number_of_the_arguments_type() {
+    assert_eq!(fake::call::<numbers>(json!({})).unwrap().joined_text(), "5 -1 0.5 2 7");
+    let schema: serde_json::Value = serde_json::from_str(&fake::describe::<numbers>().input_schema).unwrap();
+    assert_eq!(schema["properties"]["few"]["default"], 5);
 }

@@ -156,7 +156,10 @@ fn field(property: &Property) -> (TokenStream, TokenStream) {
             let function = format_ident!("__default_{}", name.to_string().trim_start_matches("r#"));
             let path = function.to_string();
             // `into` lets `#[default("en")]` stand for a `String`; for the value's own type it does nothing.
-            let body = quote_spanned!(value.span()=> ::std::convert::Into::into(#value));
+            let body = match is_number_of(value, ty) {
+                true => quote!(#value),
+                false => quote_spanned!(value.span()=> ::std::convert::Into::into(#value)),
+            };
             (
                 quote!(#[serde(default = #path)]),
                 quote!(#[allow(clippy::useless_conversion)] fn #function() -> #ty { #body }),
@@ -164,6 +167,25 @@ fn field(property: &Property) -> (TokenStream, TokenStream) {
         }
     };
     (quote!(#(#attributes)* #default #name: #ty), function)
+}
+
+/// Whether a default is a number that is written as one of the argument's type. `into` would make an `i32` of `5` first, and there
+/// is no way from that to a `u32`.
+fn is_number_of(value: &TokenStream, ty: &TokenStream) -> bool {
+    const INTEGERS: [&str; 12] =
+        ["u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize"];
+    let literal = match syn::parse2::<syn::Expr>(value.clone()) {
+        Ok(syn::Expr::Unary(unary)) if matches!(unary.op, syn::UnOp::Neg(_)) => *unary.expr,
+        Ok(expression) => expression,
+        Err(_) => return false,
+    };
+    let syn::Expr::Lit(literal) = literal else { return false };
+    let ty = ty.to_string();
+    match literal.lit {
+        syn::Lit::Int(number) => number.suffix().is_empty() && INTEGERS.contains(&ty.as_str()),
+        syn::Lit::Float(number) => number.suffix().is_empty() && matches!(ty.as_str(), "f32" | "f64"),
+        _ => false,
+    }
 }
 
 /// How the argument is given to the function.
