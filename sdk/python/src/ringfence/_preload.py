@@ -27,10 +27,11 @@ def load(roots: list[str]) -> None:
         _try(name)
     seen: set[str] = set()
     while True:
-        late = [name for module in _modules(roots) if module not in seen and not seen.add(module) for name in _inside(module)]
-        if not late:
+        new = [name for name in _modules(roots) if name not in seen]
+        if not new:
             return
-        for name in late:
+        seen.update(new)
+        for name in [late for module in new for late in _inside(module)]:
             if name not in sys.modules:
                 _try(name)
 
@@ -47,7 +48,7 @@ def _modules(roots: list[str]) -> list[str]:
 def _inside(name: str) -> Iterator[str]:
     module = sys.modules[name]
     try:
-        with open(module.__file__, encoding="utf-8") as file:
+        with open(module.__file__ or "", encoding="utf-8") as file:
             tree = ast.parse(file.read())
     except (OSError, SyntaxError, ValueError):
         return
@@ -59,7 +60,9 @@ def _inside(name: str) -> Iterator[str]:
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
-                base = importlib.util.resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module
+                base = node.module or ""
+                if node.level:
+                    base = importlib.util.resolve_name("." * node.level + base, package)
                 yield base
                 # `from package import module` names a module as well.
                 yield from (f"{base}.{alias.name}" for alias in node.names)

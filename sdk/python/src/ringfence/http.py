@@ -17,10 +17,13 @@ import json as _json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, overload
 
 from ringfence import _host, values
 from ringfence.refusal import Invalid, Unavailable
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -53,6 +56,16 @@ class Request:
         return Upload(_host.door().http_begin(self))
 
 
+class Options(TypedDict, total=False):
+    """The options of `request`, for functions that hand them on."""
+
+    headers: Mapping[str, str] | Iterable[tuple[str, str]]
+    body: bytes | str
+    json: Any
+    follow: bool
+    timeout: float | None
+
+
 def request(
     method: str,
     url: str,
@@ -80,12 +93,12 @@ def request(
     return Request(method.upper(), url, pairs, data, follow, None if timeout is None else int(timeout * 1000))
 
 
-def get(url: str, **options: Any) -> Response:
+def get(url: str, **options: Unpack[Options]) -> Response:
     """Gets a URL and waits for the response's head. Options as of `request`."""
     return request("GET", url, **options).send()
 
 
-def post(url: str, **options: Any) -> Response:
+def post(url: str, **options: Unpack[Options]) -> Response:
     """Posts `json` or `body` to a URL and waits for the response's head. Options as of `request`."""
     return request("POST", url, **options).send()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
+import sys
 import types
 import typing
 from dataclasses import dataclass
@@ -88,11 +89,29 @@ def entries(kind: Any) -> Any:
     return inner[1] if len(inner) == 2 else Any
 
 
-def fields(kind: type) -> list[Field]:
+def types_of(thing: Any) -> dict[str, Any]:
+    """The types of a function's parameters or of a class's fields. `NameError` where one is not known."""
+    found = typing.get_type_hints(thing, include_extras=True)
+    if sys.version_info < (3, 11):
+        # Names in quotes inside of `list["..."]` were left alone.
+        known = vars(sys.modules[thing.__module__])
+        found = {name: _unquoted(kind, known) for name, kind in found.items()}
+    return found
+
+
+def _unquoted(kind: Any, known: dict[str, Any]) -> Any:
+    if isinstance(kind, str):
+        return eval(kind, known)
+    if isinstance(kind, types.GenericAlias):
+        return types.GenericAlias(kind.__origin__, tuple(_unquoted(inner, known) for inner in kind.__args__))
+    return kind
+
+
+def fields(kind: Any) -> list[Field]:
     """The fields of an object."""
     from ringfence import docs
 
-    hints = typing.get_type_hints(kind, include_extras=True)
+    hints = types_of(kind)
     said = docs.of_fields(kind)
     found = []
     if is_typed_dict(kind):
@@ -119,5 +138,5 @@ def name(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind).replace("typing.", "")
 
 
-def _name(kind: Any) -> str:
+def _name(kind: Any) -> Any:
     return getattr(kind, "_name", None) or getattr(kind, "__name__", "")

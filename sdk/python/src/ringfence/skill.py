@@ -151,7 +151,7 @@ class Tool:
         if not doc.text:
             self._wrong("it has no description", "say in a docstring what it does, for a model to choose it by")
         try:
-            hints = typing.get_type_hints(self.function, include_extras=True)
+            hints = shape.types_of(self.function)
         except NameError as error:
             self._wrong(f"a type is not known: {error}", "import it at the top of the file, and not under TYPE_CHECKING alone")
         parameters = self._parameters(hints)
@@ -253,7 +253,7 @@ def _arguments(parameters: dict[str, shape.Field], given: Any, context: Context)
 def _outcome(tool: Tool, value: Any, returned: Any) -> Outcome:
     if isinstance(value, Outcome):
         return value
-    if inspect.isgenerator(value) and _is_text(returned):
+    if isinstance(value, collections.abc.Iterator) and _is_text(returned):
         return Outcome(_streamed(value))
     if _is_text(returned):
         return Outcome() if value is None else Outcome(_text(tool, value))

@@ -89,7 +89,8 @@ class Upload:
     """A request whose body is being written to the fake."""
 
     def __init__(self, state: Any, request: Request) -> None:
-        self._state, self._request, self._chunks = state, request, []
+        self._state, self._request = state, request
+        self._chunks: list[bytes] = []
 
     def write(self, chunk: bytes) -> None:
         self._chunks.append(chunk)

@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ringfence import _host
 from ringfence.model.generation import Generation, parallel, stream
@@ -26,7 +26,10 @@ from ringfence.model.message import (
     Done, Effort, Embeddings, Event, Image, Message, ModelInfo, Part, Response, Role, StopReason, Text, TextEvent, Thinking,
     ThinkingEvent, ToolCall, ToolCallDelta, ToolCallEvent, ToolCallStart, ToolResult, Usage, assistant, system, user,
 )
-from ringfence.model.request import Prompt, Request, ToolChoice, ToolSpec, request
+from ringfence.model.request import Options, Prompt, Request, ToolChoice, ToolSpec, request
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -39,12 +42,12 @@ __all__ = [
 
 
 @overload
-def ask(prompt: Prompt, **options: Any) -> Response: ...
+def ask(prompt: Prompt, **options: Unpack[Options]) -> Response: ...
 @overload
-def ask(prompt: Prompt, *, into: type[T], **options: Any) -> T: ...
+def ask(prompt: Prompt, *, into: type[T], **options: Unpack[Options]) -> T: ...
 
 
-def ask(prompt: Prompt, *, into: Any = None, **options: Any) -> Any:
+def ask(prompt: Prompt, *, into: Any = None, **options: Unpack[Options]) -> Any:
     """Asks, and waits for the whole answer; with `into`, for a value of that type. Options as of `request`.
 
     The host validates the value against the type's schema, and has one repair made where it does not match.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ringfence import _host, progress
 from ringfence.model.message import Done, Event, Response, TextEvent
-from ringfence.model.request import Prompt, Request, request
+from ringfence.model.request import Options, Prompt, Request, request
 from ringfence.refusal import Unavailable
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Generation(Iterator[str]):
@@ -82,7 +85,7 @@ class Generation(Iterator[str]):
         self.close()
 
 
-def stream(prompt: Prompt, **options: Any) -> Generation:
+def stream(prompt: Prompt, **options: Unpack[Options]) -> Generation:
     """Asks, and returns at once. Options as of `request`."""
     return Generation(_host.door().open(request(prompt, **options)))
 
@@ -97,7 +100,7 @@ class parallel(Iterator[Response]):
     go on after it. Options as of `request`, for all of them.
     """
 
-    def __init__(self, prompts: Iterable[Prompt], in_flight: int = 8, **options: Any) -> None:
+    def __init__(self, prompts: Iterable[Prompt], in_flight: int = 8, **options: Unpack[Options]) -> None:
         self._prompts, self._in_flight, self._options = iter(prompts), max(1, in_flight), options
         self._open: deque[Generation | Exception] = deque()
 

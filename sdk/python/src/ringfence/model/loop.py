@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ringfence import _host, log, traces
 from ringfence.context import Context
 from ringfence.failure import Failure
 from ringfence.model.message import Message, Response, ToolCall, ToolResult
-from ringfence.model.request import Prompt, Toolish, request
+from ringfence.model.request import LoopOptions, Prompt, Toolish, request
 from ringfence.refusal import Cancelled, Refusal
 from ringfence.skill import Tool, of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _CONTEXT = Context("", "model", 0)
 
 
-def run(prompt: Prompt, tools: Iterable[Toolish], *, rounds: int = 8, **options: Any) -> Response:
+def run(prompt: Prompt, tools: Iterable[Toolish], *, rounds: int = 8, **options: Unpack[LoopOptions]) -> Response:
     """Goes on with the conversation, running the functions that the model calls, until it answers without calling one.
 
         def search(words: str) -> list[str]:

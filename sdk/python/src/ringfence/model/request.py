@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union
+from typing import Any, Literal, TypedDict, Union
 
 from ringfence import schema, values
 from ringfence.model.message import Effort, Message, system as system_message, user
@@ -47,6 +47,28 @@ Prompt = Union[str, Message, Sequence[Union[Message, dict]], Request]
 """What a model is asked: a text, a message, a conversation, or a request."""
 
 Toolish = Union[Callable[..., Any], ToolSpec]
+
+
+class LoopOptions(TypedDict, total=False):
+    """The options of `request` but for the tools."""
+
+    model: str | None
+    system: str | None
+    tool_choice: ToolChoice | None
+    schema: Any
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    stop: str | Iterable[str] | None
+    effort: Effort | None
+    cache_until: int | None
+    provider_options: dict[str, Any] | None
+
+
+class Options(LoopOptions, total=False):
+    """The options of `request`, for functions that hand them on."""
+
+    tools: Iterable[Toolish] | None
 
 
 def request(
