@@ -68,7 +68,7 @@ export class Store implements wit.Kv {
     const refusal = this.refusals.shift();
     if (refusal !== undefined) throw thrown(refusal);
     const length = new TextEncoder().encode(key).length;
-    // biome-ignore lint: control characters are what is looked for.
+    // Control characters are what is looked for.
     if (length === 0 || length > 256 || /[\0-\x1f\x7f-\x9f]/.test(key)) {
       throw thrown(new Invalid(`${JSON.stringify(key)} cannot be a key: 1 to 256 bytes without control characters`));
     }

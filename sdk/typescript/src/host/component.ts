@@ -19,10 +19,10 @@ export { randomBytes, sleep } from "./wasi.js";
 
 export const config: wit.Config = /* @__PURE__ */ guarded("config", config_);
 export const http: wit.Http = /* @__PURE__ */ guarded("http", http_);
-export const kv: wit.Kv = /* @__PURE__ */ numbered(guarded("kv", kv_));
+export const kv: wit.Kv = /* @__PURE__ */ numbered(/* @__PURE__ */ guarded("kv", kv_));
 export const log: wit.Log = /* @__PURE__ */ muted(log_);
 export const model: wit.Model = /* @__PURE__ */ guarded("model", model_);
-export const progress: wit.Progress = /* @__PURE__ */ counted(muted(progress_));
+export const progress: wit.Progress = /* @__PURE__ */ counted(/* @__PURE__ */ muted(progress_));
 export const secrets: wit.Secrets = /* @__PURE__ */ guarded("secrets", secrets_);
 export const tools: wit.Tools = /* @__PURE__ */ guarded("tools", tools_);
 export const user: wit.User = /* @__PURE__ */ guarded("user", user_);

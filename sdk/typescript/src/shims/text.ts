@@ -7,7 +7,7 @@ export class TextEncoder {
 
   encode(text = ""): Uint8Array {
     const whole = String(text);
-    // biome-ignore lint: `unescape` is what makes one character of each byte.
+    // `unescape` is what makes one character of each byte.
     const bytes = /^[\0-\x7f]*$/.test(whole) ? whole : unescape(encodeURIComponent(whole.toWellFormed()));
     const out = new Uint8Array(bytes.length);
     for (let at = 0; at < bytes.length; at += 1) out[at] = bytes.charCodeAt(at);
