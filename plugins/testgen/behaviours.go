@@ -109,7 +109,11 @@ func propose(ctx *ringfence.Context, file, example *source, focus string, count 
 		lists = append(lists, given.Behaviours)
 		steps.Done(ctx, "")
 	}
-	found := sorted(lists, file, count)
+	found, dropped := sorted(lists, file, count)
+	if len(found) == 0 && dropped > 0 {
+		return nil, ringfence.Failed("the model's %d proposals for `%s` name nothing that is in the file, or say nothing", dropped, file.path).
+			WithHint("use a model that reads code, for example by `--model default=PROVIDER/MODEL`")
+	}
 	log.Info(ctx, "proposed behaviours", "file", file.path, "parts", len(parts), "behaviours", len(found))
 	return found, nil
 }
@@ -126,8 +130,9 @@ func question(file *source, part, known, focus string, count, number, of int) st
 	return task + known + "\n\nThe code of `" + file.path + "`:\n\n" + text.Document(part) + "\n\n" + task
 }
 
-// sorted keeps what names something that the file has, without what is said twice, the riskiest first.
-func sorted(lists [][]Behaviour, file *source, count int) []Behaviour {
+// sorted keeps what names something that the file has and says what is expected, without what is said twice, the riskiest first. It counts
+// what it dropped.
+func sorted(lists [][]Behaviour, file *source, count int) (found []Behaviour, dropped int) {
 	has := map[string]bool{}
 	for _, word := range words(file.text) {
 		has[word] = true
@@ -137,15 +142,16 @@ func sorted(lists [][]Behaviour, file *source, count int) []Behaviour {
 	for _, list := range lists {
 		for _, one := range list {
 			key := strings.ToLower(one.Subject + "\x00" + one.Given)
-			if seen[key] || !names(has, one.Subject) {
+			if seen[key] || !names(has, one.Subject) || strings.TrimSpace(one.Expected) == "" {
+				dropped++
 				continue
 			}
 			seen[key] = true
 			byRisk[one.Risk] = append(byRisk[one.Risk], one)
 		}
 	}
-	found := append(append(byRisk["high"], byRisk["medium"]...), byRisk["low"]...)
-	return found[:min(len(found), count)]
+	found = append(append(byRisk["high"], byRisk["medium"]...), byRisk["low"]...)
+	return found[:min(len(found), count)], dropped
 }
 
 // names says whether a subject is of the file: models invent functions.
