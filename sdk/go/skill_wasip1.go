@@ -3,6 +3,7 @@ package ringfence
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	witTypes "go.bytecodealliance.org/pkg/wit/types"
@@ -19,6 +20,9 @@ func init() {
 	export_ringfence_skill_skill.OnCall = exportCall
 	// Code that logs by Go's own packages, the author's or a library's, reaches the operator's log too.
 	slog.SetDefault(slog.New(host.Handler{}))
+	// Go lets garbage grow to the size of what lives, which ends a call at the host's limit though there would be room: the host gives
+	// 64 MiB unless the operator says otherwise. An author who knows of more calls SetMemoryLimit in an init function of theirs.
+	debug.SetMemoryLimit(40 << 20)
 }
 
 func exportTools() []wit.Tool {
