@@ -140,6 +140,12 @@ void *rf_fail_at(const char *file, int line, rf_failure_kind kind, const char *h
 #define RF_PANIC(...) rf_panic_at(__FILE__, __LINE__, __func__, __VA_ARGS__)
 void rf_panic_at(const char *file, int line, const char *function, const char *format, ...) RF_PRINTF(4, 5) __attribute__((noreturn));
 
+#ifdef __wasm__
+/* What `assert` calls. The C library's own would print, and with it import standard output. */
+#define __assert_fail rf_assert_fail
+void rf_assert_fail(const char *claim, const char *file, int line, const char *function) __attribute__((noreturn));
+#endif
+
 /* ---- JSON ---------------------------------------------------------------------------------------------------------------- */
 
 typedef enum rf_json_kind { RF_JSON_NULL, RF_JSON_BOOLEAN, RF_JSON_NUMBER, RF_JSON_STRING, RF_JSON_ARRAY, RF_JSON_OBJECT } rf_json_kind;

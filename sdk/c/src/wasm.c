@@ -24,8 +24,7 @@ __wasm_export_exports_ringfence_skill_skill_call_post_return(uint8_t *result) {
 /* Stands for the object with the world's types, which the bindings want linked. The build embeds them from `wit/`. */
 void __component_type_object_force_link_guest(void) {}
 
-/* `assert` of the C library would print, and with it import standard output. */
-__attribute__((noreturn)) void __assert_fail(const char *claim, const char *file, int line, const char *function) {
+void rf_assert_fail(const char *claim, const char *file, int line, const char *function) {
     rf_panic_at(file, line, function, "assertion failed: %s", claim);
 }
 #endif
