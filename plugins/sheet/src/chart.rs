@@ -157,7 +157,7 @@ impl Along {
         if high <= low {
             return Self(equal());
         }
-        Self(places.into_iter().map(|place| 0.02 + 0.96 * (place - low) / (high - low)).collect())
+        Self(places.into_iter().map(|place| 0.06 + 0.88 * (place - low) / (high - low)).collect())
     }
 
     fn x(&self, at: usize) -> f64 {
@@ -243,7 +243,7 @@ fn labels(svg: &mut String, along: &Along, x: usize, rows: &[&[Value]]) {
     let shown = || (0..rows.len()).step_by(every);
     let text = |at: usize| cut(&rows[at][x].to_string(), 14);
     let longest = shown().map(|at| text(at).chars().count()).max().unwrap_or_default() as f64;
-    let slanted = longest * 7.0 * shown().count() as f64 > inner();
+    let slanted = (longest * 7.5 + 10.0) * shown().count() as f64 > inner();
     for at in shown() {
         let (x, y) = (along.x(at), HEIGHT - BOTTOM + 16.0);
         let turn = match slanted {

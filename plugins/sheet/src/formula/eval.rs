@@ -152,8 +152,10 @@ fn later(time: &Value, days: Decimal) -> Computed {
     let none = || fault("a date that is none");
     match time {
         Value::Date(date) => {
-            let Some(days) = whole(days) else { return fault("a date plus a part of a day") };
-            date.plus_days(days).map_or_else(none, |date| Ok(Value::Date(date)))
+            if !days.fract().is_zero() {
+                return fault("a date plus a part of a day");
+            }
+            whole(days).and_then(|days| date.plus_days(days)).map_or_else(none, |date| Ok(Value::Date(date)))
         }
         Value::DateTime(moment) => {
             let seconds = days.checked_mul(SECONDS_PER_DAY.into()).and_then(|seconds| whole(number::round(seconds, 0)));

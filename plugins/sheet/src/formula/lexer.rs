@@ -106,13 +106,11 @@ fn until(rest: &str, open: char, close: char) -> Result<(String, usize), String>
     let mut text = String::new();
     let mut chars = rest.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
-        if c != close {
-            text.push(c);
-        } else if chars.next_if(|(_, next)| *next == close).is_some() {
-            text.push(c);
-        } else {
+        let mut twice = || chars.next_if(|(_, next)| *next == close).is_some();
+        if c == close && !twice() {
             return Ok((text, at + c.len_utf8()));
         }
+        text.push(c);
     }
     Err(format!("a `{open}` is never closed"))
 }

@@ -130,14 +130,6 @@ fn dates_are_counted_and_compared() {
         ("d + 1e20", "#a date that is none in row 9"),
         ("d + 0.5", "#a date plus a part of a day in row 9"),
     ] {
-        let value = value.replace(
-            "#a date that is none in row 9",
-            if text.contains("1e20") {
-                "#a date plus a part of a day in row 9"
-            } else {
-                "#a date that is none in row 9"
-            },
-        );
         assert_eq!(of(text), value, "{text}");
     }
 }

@@ -31,7 +31,7 @@ pub struct Source<'a> {
 /// All sheets that are there: the one that steps begin with first.
 pub fn load(folder: &Path, source: Source<'_>) -> Result<Vec<Table>, Failure> {
     let mut tables = match (source.text, source.path) {
-        (Some(text), None) => vec![delimited::read(TEXT, text)?],
+        (Some(text), None) => vec![delimited::read(TEXT, text.as_bytes())?],
         (None, Some(path)) => file(folder, path)?,
         (Some(_), Some(_)) => {
             return Err(Failure::invalid_input("there is both a `text` and a `path`").hint("give one of them"));
@@ -85,13 +85,7 @@ fn file(folder: &Path, path: &str) -> Result<Vec<Table>, Failure> {
         Some("xls" | "xlsb" | "ods") => {
             Err(Failure::invalid_input(format!("`{path}` is neither CSV nor XLSX")).hint("save it as CSV or XLSX"))
         }
-        _ => {
-            let text = String::from_utf8(std::fs::read(&whole).map_err(unreadable)?).map_err(|_| {
-                Failure::invalid_input(format!("`{path}` is not UTF-8 text"))
-                    .hint("save it as CSV in UTF-8, or as XLSX")
-            })?;
-            Ok(vec![delimited::read(&stem, &text)?])
-        }
+        _ => Ok(vec![delimited::read(&stem, std::fs::File::open(&whole).map_err(unreadable)?)?]),
     }
 }
 

@@ -56,7 +56,8 @@ pub fn run(table: &mut Table, other: &Table, left: &str, right: &str, kind: Join
         }
     }
     (table.rows, table.columns) = (rows, columns);
-    let fate = if kind == JoinKind::Left { "keep their place, with empty cells" } else { "are dropped" };
-    let note = (alone > 0).then(|| format!("{alone} rows have no match and {fate}"));
+    let (rows, have) = if alone == 1 { ("row", "has") } else { ("rows", "have") };
+    let fate = if kind == JoinKind::Left { "stays, with empty cells" } else { "is dropped" };
+    let note = (alone > 0).then(|| format!("{alone} {rows} of it {have} no match, and what has none {fate}"));
     Ok(Done { says: format!("join `{}` where `{left}` equals its `{right}`", other.name), note })
 }

@@ -55,7 +55,10 @@ fn a_question_of_several_steps_is_computed_with_its_trail() {
     );
     let trail: Vec<_> = work.trail.iter().map(|trail| (trail.rows_before, trail.rows_after)).collect();
     assert_eq!(trail, [(12, 12), (12, 12), (12, 12), (12, 4), (4, 4), (4, 3)]);
-    assert_eq!(work.trail[2].note.as_deref(), Some("1 rows have no match and keep their place, with empty cells"));
+    assert_eq!(
+        work.trail[2].note.as_deref(),
+        Some("1 row of it has no match, and what has none stays, with empty cells")
+    );
     assert_eq!(work.trail[4].step, "sort by `sold`, greatest first");
 }
 
