@@ -83,6 +83,9 @@ pub(crate) fn unpack(folder: &Path, lang: &Lang) -> Result<(), Error> {
             folder.extract(&own).map_err(|error| Trouble::unwritable(&own, &error))?;
         }
     }
+    // It is made again from the program wherever it is missing, and no part of the skill's history.
+    let ignore = own.join(".gitignore");
+    std::fs::write(&ignore, "*\n").map_err(|error| Trouble::unwritable(&ignore, &error))?;
     let stamp = own.join("version");
     // Last, so that a copy that was broken off is made again.
     std::fs::write(&stamp, version(lang)).map_err(|error| Trouble::unwritable(&stamp, &error))

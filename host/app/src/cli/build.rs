@@ -41,10 +41,18 @@ pub(super) async fn fresh(host: &Host, folder: &Path, context: &Context, line: &
     build(host, folder, false, context, line).await
 }
 
+/// The file that makes a folder a skill.
+const MANIFEST: &str = "skill.toml";
+
+/// What it says.
+pub(super) fn manifest(folder: &Path) -> Result<Manifest, Error> {
+    let file = folder.join(MANIFEST);
+    let text = std::fs::read_to_string(&file).map_err(|error| Trouble::unreadable(&file, &error))?;
+    Manifest::from_toml(&text).map_err(|error| Error::from(error).about(&file))
+}
+
 async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line: &Line) -> Result<PathBuf, Error> {
-    let manifest_file = folder.join("skill.toml");
-    let text = std::fs::read_to_string(&manifest_file).map_err(|error| Trouble::unreadable(&manifest_file, &error))?;
-    let manifest = Manifest::from_toml(&text).map_err(|error| Error::from(error).about(&manifest_file))?;
+    let manifest = manifest(folder)?;
     let out = folder.join("target/ringfence");
     std::fs::create_dir_all(&out).map_err(|error| Trouble::unwritable(&out, &error))?;
     let packaged = out.join(format!("{}.wasm", manifest.name));
@@ -57,7 +65,7 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
 
     let toolchain = way.toolchain();
     let mut sources = toolchain.sources(folder, &way.build);
-    sources.push(manifest_file);
+    sources.push(folder.join(MANIFEST));
     if let Some(lang) = way.lang.filter(|_| !sdk.starts_with(folder)) {
         // A checkout's SDK changes under somebody's hands; a copy of the skill's own, with this program's version alone.
         sources.extend([sdk.join("sdk").join(lang.sdk), sdk.join("wit")]);

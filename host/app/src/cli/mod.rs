@@ -22,6 +22,7 @@ mod run;
 mod secret;
 mod show;
 mod target;
+mod test;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -59,6 +60,7 @@ pub(crate) enum Verb {
     Run(run::Args),
     New(new::Args),
     Build(build::Args),
+    Test(test::Args),
     Add(add::Args),
     Remove(remove::Args),
     List(list::Args),
@@ -233,6 +235,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<ExitCode, Error> {
         Verb::Run(args) => run::run(args, context).await.map(done),
         Verb::New(args) => new::run(&args, context).map(done),
         Verb::Build(args) => build::run(&args, context).await.map(done),
+        Verb::Test(args) => test::run(&args, context).await,
         Verb::Add(args) => add::run(&args, context).await.map(done),
         Verb::Remove(args) => remove::run(&args, context).await.map(done),
         Verb::Show(args) => show::run(&args, context).await.map(done),

@@ -43,11 +43,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         return crate::ui::print_json(&serde_json::json!({ "name": args.name, "folder": whole }));
     }
     let shown = shell_path(&folder);
-    crate::ui::print_line(&format!(
-        "made {shown}\n\n  ringfence run {shown} --help\n  (cd {} && {})",
-        folder.display(),
-        lang.test,
-    ))
+    crate::ui::print_line(&format!("made {shown}\n\n  ringfence run {shown} --help\n  ringfence test {shown}"))
 }
 
 /// Makes the folder beside its place and moves it there when it is whole.

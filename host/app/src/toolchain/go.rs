@@ -1,11 +1,13 @@
 //! Go skills, compiled by stock Go for WASI preview 1.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ringfence_core::Error;
 use ringfence_core::policy::manifest::Build;
+use tokio::process::Command;
 
 use super::shelf::{Client, Kit, python};
 use super::{Errand, Job, Shelf, Toolchain, encode, process};
@@ -25,6 +27,15 @@ impl Toolchain for Go {
 
     fn build<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<PathBuf, Error>> {
         build(job).boxed()
+    }
+
+    fn test<'a>(&'a self, job: Job<'a>, args: &'a [OsString]) -> BoxFuture<'a, Result<Command, Error>> {
+        async move {
+            let mut command = go(job).await?;
+            command.args(["test", "./..."]).args(args);
+            Ok(command)
+        }
+        .boxed()
     }
 
     fn check<'a>(&'a self, shelf: &'a Shelf) -> BoxFuture<'a, Result<String, Error>> {
@@ -57,22 +68,16 @@ async fn of_the_machine() -> Option<String> {
     (number >= OLDEST).then_some(version)
 }
 
-async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
+/// Go, the machine's own or ours, set up so that nothing but the skill and its SDK decides what comes out.
+async fn go(job: Job<'_>) -> Result<Command, Error> {
     let own = of_the_machine().await.is_none();
     let program = match own {
         true => job.errand.shelf.get(&KIT, job.errand).await?.join("go/bin/go"),
         false => "go".into(),
     };
-    let module = job.work.join("module.wasm");
-    job.errand.line.say("building with Go");
     let mut command = process::program(program, job.folder);
-    command
-        .args(["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-checklinkname=0 -s -w", "-o"])
-        .arg(&module)
-        .arg(".")
-        .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("CGO_ENABLED", "0")])
-        // Neither another version of Go nor a workspace around the skill may change what is built.
-        .envs([("GOTOOLCHAIN", "local"), ("GOWORK", "off"), ("GOFLAGS", "-mod=mod")]);
+    // Neither another version of Go nor a workspace around the skill may change what is built.
+    command.envs([("GOTOOLCHAIN", "local"), ("GOWORK", "off"), ("GOFLAGS", "-mod=mod"), ("CGO_ENABLED", "0")]);
     if own {
         // Somebody who never installed Go has no use for its folders in the home directory.
         let cache = job.work.parent().unwrap_or(job.work);
@@ -82,6 +87,18 @@ async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
     if job.errand.shelf.offline {
         command.env("GOPROXY", "off");
     }
+    Ok(command)
+}
+
+async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
+    let module = job.work.join("module.wasm");
+    let mut command = go(job).await?;
+    job.errand.line.say("building with Go");
+    command
+        .args(["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-checklinkname=0 -s -w", "-o"])
+        .arg(&module)
+        .arg(".")
+        .envs([("GOOS", "wasip1"), ("GOARCH", "wasm")]);
     let ended = process::run(command, job.errand).await?;
     if !ended.good {
         return Err(process::failed("Go", job.folder, &ended.said(), job.errand));

@@ -1,11 +1,13 @@
 //! TypeScript and JavaScript skills: bundled by esbuild, and wrapped around an engine by what the SDK brings along.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ringfence_core::Error;
 use ringfence_core::policy::manifest::Build;
+use tokio::process::Command;
 
 use super::shelf::{Client, Kit, node};
 use super::{Errand, Job, Shelf, Toolchain, process};
@@ -32,6 +34,17 @@ impl Toolchain for JavaScript {
         build(job).boxed()
     }
 
+    fn test<'a>(&'a self, job: Job<'a>, args: &'a [OsString]) -> BoxFuture<'a, Result<Command, Error>> {
+        async move {
+            node().await?;
+            packages(job, For::Tests).await?;
+            let mut command = process::program("npm", job.folder);
+            command.args(["test", "--silent", "--"]).args(args);
+            Ok(command)
+        }
+        .boxed()
+    }
+
     fn check<'a>(&'a self, shelf: &'a Shelf) -> BoxFuture<'a, Result<String, Error>> {
         async move { Ok(format!("Node.js {}; {}", node().await?, shelf.state(&KIT))) }.boxed()
     }
@@ -44,7 +57,7 @@ impl Toolchain for JavaScript {
 async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
     node().await?;
     let kit = job.errand.shelf.get(&KIT, job.errand).await?;
-    packages(job).await?;
+    packages(job, For::Build).await?;
     let component = job.work.join("component.wasm");
     job.errand.line.say("building with esbuild and componentize-qjs");
     let mut command = process::program("node", job.folder);
@@ -58,20 +71,27 @@ async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
     Ok(component)
 }
 
-/// The author's own packages, by npm, where `package.json` names some and they are not there yet. The SDK is none of them: the bundler
-/// finds it by itself, so that a skill without others needs no npm at all. What only tests need is not fetched.
-async fn packages(job: Job<'_>) -> Result<(), Error> {
+/// What packages are fetched for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// The SDK is none of them: the bundler finds it by itself, so that a skill without others needs no npm at all.
+    Build,
+    Tests,
+}
+
+/// The author's own packages, by npm, where `package.json` names some and they are not there yet.
+async fn packages(job: Job<'_>, wanted: For) -> Result<(), Error> {
     let file = job.folder.join("package.json");
     let Ok(text) = std::fs::read_to_string(&file) else { return Ok(()) };
     let package: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
         Trouble::new("build-failed", format!("{} is not JSON: {error}", file.display()), "correct it")
     })?;
-    let listed = package["dependencies"].as_object();
+    let keys: &[&str] = if wanted == For::Tests { &["dependencies", "devDependencies"] } else { &["dependencies"] };
+    let listed = keys.iter().filter_map(|key| package[key].as_object()).flatten();
     let missing: Vec<_> = listed
-        .into_iter()
-        .flatten()
         .map(|(name, _)| name.as_str())
-        .filter(|name| *name != "ringfence" && !job.folder.join("node_modules").join(name).is_dir())
+        .filter(|name| wanted == For::Tests || *name != "ringfence")
+        .filter(|name| !job.folder.join("node_modules").join(name).exists())
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -83,8 +103,9 @@ async fn packages(job: Job<'_>) -> Result<(), Error> {
     job.errand.line.suspend(|| crate::ui::note(&note));
     let mut command = process::program("npm", job.folder);
     let verb = if job.folder.join("package-lock.json").is_file() { "ci" } else { "install" };
-    // A stranger's package must not run its scripts here: a bundle needs none of them.
-    command.args([verb, "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--fetch-retries", "2"]);
+    // A stranger's package must not run its scripts here: neither a bundle nor a test runner needs them.
+    command.args([verb, "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries", "2"]);
+    command.args((wanted == For::Build).then_some("--omit=dev"));
     let ended = process::run(command, job.errand).await?;
     if ended.good {
         return Ok(());

@@ -11,16 +11,19 @@ mod rust;
 mod shelf;
 mod stale;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use futures_util::future::BoxFuture;
 use ringfence_core::policy::manifest::{Build, Manifest};
 use ringfence_core::{Error, Finding, Health};
+use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 
+pub(crate) use process::watch;
 pub(crate) use shelf::Shelf;
 pub(crate) use stale::{digest, lock};
 
@@ -38,6 +41,9 @@ pub(crate) trait Toolchain: Send + Sync {
 
     /// Builds the component of the skill in the folder; gives its file.
     fn build<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<PathBuf, Error>>;
+
+    /// The program that runs the skill's own tests, with `args` of its own behind ours. Fetches what it needs.
+    fn test<'a>(&'a self, job: Job<'a>, args: &'a [OsString]) -> BoxFuture<'a, Result<Command, Error>>;
 
     /// What is there to build with, in words; an error says what is missing and what to do.
     fn check<'a>(&'a self, shelf: &'a Shelf) -> BoxFuture<'a, Result<String, Error>>;
@@ -73,8 +79,6 @@ pub(crate) struct Lang {
     pub(crate) sdk: &'static str,
     /// Its template, a folder below that of the SDK.
     pub(crate) template: &'static str,
-    /// How an author runs the tests of a skill, in its folder.
-    pub(crate) test: &'static str,
     /// Files by which a skill that names no language is told.
     marks: &'static [&'static str],
     toolchain: &'static dyn Toolchain,
@@ -82,37 +86,21 @@ pub(crate) struct Lang {
 
 /// The languages.
 pub(crate) const LANGS: [Lang; 6] = [
-    Lang { name: "c", sdk: "c", template: "template", test: "make test", marks: &["src/skill.c"], toolchain: &c::C },
-    Lang { name: "go", sdk: "go", template: "template", test: "go test ./...", marks: &["go.mod"], toolchain: &go::Go },
+    Lang { name: "c", sdk: "c", template: "template", marks: &["src/skill.c"], toolchain: &c::C },
+    Lang { name: "go", sdk: "go", template: "template", marks: &["go.mod"], toolchain: &go::Go },
     Lang {
         name: "javascript",
         sdk: "typescript",
         template: "template/javascript",
-        test: "npm install && npm test",
         marks: &["src/skill.js"],
         toolchain: &javascript::JavaScript,
     },
-    Lang {
-        name: "python",
-        sdk: "python",
-        template: "template",
-        test: "python3 -m pytest",
-        marks: &["skill.py"],
-        toolchain: &python::Python,
-    },
-    Lang {
-        name: "rust",
-        sdk: "rust",
-        template: "template",
-        test: "cargo test",
-        marks: &["Cargo.toml"],
-        toolchain: &rust::Rust,
-    },
+    Lang { name: "python", sdk: "python", template: "template", marks: &["skill.py"], toolchain: &python::Python },
+    Lang { name: "rust", sdk: "rust", template: "template", marks: &["Cargo.toml"], toolchain: &rust::Rust },
     Lang {
         name: "typescript",
         sdk: "typescript",
         template: "template/typescript",
-        test: "npm install && npm test",
         marks: &["src/skill.ts"],
         toolchain: &javascript::JavaScript,
     },

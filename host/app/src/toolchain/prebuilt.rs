@@ -1,11 +1,13 @@
 //! Components that something else has built: skills in languages that no toolchain here knows.
 
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ringfence_core::Error;
 use ringfence_core::policy::manifest::Build;
+use tokio::process::Command;
 
 use super::{Errand, Job, Shelf, Toolchain};
 use crate::trouble::Trouble;
@@ -19,6 +21,11 @@ impl Toolchain for Prebuilt {
 
     fn build<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<PathBuf, Error>> {
         async move { locate(job.folder, job.build.component.as_deref().unwrap_or_default()) }.boxed()
+    }
+
+    fn test<'a>(&'a self, _job: Job<'a>, _args: &'a [OsString]) -> BoxFuture<'a, Result<Command, Error>> {
+        async { Err(Trouble::input("a component that something else builds is tested by that", "run its tests there")) }
+            .boxed()
     }
 
     fn check<'a>(&'a self, _shelf: &'a Shelf) -> BoxFuture<'a, Result<String, Error>> {

@@ -91,6 +91,19 @@ pub(super) async fn run(mut command: Command, errand: Errand<'_>) -> Result<Ende
     Ok(Ended { good: status.is_ok_and(|status| status.success()), stdout, stderr })
 }
 
+/// Runs a program that speaks to the person by itself; whether it ended well.
+pub(crate) async fn watch(mut command: Command, errand: Errand<'_>) -> Result<bool, Error> {
+    let name = command.as_std().get_program().to_string_lossy().into_owned();
+    let mut child = command.spawn().map_err(|error| missing(&name, &error))?;
+    tokio::select! {
+        biased;
+        () = errand.cancel.cancelled() => {}
+        status = child.wait() => return Ok(status.is_ok_and(|status| status.success())),
+    }
+    kill(&mut child).await;
+    Err(cancelled())
+}
+
 fn missing(name: &str, error: &std::io::Error) -> Error {
     let why = if error.kind() == ErrorKind::NotFound { "it is not installed".into() } else { error.to_string() };
     Trouble::new(

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ringfence_core::Error;
 use ringfence_core::policy::manifest::Build;
+use tokio::process::Command;
 
 use super::shelf::{Client, Kit, python};
 use super::{Errand, Job, Shelf, Toolchain, process, stale};
@@ -19,6 +20,13 @@ const KIT: Kit = Kit {
     title: "componentize-py 0.25.1",
     mib: 17,
     client: Client::Pip { requirements: include_str!("python.txt") },
+};
+
+const PYTEST: Kit = Kit {
+    name: "pytest",
+    title: "pytest 9.2.0",
+    mib: 2,
+    client: Client::Pip { requirements: include_str!("pytest.txt") },
 };
 
 /// The Python that runs in the component.
@@ -34,6 +42,20 @@ impl Toolchain for Python {
 
     fn build<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<PathBuf, Error>> {
         build(job).boxed()
+    }
+
+    fn test<'a>(&'a self, job: Job<'a>, args: &'a [OsString]) -> BoxFuture<'a, Result<Command, Error>> {
+        async move {
+            let python = python().await?;
+            let mut command = python.command(job.folder);
+            // An author with an environment of his own has his packages and his pytest there.
+            if !python.has("pytest", job.folder).await {
+                command.env("PYTHONPATH", job.errand.shelf.get(&PYTEST, job.errand).await?);
+            }
+            command.args(["-m", "pytest", "-p", "no:cacheprovider"]).args(args);
+            Ok(command)
+        }
+        .boxed()
     }
 
     fn check<'a>(&'a self, shelf: &'a Shelf) -> BoxFuture<'a, Result<String, Error>> {

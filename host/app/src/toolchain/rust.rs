@@ -1,5 +1,6 @@
 //! Rust skills, built by cargo for `wasm32-wasip2`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -9,6 +10,7 @@ use futures_util::future::BoxFuture;
 use ringfence_core::Error;
 use ringfence_core::policy::manifest::Build;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::Command;
 
 use super::process::{cancelled, kill, output, program};
 use super::{Errand, Job, Shelf, Toolchain};
@@ -36,6 +38,15 @@ impl Toolchain for Rust {
         async move {
             ensure_target(job.folder, job.errand).await?;
             cargo(job).await
+        }
+        .boxed()
+    }
+
+    fn test<'a>(&'a self, job: Job<'a>, args: &'a [OsString]) -> BoxFuture<'a, Result<Command, Error>> {
+        async move {
+            let mut command = program("cargo", job.folder);
+            command.arg("test").args(job.errand.shelf.offline.then_some("--offline")).args(args);
+            Ok(command)
         }
         .boxed()
     }

@@ -166,6 +166,13 @@ impl Python {
     }
 }
 
+impl Python {
+    /// Whether it finds a module.
+    pub(super) async fn has(&self, module: &str, folder: &Path) -> bool {
+        process::output(self.program, &["-c", &format!("import {module}")], folder).await.is_ok()
+    }
+}
+
 pub(super) async fn python() -> Result<Python, Error> {
     let here = Path::new(".");
     let mut old = None;
