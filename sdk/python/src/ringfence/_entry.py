@@ -23,7 +23,11 @@ _ROOT = os.path.dirname(os.path.abspath(skill.__file__))
 
 
 def _prepare() -> list:
-    described = tools.descriptions()
+    try:
+        described = tools.descriptions()
+    except tools.ToolError as error:
+        # What the author did is in the message, and how it was found out is of no interest.
+        raise tools.ToolError(str(error).replace(os.path.join(_ROOT, ""), "")) from None
     if not described:
         raise tools.ToolError("skill.py has no tools: put @tool above a function, or import the module that has them")
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

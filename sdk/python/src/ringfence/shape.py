@@ -103,7 +103,7 @@ def _unquoted(kind: Any, known: dict[str, Any]) -> Any:
     if isinstance(kind, str):
         return eval(kind, known)
     if isinstance(kind, types.GenericAlias):
-        return types.GenericAlias(kind.__origin__, tuple(_unquoted(inner, known) for inner in kind.__args__))
+        return types.GenericAlias(typing.cast(type, kind.__origin__), tuple(_unquoted(inner, known) for inner in kind.__args__))
     return kind
 
 
