@@ -3,7 +3,7 @@
 use crate::value::{Kind, Value};
 
 /// Most cells of a table: what fits into the memory that a host gives to a skill, with room to work.
-pub const MOST_CELLS: usize = 500_000;
+pub const MOST_CELLS: usize = 400_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {

@@ -12,7 +12,7 @@ use crate::table::{MOST_CELLS, Row, Table};
 use crate::value::{Kind, Value};
 
 /// Largest file. A workbook is packed and grows when it is read.
-const MOST_BYTES: u64 = 16 << 20;
+const MOST_BYTES: u64 = 12 << 20;
 const MOST_COLUMNS: usize = 1_000;
 /// What the table of a text is called.
 const TEXT: &str = "sheet";

@@ -189,7 +189,7 @@ fn a_table_does_not_grow_beyond_its_end() {
     let wide = format!("a\n{}", "x\n".repeat(60_000));
     let steps: Vec<_> = (0..10).map(|n| json!({ "op": "derive", "column": n.to_string(), "formula": "a" })).collect();
     let (step, why) = wrong(text(&wide), steps.into());
-    assert_eq!((step, why.as_str()), (8, "the table would have more than 500000 cells"));
+    assert_eq!((step, why.as_str()), (6, "the table would have more than 400000 cells"));
     // A text that doubles in each step becomes an error, not memory.
     let steps: Vec<_> = (0..30).map(|_| json!({ "op": "derive", "column": "a", "formula": "a & a & a & a" })).collect();
     assert_eq!(lines(text("a\nxyz\n"), steps.into()), ["#a text of more than 100000 bytes in row 2"]);
