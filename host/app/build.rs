@@ -35,7 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn copy(from: &Path, to: &Path, digest: &mut DefaultHasher) -> Result<(), Box<dyn Error>> {
     let walk = WalkDir::new(from).sort_by_file_name().into_iter().filter_entry(|entry| {
         let name = entry.file_name().to_string_lossy();
-        entry.depth() == 0 || !LEFT.contains(&&*name)
+        // An SDK's own tests are for those who work on it; a template's are for everybody.
+        let of_an_sdk = entry.depth() == 2 && name == "tests";
+        entry.depth() == 0 || !(of_an_sdk || LEFT.contains(&&*name))
     });
     for entry in walk {
         let entry = entry?;

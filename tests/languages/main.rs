@@ -13,6 +13,7 @@
 #[macro_use]
 mod stage;
 
+mod bad;
 mod config;
 mod ends;
 mod files;
@@ -20,6 +21,7 @@ mod http;
 mod kv;
 mod log;
 mod model;
+mod new;
 mod progress;
 mod refusal;
 mod secrets;

@@ -17,8 +17,8 @@ pub(super) struct Go;
 const KIT: Kit =
     Kit { name: "go", title: "Go 1.27.3", mib: 72, client: Client::Pip { requirements: include_str!("go.txt") } };
 
-/// The oldest Go that builds skills: that of the kit, with which the SDK is tried.
-const OLDEST: (u32, u32) = (1, 27);
+/// The oldest Go that builds skills: what the SDK asks for.
+const OLDEST: (u32, u32, u32) = (1, 27, 1);
 
 impl Toolchain for Go {
     fn sources(&self, folder: &Path, _build: &Build) -> Vec<PathBuf> {
@@ -64,7 +64,7 @@ async fn of_the_machine() -> Option<String> {
     let said = process::output("go", &["env", "GOVERSION"], Path::new(".")).await.ok()?;
     let version = said.trim().strip_prefix("go")?.to_owned();
     let mut numbers = version.split('.').map(|number| number.parse::<u32>());
-    let number = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    let number = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next().map_or(Ok(0), |number| number).ok()?);
     (number >= OLDEST).then_some(version)
 }
 
@@ -77,7 +77,7 @@ async fn go(job: Job<'_>) -> Result<Command, Error> {
     };
     let mut command = process::program(program, job.folder);
     // Neither another version of Go nor a workspace around the skill may change what is built.
-    command.envs([("GOTOOLCHAIN", "local"), ("GOWORK", "off"), ("GOFLAGS", "-mod=mod"), ("CGO_ENABLED", "0")]);
+    command.envs([("GOTOOLCHAIN", "local"), ("GOWORK", "off"), ("CGO_ENABLED", "0")]);
     if own {
         // Somebody who never installed Go has no use for its folders in the home directory.
         let cache = job.work.parent().unwrap_or(job.work);
@@ -95,7 +95,9 @@ async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
     let mut command = go(job).await?;
     job.errand.line.say("building with Go");
     command
-        .args(["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-checklinkname=0 -s -w", "-o"])
+        // The same sources give the same bytes wherever they lie. What the SDK links into the runtime is not offered by name.
+        .args(["build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false"])
+        .args(["-ldflags=-checklinkname=0 -s -w -buildid=", "-o"])
         .arg(&module)
         .arg(".")
         .envs([("GOOS", "wasip1"), ("GOARCH", "wasm")]);

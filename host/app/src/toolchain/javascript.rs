@@ -68,7 +68,25 @@ async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
         return Err(process::failed("the bundler", job.folder, &ended.stderr, job.errand));
     }
     job.errand.line.warn(&ended.stderr);
+    types(job).await?;
     Ok(component)
+}
+
+/// What TypeScript's own compiler says of the types, where the author has it: the bundler drops them unread. Like other warnings it does
+/// not stand in the way of trying a skill.
+async fn types(job: Job<'_>) -> Result<(), Error> {
+    let compiler = job.folder.join("node_modules/typescript/bin/tsc");
+    if !compiler.is_file() || !job.folder.join("tsconfig.json").is_file() {
+        return Ok(());
+    }
+    job.errand.line.say("checking types");
+    let mut command = process::program("node", job.folder);
+    command.arg(compiler).args(["--noEmit", "--pretty", "false"]);
+    let ended = process::run(command, job.errand).await?;
+    if !ended.good {
+        job.errand.line.warn(&ended.said());
+    }
+    Ok(())
 }
 
 /// What packages are fetched for.

@@ -76,27 +76,57 @@ async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
     let python = python().await?;
     let dependencies = dependencies(job).await?;
     let component = job.work.join("component.wasm");
+    // It would load the packages of the machine's own Python beside the skill's, and those are made for the machine.
+    let nothing = job.work.join("nothing");
+    let packages = nothing.join("lib/python3/site-packages");
+    std::fs::create_dir_all(&packages).map_err(|error| Trouble::unwritable(&packages, &error))?;
     job.errand.line.say("building with componentize-py");
     let mut command = python.command(job.folder);
     command
         .env("PYTHONPATH", &kit)
-        // It would look for packages of the machine's own Python, which are made for the machine.
-        .env("VIRTUAL_ENV", job.work.join("nothing"))
+        .env("VIRTUAL_ENV", nothing)
+        .env("RUST_BACKTRACE", "0")
         .args(["-c", "import componentize_py; componentize_py.script()", "--quiet", "-d"])
         .arg(job.sdk.join("wit"))
-        .args(["-w", "guest", "componentize", ENTRY, "-p"])
-        .arg(job.folder)
+        .args(["-w", "guest", "componentize", ENTRY])
+        // The author's folder comes first: messages then name it `/0`.
         .arg("-p")
-        .arg(job.sdk.join("sdk/python/src"));
-    if let Some(dependencies) = dependencies {
-        command.arg("-p").arg(dependencies);
+        .arg(job.folder);
+    if let Some(packages) = dependencies {
+        command.arg("-p").arg(packages);
     }
+    command.arg("-p").arg(job.sdk.join("sdk/python/src"));
     command.arg("-o").arg(&component);
     let ended = process::run(command, job.errand).await?;
     if !ended.good {
-        return Err(process::failed("Python", job.folder, &ended.said(), job.errand));
+        return Err(process::failed("Python", job.folder, &own_words(&ended.stderr), job.errand));
     }
     Ok(component)
+}
+
+/// The author's own traceback out of what componentize-py says around it.
+fn own_words(said: &str) -> String {
+    const BEGIN: &str = "Traceback (most recent call last):";
+    const FRAME: &str = "  File \"";
+    let inner = match said.rfind(BEGIN) {
+        Some(at) if said.find(BEGIN) != Some(at) => &said[at..],
+        // A tool that cannot be listed, and what the skill prints itself, stands behind the wrapper's error without a traceback.
+        _ => said.split_once("AssertionError: ").map_or(said, |(_, rest)| rest),
+    };
+    let inner = inner.split("\n\nCaused by:").next().unwrap_or(inner);
+    let mut ours = false;
+    let mut lines = Vec::new();
+    for line in inner.lines() {
+        if line.starts_with(FRAME) {
+            ours = line.contains("/ringfence/_entry.py") || line.contains("<frozen ");
+        } else if !line.starts_with("    ") {
+            ours = false;
+        }
+        if !ours {
+            lines.push(line.replace("File \"/0/", "File \""));
+        }
+    }
+    lines.join("\n")
 }
 
 /// The author's own packages, by pip, in a folder that is named after what is asked for: the same list fetches nothing again.
@@ -189,5 +219,35 @@ fn unusable(said: &str, folder: &Path) -> Error {
             format!("pip could not fetch the packages of {}", folder.display()),
             "see what pip says above; it needs the network where a package is new",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authors_own_words_are_left() {
+        let said = "Traceback (most recent call last):\n  File \"<string>\", line 1, in <module>\nAssertionError: hello\n\
+                    Traceback (most recent call last):\n  File \"/2/ringfence/_entry.py\", line 9, in <module>\n    import skill\n\
+                    \x20 File \"/0/skill.py\", line 3\n    def (\n        ^\nSyntaxError: invalid syntax\n\nCaused by:\n    x\n";
+        let own = own_words(said);
+        assert_eq!(
+            own,
+            "Traceback (most recent call last):\n  File \"skill.py\", line 3\n    def (\n        ^\nSyntaxError: invalid syntax"
+        );
+        let said = "Traceback (most recent call last):\n  File \"<string>\", line 1, in <module>\n\
+                    AssertionError: ToolError: the tool `a` (skill.py:3) cannot be listed\n\nCaused by:\n    x\n";
+        assert_eq!(own_words(said), "ToolError: the tool `a` (skill.py:3) cannot be listed");
+        assert_eq!(own_words("anything else"), "anything else");
+    }
+
+    #[test]
+    fn a_package_without_a_version_for_the_guest_is_named() {
+        let of = |said: &str| unusable(said, Path::new("x")).to_string();
+        assert!(of("ERROR: No matching distribution found for numpy==2").contains("`numpy==2`"));
+        let both = "    jinja2 3.0.1 depends on MarkupSafe>=2.0\n    jinja2 3.0.0 depends on MarkupSafe>=2.0\nERROR: ResolutionImpossible: x";
+        assert!(of(both).contains("`MarkupSafe>=2.0`"), "{}", of(both));
+        assert!(of("no route").contains("pip could not fetch"));
     }
 }

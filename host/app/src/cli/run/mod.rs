@@ -23,6 +23,8 @@ use crate::ui::progress::Line;
 
 /// Run a tool of a skill
 ///
+/// `ringfence run SKILL [TOOL] [INPUTS]`: the tool is named where the skill has several.
+///
 /// SKILL is a folder with skill.toml (built when its source has changed), a .wasm file, or the name of an installed skill.
 /// The tool's input comes from flags that each tool defines itself (`ringfence run SKILL --help` lists them), from --input,
 /// or from stdin. Text on stdin fills the tool's main text; a JSON object on stdin whose keys are all inputs of the tool is
@@ -63,8 +65,16 @@ pub(crate) struct Args {
     pub(super) rest: Vec<OsString>,
 }
 
-pub(super) async fn run(args: Args, context: &Context) -> Result<(), Error> {
-    let Some(named) = &args.target else { return help_of_run() };
+pub(super) async fn run(mut args: Args, context: &Context) -> Result<(), Error> {
+    let Some(named) = args.target.clone() else { return help_of_run() };
+    let named = &named;
+    // A word where a flag could stand is the tool, as `--tool` would name it.
+    if args.tool.is_none()
+        && let Some(word) = args.rest.first().and_then(|word| word.to_str()).filter(|word| !word.starts_with('-'))
+    {
+        args.tool = Some(word.to_owned());
+        args.rest.remove(0);
+    }
     let allow = grants::parse(&args.allow, None)?;
     let target = Target::find(named)?;
     let line = Line::new(context.quiet);
@@ -122,13 +132,13 @@ fn pick(skill: &SkillRef, name: Option<&str>) -> Result<Tool, Error> {
         (None, [only]) => Ok(only.clone()),
         (None, _) => Err(Trouble::input(
             format!("{} has {} tools", name_of(), tools.len()),
-            format!("choose one with --tool: {}", names()),
+            format!("name one behind the skill: {}", names()),
         )),
         (Some(name), _) => tools.iter().find(|tool| tool.name == name).cloned().ok_or_else(|| {
             Trouble::new(
                 "unknown-tool",
                 format!("{} has no tool `{}`", name_of(), crate::ui::printable(name)),
-                format!("it has: {}", names()),
+                format!("it has: {}; inputs are given by flags", names()),
             )
         }),
     }
