@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::Generation;
+use super::{Generation, LeftOut};
 use super::tool::Tool;
 use crate::policy::manifest::Manifest;
 
@@ -46,6 +46,12 @@ impl SkillRef {
     #[must_use]
     pub fn tools(&self) -> Vec<Tool> {
         self.current().tools.clone()
+    }
+
+    /// Functions of a plain component that are no tools, with the reason.
+    #[must_use]
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        self.current().left_out.clone()
     }
 
     #[must_use]
