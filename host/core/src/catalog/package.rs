@@ -50,7 +50,8 @@ impl Package {
         if !bytes.get(..8).is_some_and(Parser::is_component) {
             crate::engine::precheck::check(bytes)?;
         }
-        let mut package = Self { code: Vec::with_capacity(bytes.len()), manifest: None, tools: None, docs: Docs::default() };
+        let mut package =
+            Self { code: Vec::with_capacity(bytes.len()), manifest: None, tools: None, docs: Docs::default() };
         let mut kept = 0;
         let mut depth = 0_u32;
         // Where the section before ended, which is where this one's header begins: its size may be written in more bytes than

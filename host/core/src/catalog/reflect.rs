@@ -8,6 +8,8 @@ mod docs;
 mod meter;
 mod names;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod values;
 #[cfg(test)]
 mod values_tests;
@@ -112,7 +114,9 @@ impl Plan {
         let given = results.into_iter().next();
         let value = match (&self.returns.error, given) {
             (Some(_), Some(Val::Result(Ok(value)))) => value.map(|value| *value),
-            (Some(shape), Some(Val::Result(Err(error)))) => return Err(failed(shape.as_ref(), error.map(|error| *error))),
+            (Some(shape), Some(Val::Result(Err(error)))) => {
+                return Err(failed(shape.as_ref(), error.map(|error| *error)));
+            }
             (Some(_), _) => return Err(Fault::Mistyped),
             (None, given) => given,
         };

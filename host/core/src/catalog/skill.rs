@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{Generation, LeftOut};
 use super::tool::Tool;
+use super::{Generation, LeftOut};
 use crate::policy::manifest::Manifest;
 
 /// A skill that can be called. Cheap to clone.

@@ -76,8 +76,7 @@ impl Docs {
         let known = self.stored.get(tool).cloned();
         known.filter(|told| !told.description.trim().is_empty()).or_else(|| {
             let description = self.package.of(place)?.trim();
-            (!description.is_empty())
-                .then(|| Told { description: description.to_owned(), ..Told::default() })
+            (!description.is_empty()).then(|| Told { description: description.to_owned(), ..Told::default() })
         })
     }
 }

@@ -101,9 +101,7 @@ mod tests {
         let places: Vec<Place> = names
             .iter()
             .map(|name| match name.split_once('#') {
-                Some((interface, function)) => {
-                    Place { interface: Some(interface.into()), function: function.into() }
-                }
+                Some((interface, function)) => Place { interface: Some(interface.into()), function: function.into() },
                 None => Place { interface: None, function: (*name).into() },
             })
             .collect();

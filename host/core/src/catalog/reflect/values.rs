@@ -221,7 +221,9 @@ pub(super) fn lift(shape: &Shape, val: Val) -> Option<Value> {
             Value::Array(items.into_iter().zip(parts).map(|(value, part)| lift(part, value)).collect::<Option<_>>()?)
         }
         (Shape::Record(fields), Val::Record(values)) if values.len() == fields.len() => {
-            let one = |((name, value), field): ((String, Val), &super::shape::Field)| Some((name, lift(&field.shape, value)?));
+            let one = |((name, value), field): ((String, Val), &super::shape::Field)| {
+                Some((name, lift(&field.shape, value)?))
+            };
             Value::Object(values.into_iter().zip(fields).map(one).collect::<Option<_>>()?)
         }
         (Shape::Variant(cases), Val::Variant(name, payload)) => match (cases.get(&name)?, payload) {

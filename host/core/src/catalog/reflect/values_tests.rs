@@ -164,7 +164,8 @@ fn what_would_fill_the_hosts_memory_is_counted() {
 
 #[test]
 fn values_of_other_types_give_nothing() {
-    let shapes = [Shape::Bool, Shape::Bytes, Shape::Enum(bare(&["a"])), option(Shape::U8), record(vec![("a", Shape::U8)])];
+    let shapes =
+        [Shape::Bool, Shape::Bytes, Shape::Enum(bare(&["a"])), option(Shape::U8), record(vec![("a", Shape::U8)])];
     let vals = [
         Val::S64(1),
         Val::List(vec![Val::Bool(true)]),
@@ -186,9 +187,7 @@ fn names(count: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Val
 fn any_shape() -> impl Strategy<Value = Shape> {
     use Shape::*;
     let flat = prop_oneof![
-        proptest::sample::select(vec![
-            Bool, S8, U8, S16, U16, S32, U32, S64, U64, F32, F64, Char, String, Bytes
-        ]),
+        proptest::sample::select(vec![Bool, S8, U8, S16, U16, S32, U32, S64, U64, F32, F64, Char, String, Bytes]),
         names(1..5).prop_map(|names| Enum(Cases::new(names.into_iter().map(|name| (name, ())).collect()))),
         names(1..5).prop_map(|names| Flags(Cases::new(names.into_iter().map(|name| (name, ())).collect()))),
     ];
@@ -255,7 +254,9 @@ fn any_val(shape: &Shape) -> BoxedStrategy<Val> {
             let most = names.len();
             proptest::sample::subsequence(names, 0..=most).prop_map(Val::Flags).boxed()
         }
-        Shape::Option(some) => proptest::option::of(any_val(some)).prop_map(|val| Val::Option(val.map(Box::new))).boxed(),
+        Shape::Option(some) => {
+            proptest::option::of(any_val(some)).prop_map(|val| Val::Option(val.map(Box::new))).boxed()
+        }
         Shape::Result(ok, error) => prop_oneof![
             inside(ok).prop_map(|val| Val::Result(Ok(val))),
             inside(error).prop_map(|val| Val::Result(Err(val))),
