@@ -38,8 +38,10 @@ impl Toolchain for Rust {
     }
 
     fn sources(&self, folder: &Path) -> Vec<PathBuf> {
-        let mut sources: Vec<_> =
-            ["Cargo.toml", "Cargo.lock", "src", "build.rs", ".cargo"].iter().map(|name| folder.join(name)).collect();
+        let mut sources: Vec<_> = ["Cargo.toml", "Cargo.lock", "src", "build.rs", ".cargo", "wit"]
+            .iter()
+            .map(|name| folder.join(name))
+            .collect();
         sources.extend(path_dependencies(folder));
         sources
     }
