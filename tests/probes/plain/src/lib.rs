@@ -25,6 +25,10 @@ impl shapes::Guest for Plain {
 }
 
 impl Guest for Plain {
+    fn echo(text: String) -> String {
+        text
+    }
+
     fn greet(name: String) -> String {
         log::log(log::Level::Info, "greeting", &[("name".into(), name.clone())]);
         format!("Hello, {name}!")
