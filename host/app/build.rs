@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+/// What builds, package clients and interpreters leave beside sources.
+const LEFT: [&str; 7] = ["target", "node_modules", "__pycache__", ".pytest_cache", ".venv", ".ringfence", ".git"];
+
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../..");
     let into = PathBuf::from(std::env::var("OUT_DIR")?).join("embedded");
@@ -16,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => fs::create_dir_all(&into)?,
     }
     let mut digest = DefaultHasher::new();
-    for part in ["sdk/rust", "wit"] {
+    for part in ["sdk", "wit"] {
         let from = root.join(part);
         if !from.is_dir() {
             println!("cargo::rerun-if-changed={}", root.display());
@@ -32,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn copy(from: &Path, to: &Path, digest: &mut DefaultHasher) -> Result<(), Box<dyn Error>> {
     let walk = WalkDir::new(from).sort_by_file_name().into_iter().filter_entry(|entry| {
         let name = entry.file_name().to_string_lossy();
-        entry.depth() == 0 || !(name == "target" || name == ".ringfence" || name == ".git")
+        entry.depth() == 0 || !LEFT.contains(&&*name)
     });
     for entry in walk {
         let entry = entry?;

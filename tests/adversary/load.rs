@@ -173,8 +173,7 @@ async fn t05_bombs_for_the_compiler() {
 async fn t08_imports_that_are_not_served_are_named_at_load() {
     let ground = Ground::new().await;
     for (import, kind) in [
-        ("wasi:sockets/tcp@0.2.3", "unsupported-import"),
-        ("wasi:sockets/instance-network@0.2.3", "unsupported-import"),
+        ("wasi:sockets/tcp@0.3.0", "unsupported-import"),
         ("wasi:http/outgoing-handler@0.2.3", "unsupported-import"),
         ("wasi:cli/environment@0.3.0", "unsupported-import"),
         ("wasi:threads/threads@0.2.0", "unsupported-import"),
@@ -194,6 +193,21 @@ async fn t08_imports_that_are_not_served_are_named_at_load() {
         let (found, message, _) = refused(&ground, &with(&import)).await;
         assert_eq!(found, "unsupported-import", "{message}");
     }
+    ground.survived(None, "").await;
+}
+
+/// CPython and other runtimes import `wasi:sockets` whether a skill has a use for it or not. It is there, and there is nothing in it.
+#[tokio::test]
+async fn t08_sockets_can_be_imported_and_none_is_made() {
+    let ground = Ground::new().await;
+    let peer = crate::support::peer::Peer::polite();
+    let input = serde_json::json!({ "address": peer.at.to_string(), "name": "localhost" });
+    let done = ground.host.call("dial", input).await.unwrap();
+    let told: Vec<String> = serde_json::from_value(done.outcome.structured.unwrap()).unwrap();
+    assert_eq!(told.len(), 4);
+    assert!(told.iter().all(|told| told != "worked"), "{told:?}");
+    assert_eq!(told[..3], ["PermissionDenied"; 3], "refused, not failed: {told:?}");
+    assert_eq!(peer.connections(), 0);
     ground.survived(None, "").await;
 }
 

@@ -79,7 +79,7 @@ fn an_export_of_another_form() {
 #[test]
 fn imports_that_are_not_served() {
     for name in [
-        "wasi:sockets/tcp@0.2.3",
+        "wasi:sockets/tcp@0.3.0",
         "wasi:http/outgoing-handler@0.2.3",
         "wasi:cli/stdout@0.3.0",
         "ringfence:skill/admin@0.1.0",

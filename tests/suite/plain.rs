@@ -117,7 +117,7 @@ async fn what_a_plain_component_imports_is_refused_and_granted_like_a_skills() {
 #[test]
 fn what_a_plain_component_must_not_import_is_named() {
     let home = Home::new();
-    for name in ["wasi:sockets/tcp@0.2.3", "wasi:http/outgoing-handler@0.2.3", "evil:thing/door@1.0.0"] {
+    for name in ["wasi:sockets/tcp@0.3.0", "wasi:http/outgoing-handler@0.2.3", "evil:thing/door@1.0.0"] {
         let text = format!(r#"(import "{name}" (instance)) (func (export "one") (result u32) LIFT one)"#);
         let bytes = wat::plain(r#"(func (export "one") (result i32) (i32.const 1))"#, &text);
         home.write("work/bad.wasm", bytes);

@@ -1,4 +1,4 @@
-//! The SDK that travels inside of this program, for skills that are made where there is no checkout of it: unpacked into
+//! The SDKs that travel inside of this program, for skills that are made where there is no checkout of them: one is unpacked into
 //! the skill's own `.ringfence/`, in the same places relative to each other as in the repository.
 
 use std::path::{Path, PathBuf};
@@ -6,23 +6,22 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 use ringfence_core::Error;
 
+use crate::toolchain::Lang;
 use crate::trouble::Trouble;
+use crate::ui::progress::Line;
 
-/// `sdk/rust` and `wit`, without what builds leave there. `build.rs` gathers them.
+/// `sdk` and `wit`, without what builds leave there. `build.rs` gathers them.
 static EMBEDDED: Dir<'static> = include_dir!("$OUT_DIR/embedded");
 
 /// The digest of what is embedded, as `build.rs` computed it.
 const VERSION: &str = env!("EMBEDDED_VERSION");
 
 /// Where a skill's own copy lies, below its folder.
-pub(crate) const OWN: &str = ".ringfence";
+const OWN: &str = ".ringfence";
 
-/// A folder of the SDK that every checkout has.
-const RUST: &str = "sdk/rust";
-
-/// The files of the template for a Rust skill, as (path, content).
-pub(crate) fn template() -> Result<Vec<(PathBuf, String)>, Error> {
-    let folder = EMBEDDED.get_dir(Path::new(RUST).join("template"));
+/// The files of the template for a skill in this language, as (path, content).
+pub(crate) fn template(lang: &Lang) -> Result<Vec<(PathBuf, String)>, Error> {
+    let folder = EMBEDDED.get_dir(place(lang).join(lang.template));
     let mut files = Vec::new();
     if let Some(folder) = folder {
         gather(folder, folder.path(), &mut files);
@@ -43,25 +42,30 @@ fn gather(folder: &Dir<'static>, root: &Path, files: &mut Vec<(PathBuf, String)>
     }
 }
 
-/// The SDK of the checkout that `folder` lies in, relative to `folder`; none outside of one.
-pub(crate) fn in_checkout(folder: &Path) -> Option<PathBuf> {
+/// Where an SDK lies below the root of all.
+fn place(lang: &Lang) -> PathBuf {
+    Path::new("sdk").join(lang.sdk)
+}
+
+/// The root of the checkout that `folder` lies in, relative to `folder`; none outside of one.
+pub(crate) fn in_checkout(folder: &Path, lang: &Lang) -> Option<PathBuf> {
     let mut up = PathBuf::from("..");
     for above in folder.ancestors().skip(1) {
-        if above.join(RUST).join("Cargo.toml").is_file() && above.join("wit/world.wit").is_file() {
-            return Some(up.join(RUST));
+        if above.join(place(lang)).join("README.md").is_file() && above.join("wit/world.wit").is_file() {
+            return Some(up);
         }
         up.push("..");
     }
     None
 }
 
-/// Where the skill in a folder with a copy of its own finds the SDK.
-pub(crate) fn own_path() -> PathBuf {
-    Path::new(OWN).join(RUST)
+/// Where the skill in `folder` finds its SDK, relative to `folder`.
+pub(crate) fn path(folder: &Path, lang: &Lang) -> PathBuf {
+    in_checkout(folder, lang).unwrap_or_else(|| OWN.into()).join(place(lang))
 }
 
 /// Unpacks the SDK below `folder`, in place of an older copy.
-pub(crate) fn unpack(folder: &Path) -> Result<(), Error> {
+pub(crate) fn unpack(folder: &Path, lang: &Lang) -> Result<(), Error> {
     let own = folder.join(OWN);
     for part in ["sdk", "wit"] {
         let old = own.join(part);
@@ -72,26 +76,42 @@ pub(crate) fn unpack(folder: &Path) -> Result<(), Error> {
             _ => {}
         }
     }
-    std::fs::create_dir_all(&own).map_err(|error| Trouble::unwritable(&own, &error))?;
-    EMBEDDED.extract(&own).map_err(|error| Trouble::unwritable(&own, &error))?;
+    for part in [place(lang), "wit".into()] {
+        let into = own.join(&part);
+        std::fs::create_dir_all(&into).map_err(|error| Trouble::unwritable(&into, &error))?;
+        if let Some(folder) = EMBEDDED.get_dir(&part) {
+            folder.extract(&own).map_err(|error| Trouble::unwritable(&own, &error))?;
+        }
+    }
     let stamp = own.join("version");
     // Last, so that a copy that was broken off is made again.
-    std::fs::write(&stamp, VERSION).map_err(|error| Trouble::unwritable(&stamp, &error))
+    std::fs::write(&stamp, version(lang)).map_err(|error| Trouble::unwritable(&stamp, &error))
 }
 
-/// Brings the skill's own copy to this program's version, where the skill has one; says whether it did.
-pub(crate) fn refresh(folder: &Path) -> Result<bool, Error> {
+fn version(lang: &Lang) -> String {
+    format!("{VERSION} {}", lang.sdk)
+}
+
+/// The folder with `sdk/` and `wit/` that the skill in `folder` is built with. A copy of the skill's own is brought to this program's
+/// version first: it is not checked in, so a fresh clone lacks it.
+pub(crate) fn ready(folder: &Path, lang: &Lang, line: &Line) -> Result<PathBuf, Error> {
     let own = folder.join(OWN);
-    if !own.is_dir() && !uses_own(folder) {
-        return Ok(false);
+    if !own.is_dir() {
+        if let Some(root) = in_checkout(folder, lang) {
+            return Ok(folder.join(root));
+        }
+        // Cargo finds a Rust skill's SDK where Cargo.toml says, which need not be a copy of its own.
+        if lang.name == "rust" && !names_own(folder) {
+            return Ok(own);
+        }
     }
-    if std::fs::read_to_string(own.join("version")).is_ok_and(|version| version == VERSION) {
-        return Ok(false);
+    if !std::fs::read_to_string(own.join("version")).is_ok_and(|found| found == version(lang)) {
+        line.say("unpacking the SDK");
+        unpack(folder, lang)?;
     }
-    unpack(folder).map(|()| true)
+    Ok(own)
 }
 
-/// Whether the skill's Cargo.toml names a copy of its own: `.ringfence/` is not checked in, so a fresh clone lacks it.
-fn uses_own(folder: &Path) -> bool {
+fn names_own(folder: &Path) -> bool {
     std::fs::read_to_string(folder.join("Cargo.toml")).is_ok_and(|text| text.contains(".ringfence/sdk/rust"))
 }

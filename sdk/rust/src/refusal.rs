@@ -26,6 +26,19 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What `wit/types.wit` calls this case, for programs and logs: `denied`, `over-budget`, and so on.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Denied(_) => "denied",
+            Self::OverBudget(_) => "over-budget",
+            Self::Unavailable(_) => "unavailable",
+            Self::Invalid(_) => "invalid",
+            Self::TooLarge(_) => "too-large",
+            Self::TimedOut(_) => "timed-out",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Whether waiting may help.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::TimedOut(_))

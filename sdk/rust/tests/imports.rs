@@ -312,3 +312,16 @@ fn a_person_is_asked_for_what_the_skill_needs() {
     assert_eq!(asked[2].schema.as_deref(), Some(r#"{"enum":["plain","formal"],"type":"string"}"#));
     assert!(asked[4].schema.as_deref().unwrap().contains("\"street\""));
 }
+
+#[test]
+fn a_refusal_names_its_case_as_the_interface_does() {
+    let denial = ringfence_skill::Denial {
+        capability: "kv".into(),
+        subject: "kv".into(),
+        reason: "it has not been granted".into(),
+        hint: "grant it".into(),
+    };
+    assert_eq!(Refusal::Denied(denial).kind(), "denied");
+    assert_eq!(Refusal::TimedOut("it took too long".into()).kind(), "timed-out");
+    assert_eq!(Refusal::Cancelled.kind(), "cancelled");
+}

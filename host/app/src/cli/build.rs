@@ -5,7 +5,7 @@ use ringfence_core::policy::manifest::Manifest;
 use ringfence_core::{Error, Host};
 
 use super::Context;
-use crate::toolchain::{self, Job};
+use crate::toolchain::{self, Errand, Job, Way};
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 
@@ -49,24 +49,34 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     std::fs::create_dir_all(&out).map_err(|error| Trouble::unwritable(&out, &error))?;
     let packaged = out.join(format!("{}.wasm", manifest.name));
     let stamp = packaged.with_extension("digest");
-    if crate::sdk::refresh(folder)? {
-        line.say("unpacking the SDK");
-    }
+    let way = Way::of(&manifest, folder)?;
+    let sdk = match way.lang {
+        Some(lang) => crate::sdk::ready(folder, lang, line)?,
+        None => folder.to_owned(),
+    };
 
-    let toolchain = toolchain::of(folder)?;
-    let mut sources = toolchain.sources(folder);
+    let toolchain = way.toolchain();
+    let mut sources = toolchain.sources(folder, &way.build);
     sources.push(manifest_file);
-    let salt = format!("{} {}", env!("EMBEDDED_VERSION"), toolchain.name());
+    if let Some(lang) = way.lang.filter(|_| !sdk.starts_with(folder)) {
+        // A checkout's SDK changes under somebody's hands; a copy of the skill's own, with this program's version alone.
+        sources.extend([sdk.join("sdk").join(lang.sdk), sdk.join("wit")]);
+    }
+    let salt = format!("{} {}", env!("EMBEDDED_VERSION"), way.name());
     let digest = || toolchain::digest(&salt, &sources);
     if !force && packaged.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|old| Some(old) == digest().ok()) {
         return Ok(packaged);
     }
 
-    let target_dir = context.config.dirs.cache.join("build").join(toolchain.name());
-    let _lock = context.unless_cancelled(lock(&target_dir, line)).await?;
+    let work = toolchain.workplace(&context.config.dirs.cache.join("build").join(way.name()), folder);
+    std::fs::create_dir_all(&work).map_err(|error| Trouble::unwritable(&work, &error))?;
+    // Cargo locks its folder too, but says so to nobody who sees our line only.
+    let _lock = context.unless_cancelled(toolchain::lock(&work.join(".ringfence-lock"), line)).await?;
     let written: Vec<_> = sources.iter().filter(|path| !path.ends_with("Cargo.lock")).cloned().collect();
     let before = toolchain::digest(&salt, &written)?;
-    let component = toolchain.build(Job { folder, target_dir: &target_dir, line, cancel: &context.cancel }).await?;
+    let shelf = context.shelf();
+    let errand = Errand { shelf: &shelf, line, cancel: &context.cancel };
+    let component = toolchain.build(Job { folder, build: &way.build, sdk: &sdk, work: &work, errand }).await?;
     line.say("packaging");
     let bytes = std::fs::read(&component).map_err(|error| Trouble::unreadable(&component, &error))?;
     let bytes = context.unless_cancelled(host.package(&bytes, &manifest, Some(line.steps()))).await?;
@@ -82,23 +92,6 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
         write(&stamp, digest()?.as_bytes())?;
     }
     Ok(packaged)
-}
-
-/// One build at a time in the shared folder: cargo locks it too, but says so to nobody who sees our line only.
-async fn lock(folder: &Path, line: &Line) -> Result<std::fs::File, Error> {
-    std::fs::create_dir_all(folder).map_err(|error| Trouble::unwritable(folder, &error))?;
-    let path = folder.join(".ringfence-lock");
-    let file = std::fs::File::create(&path).map_err(|error| Trouble::unwritable(&path, &error))?;
-    if file.try_lock().is_ok() {
-        return Ok(file);
-    }
-    line.say("waiting for another build");
-    let waited = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
-    match waited {
-        Ok(Ok(file)) => Ok(file),
-        Ok(Err(error)) => Err(Trouble::unwritable(&path, &error)),
-        Err(_) => Err(Trouble::new("host-fault", "waiting for another build failed", "try again")),
-    }
 }
 
 /// Writes a file so that a reader sees the old one or the new one, never a part.

@@ -4,18 +4,30 @@ use owo_colors::OwoColorize;
 use ringfence_core::{Error, Finding, Health};
 
 use super::Context;
+use crate::toolchain::{self, Errand};
+use crate::ui::progress::Line;
 
 /// Check this installation, and say what to do about what is wrong
 ///
 /// Exits with 1 where it finds a problem.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Fetch the toolchains that builds would fetch by themselves
+    #[arg(long)]
+    fix: bool,
+}
 
-pub(super) async fn run(_args: &Args, context: &Context) -> Result<ExitCode, Error> {
+pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
     let host = context.full_host().await?;
     let mut findings = host.doctor().await?;
     host.close().await?;
-    findings.extend(crate::toolchain::findings().await);
+    let shelf = context.shelf();
+    if args.fix {
+        let line = Line::new(context.quiet);
+        toolchain::fix(Errand { shelf: &shelf, line: &line, cancel: &context.cancel }).await?;
+        line.clear();
+    }
+    findings.extend(toolchain::findings(&shelf).await);
     let bad = findings.iter().any(|finding| finding.state == Health::Problem);
     if context.json() {
         crate::ui::print_json(&findings)?;

@@ -32,6 +32,7 @@ use ringfence_core::{Error, Host, HostConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Environment, Flags};
+use crate::toolchain::Shelf;
 use crate::trouble::Trouble;
 use crate::ui::Format;
 
@@ -87,6 +88,8 @@ pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) quiet: bool,
     pub(crate) verbose: u8,
+    /// Whether no toolchain and no dependency may be fetched.
+    pub(crate) offline: bool,
     /// Cancelled by Ctrl-C.
     pub(crate) cancel: CancellationToken,
 }
@@ -116,6 +119,11 @@ impl Context {
             () = self.cancel.cancelled() => Err(Trouble::new("cancelled", "stopped by you", "run it again when you like")),
             done = work => done,
         }
+    }
+
+    /// The private toolchains.
+    pub(crate) fn shelf(&self) -> Shelf {
+        Shelf::new(&self.config.dirs.cache, self.offline)
     }
 
     pub(crate) fn json(&self) -> bool {
@@ -209,8 +217,8 @@ fn in_runtime(cli: Cli, config: Config) -> Result<ExitCode, Error> {
         .build()
         .map_err(|error| Trouble::new("host-fault", format!("cannot start threads: {error}"), "free some memory"))?;
     let done = runtime.block_on(async {
-        let context =
-            Context { config, quiet: cli.flags.quiet, verbose: cli.flags.verbose, cancel: interrupt::watch() };
+        let Flags { quiet, verbose, offline, .. } = cli.flags;
+        let context = Context { config, quiet, verbose, offline, cancel: interrupt::watch() };
         dispatch(cli.verb, &context).await
     });
     // A thread that still reads a terminal must not keep the process.

@@ -1,9 +1,11 @@
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValuesParser;
 use ringfence_core::Error;
 
 use super::Context;
 use crate::sdk;
+use crate::toolchain::{self, Lang};
 use crate::trouble::Trouble;
 
 /// Begin a new skill in a new folder
@@ -12,7 +14,7 @@ pub(crate) struct Args {
     /// Its name: small letters, digits and `-`
     name: String,
     /// Its language
-    #[arg(long, default_value = "rust", value_parser = ["rust"])]
+    #[arg(long, default_value = "rust", value_parser = PossibleValuesParser::new(toolchain::names()))]
     lang: String,
     /// The folder to make; the name where it is left out
     #[arg(long, value_name = "DIR")]
@@ -33,41 +35,43 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
             "choose another name, or another folder with --dir",
         ));
     }
+    let lang = toolchain::named(&args.lang)
+        .ok_or_else(|| Trouble::input(format!("`{}` is no language", args.lang), "see `ringfence new --help`"))?;
     tracing::debug!(lang = %args.lang, folder = %whole.display(), "a new skill");
-    make(&whole, args)?;
+    make(&whole, lang, args)?;
     if context.json() {
         return crate::ui::print_json(&serde_json::json!({ "name": args.name, "folder": whole }));
     }
     let shown = shell_path(&folder);
     crate::ui::print_line(&format!(
-        "made {shown}\n\n  ringfence run {shown} --help\n  (cd {} && cargo test)",
-        folder.display()
+        "made {shown}\n\n  ringfence run {shown} --help\n  (cd {} && {})",
+        folder.display(),
+        lang.test,
     ))
 }
 
 /// Makes the folder beside its place and moves it there when it is whole.
-fn make(folder: &Path, args: &Args) -> Result<(), Error> {
+fn make(folder: &Path, lang: &Lang, args: &Args) -> Result<(), Error> {
     let above = folder.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(above).map_err(|error| Trouble::unwritable(above, &error))?;
     let draft = tempfile::Builder::new()
         .prefix(".new-")
         .tempdir_in(above)
         .map_err(|error| Trouble::unwritable(above, &error))?;
-    let checkout = sdk::in_checkout(folder);
-    let path = checkout.clone().unwrap_or_else(sdk::own_path);
+    let path = sdk::path(folder, lang);
     let fill = |text: &str| {
         text.replace("{{name}}", &args.name)
             .replace("{{sdk}}", &path.to_string_lossy())
             .replace("{{description}}", &escaped(&args.description))
     };
-    for (name, text) in sdk::template()? {
+    for (name, text) in sdk::template(lang)? {
         let file = draft.path().join(fill(&name.to_string_lossy()));
         let parent = file.parent().unwrap_or(draft.path());
         std::fs::create_dir_all(parent).map_err(|error| Trouble::unwritable(parent, &error))?;
         std::fs::write(&file, fill(&text)).map_err(|error| Trouble::unwritable(&file, &error))?;
     }
-    if checkout.is_none() {
-        sdk::unpack(draft.path())?;
+    if sdk::in_checkout(folder, lang).is_none() {
+        sdk::unpack(draft.path(), lang)?;
     }
     make_readable(draft.path())?;
     std::fs::rename(draft.path(), folder).map_err(|error| Trouble::unwritable(folder, &error))
@@ -84,7 +88,7 @@ fn make_readable(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The description stands inside of quotes, in TOML and in Rust.
+/// The description stands inside of quotes, in TOML and in the languages.
 fn escaped(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     line.replace('\\', "\\\\").replace('"', "\\\"")

@@ -48,6 +48,10 @@ pub(crate) struct Flags {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
+    /// Fetch no toolchains and no dependencies: fail where one is missing
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+
     /// Show no progress
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,

@@ -1,66 +1,222 @@
 //! How a skill's source becomes a component: one file per language, and what they share.
 
+mod c;
+mod encode;
+mod go;
+mod javascript;
+mod prebuilt;
+mod process;
+mod python;
 mod rust;
+mod shelf;
 mod stale;
 
 use std::path::{Path, PathBuf};
 
 use futures_util::future::BoxFuture;
+use ringfence_core::policy::manifest::{Build, Manifest};
 use ringfence_core::{Error, Finding, Health};
 use tokio_util::sync::CancellationToken;
 
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 
-use rust::Rust;
-pub(crate) use stale::digest;
+pub(crate) use shelf::Shelf;
+pub(crate) use stale::{digest, lock};
 
-/// One language.
+/// What builds skills of one language, or of a few that are built alike.
 pub(crate) trait Toolchain: Send + Sync {
-    /// Its name for `ringfence new --lang`.
-    fn name(&self) -> &'static str;
-
-    /// Whether the skill in `folder` is written in it.
-    fn detect(&self, folder: &Path) -> bool;
-
     /// Files and folders whose content decides what is built, besides those of the host's own SDK.
-    fn sources(&self, folder: &Path) -> Vec<PathBuf>;
+    fn sources(&self, folder: &Path, build: &Build) -> Vec<PathBuf>;
+
+    /// Where it keeps what it makes on the way, below `cache`. One build at a time uses it.
+    fn workplace(&self, cache: &Path, folder: &Path) -> PathBuf {
+        let digest = stale::short(folder.as_os_str().as_encoded_bytes());
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        cache.join(format!("{name}-{digest}"))
+    }
 
     /// Builds the component of the skill in the folder; gives its file.
     fn build<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<PathBuf, Error>>;
+
+    /// What is there to build with, in words; an error says what is missing and what to do.
+    fn check<'a>(&'a self, shelf: &'a Shelf) -> BoxFuture<'a, Result<String, Error>>;
+
+    /// Fetches what a build would fetch by itself.
+    fn fix<'a>(&'a self, errand: Errand<'a>) -> BoxFuture<'a, Result<(), Error>>;
+}
+
+/// Something that may take long, fetch things, and be interrupted.
+#[derive(Clone, Copy)]
+pub(crate) struct Errand<'a> {
+    pub(crate) shelf: &'a Shelf,
+    pub(crate) line: &'a Line,
+    pub(crate) cancel: &'a CancellationToken,
 }
 
 /// One build.
 #[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
     pub(crate) folder: &'a Path,
-    /// Shared by all skills, so that a dependency is compiled once.
-    pub(crate) target_dir: &'a Path,
-    pub(crate) line: &'a Line,
-    pub(crate) cancel: &'a CancellationToken,
+    pub(crate) build: &'a Build,
+    /// Where the SDKs and the interface lie: `sdk/` and `wit/` are below it.
+    pub(crate) sdk: &'a Path,
+    /// What [`Toolchain::workplace`] said.
+    pub(crate) work: &'a Path,
+    pub(crate) errand: Errand<'a>,
+}
+
+/// One language, as `ringfence new --lang` and `[build] lang` name it.
+pub(crate) struct Lang {
+    pub(crate) name: &'static str,
+    /// Its SDK, a folder below `sdk/`.
+    pub(crate) sdk: &'static str,
+    /// Its template, a folder below that of the SDK.
+    pub(crate) template: &'static str,
+    /// How an author runs the tests of a skill, in its folder.
+    pub(crate) test: &'static str,
+    /// Files by which a skill that names no language is told.
+    marks: &'static [&'static str],
+    toolchain: &'static dyn Toolchain,
 }
 
 /// The languages.
-pub(crate) const ALL: [&dyn Toolchain; 1] = [&Rust];
+pub(crate) const LANGS: [Lang; 6] = [
+    Lang { name: "c", sdk: "c", template: "template", test: "make test", marks: &["src/skill.c"], toolchain: &c::C },
+    Lang { name: "go", sdk: "go", template: "template", test: "go test ./...", marks: &["go.mod"], toolchain: &go::Go },
+    Lang {
+        name: "javascript",
+        sdk: "typescript",
+        template: "template/javascript",
+        test: "npm install && npm test",
+        marks: &["src/skill.js"],
+        toolchain: &javascript::JavaScript,
+    },
+    Lang {
+        name: "python",
+        sdk: "python",
+        template: "template",
+        test: "python3 -m pytest",
+        marks: &["skill.py"],
+        toolchain: &python::Python,
+    },
+    Lang {
+        name: "rust",
+        sdk: "rust",
+        template: "template",
+        test: "cargo test",
+        marks: &["Cargo.toml"],
+        toolchain: &rust::Rust,
+    },
+    Lang {
+        name: "typescript",
+        sdk: "typescript",
+        template: "template/typescript",
+        test: "npm install && npm test",
+        marks: &["src/skill.ts"],
+        toolchain: &javascript::JavaScript,
+    },
+];
 
-/// The toolchain of the skill in `folder`.
-pub(crate) fn of(folder: &Path) -> Result<&'static dyn Toolchain, Error> {
-    ALL.into_iter().find(|toolchain| toolchain.detect(folder)).ok_or_else(|| {
-        Trouble::new(
-            "build-failed",
-            format!("{} holds no source that this program can build", folder.display()),
-            "a Rust skill has a Cargo.toml; a skill that is built otherwise is run by its .wasm file",
-        )
-    })
+/// Their names.
+pub(crate) fn names() -> Vec<&'static str> {
+    LANGS.iter().map(|lang| lang.name).collect()
+}
+
+/// The language of this name.
+pub(crate) fn named(name: &str) -> Option<&'static Lang> {
+    LANGS.iter().find(|lang| lang.name == name)
+}
+
+/// How one skill is built.
+pub(crate) struct Way {
+    /// None where something else has built the component.
+    pub(crate) lang: Option<&'static Lang>,
+    pub(crate) build: Build,
+}
+
+impl Way {
+    /// What the manifest says, or else what the files in the folder show.
+    pub(crate) fn of(manifest: &Manifest, folder: &Path) -> Result<Self, Error> {
+        let build = manifest.build.clone().unwrap_or_default();
+        if build.component.is_some() {
+            return Ok(Self { lang: None, build });
+        }
+        let lang = match &build.lang {
+            Some(name) => named(name).ok_or_else(|| unknown(name))?,
+            None => LANGS
+                .iter()
+                .find(|lang| lang.marks.iter().any(|mark| folder.join(mark).is_file()))
+                .ok_or_else(|| no_source(folder))?,
+        };
+        Ok(Self { lang: Some(lang), build })
+    }
+
+    pub(crate) fn toolchain(&self) -> &'static dyn Toolchain {
+        self.lang.map_or(&prebuilt::Prebuilt, |lang| lang.toolchain)
+    }
+
+    /// A word for it.
+    pub(crate) fn name(&self) -> &'static str {
+        self.lang.map_or("component", |lang| lang.name)
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    let known = names();
+    let help = match crate::config::nearest(name, known.iter().map(|&known| known.to_owned())) {
+        Some(near) => format!("did you mean `lang = \"{near}\"`?"),
+        None => format!(
+            "choose one of {}; for a component that something else builds, write `component = \"PATH\"` instead",
+            known.join(", ")
+        ),
+    };
+    Trouble::new("build-failed", format!("skill.toml says `lang = \"{name}\"`, which no toolchain here builds"), help)
+}
+
+fn no_source(folder: &Path) -> Error {
+    Trouble::new(
+        "build-failed",
+        format!("{} holds no source that this program can build", folder.display()),
+        format!(
+            "name the language in skill.toml, `lang = \"...\"` under `[build]`: {}; a component that something else builds is named by `component = \"PATH\"`",
+            names().join(", ")
+        ),
+    )
 }
 
 /// What is there to build with, for `doctor`.
-pub(crate) async fn findings() -> Vec<Finding> {
-    let found = rust::check().await;
-    let subject = "rust toolchain";
-    // Skills run without any toolchain: only writing them needs one.
-    vec![match found {
-        Ok(detail) => Finding { subject, state: Health::Ok, detail, hint: None },
-        Err(error) => Finding { subject, state: Health::Note, detail: error.to_string(), hint: Some(error.hint()) },
-    }]
+pub(crate) async fn findings(shelf: &Shelf) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (subject, toolchain) in toolchains() {
+        // Skills run without any toolchain: only writing them needs one.
+        findings.push(match toolchain.check(shelf).await {
+            Ok(detail) => Finding { subject, state: Health::Ok, detail, hint: None },
+            Err(error) => Finding { subject, state: Health::Note, detail: error.to_string(), hint: Some(error.hint()) },
+        });
+    }
+    findings
+}
+
+/// Fetches what the toolchains of all languages lack. One that cannot be had does not keep the others from it; the findings tell.
+pub(crate) async fn fix(errand: Errand<'_>) -> Result<(), Error> {
+    for (_, toolchain) in toolchains() {
+        if let Err(error) = toolchain.fix(errand).await
+            && error.kind() == "cancelled"
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Each toolchain once, with its name in `doctor`.
+fn toolchains() -> Vec<(&'static str, &'static dyn Toolchain)> {
+    vec![
+        ("rust toolchain", &rust::Rust),
+        ("python toolchain", &python::Python),
+        ("javascript toolchain", &javascript::JavaScript),
+        ("go toolchain", &go::Go),
+        ("c toolchain", &c::C),
+    ]
 }

@@ -7,55 +7,45 @@ use cargo_metadata::Message;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ringfence_core::Error;
+use ringfence_core::policy::manifest::Build;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
 
-use super::{Job, Toolchain};
+use super::process::{cancelled, kill, output, program};
+use super::{Errand, Job, Shelf, Toolchain};
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// Variables of an outer cargo (`cargo run -- build ...`) that would change the inner build.
-const FOREIGN: [&str; 6] = [
-    "RUSTFLAGS",
-    "CARGO_ENCODED_RUSTFLAGS",
-    "CARGO_BUILD_TARGET",
-    "RUSTC_WRAPPER",
-    "RUSTUP_TOOLCHAIN",
-    "CARGO_MAKEFLAGS",
-];
-
 pub(super) struct Rust;
 
 impl Toolchain for Rust {
-    fn name(&self) -> &'static str {
-        "rust"
-    }
-
-    fn detect(&self, folder: &Path) -> bool {
-        folder.join("Cargo.toml").is_file()
-    }
-
-    fn sources(&self, folder: &Path) -> Vec<PathBuf> {
-        let mut sources: Vec<_> = ["Cargo.toml", "Cargo.lock", "src", "build.rs", ".cargo", "wit"]
-            .iter()
-            .map(|name| folder.join(name))
-            .collect();
+    fn sources(&self, folder: &Path, _build: &Build) -> Vec<PathBuf> {
+        let names = ["Cargo.toml", "Cargo.lock", "src", "build.rs", ".cargo", "wit"];
+        let mut sources: Vec<_> = names.iter().map(|name| folder.join(name)).collect();
         sources.extend(path_dependencies(folder));
         sources
     }
 
+    /// Shared by all skills, so that a dependency is compiled once.
+    fn workplace(&self, cache: &Path, _folder: &Path) -> PathBuf {
+        cache.to_owned()
+    }
+
     fn build<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<PathBuf, Error>> {
         async move {
-            tokio::select! {
-                biased;
-                () = job.cancel.cancelled() => return Err(cancelled()),
-                ready = ensure_target(job) => ready?,
-            }
+            ensure_target(job.folder, job.errand).await?;
             cargo(job).await
         }
         .boxed()
+    }
+
+    fn check<'a>(&'a self, _shelf: &'a Shelf) -> BoxFuture<'a, Result<String, Error>> {
+        check().boxed()
+    }
+
+    fn fix<'a>(&'a self, errand: Errand<'a>) -> BoxFuture<'a, Result<(), Error>> {
+        ensure_target(Path::new("."), errand).boxed()
     }
 }
 
@@ -73,7 +63,7 @@ fn path_dependencies(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// What `doctor` says about it.
-pub(super) async fn check() -> Result<String, Error> {
+async fn check() -> Result<String, Error> {
     let here = Path::new(".");
     let version = output("cargo", &["--version"], here).await.map_err(|_| no_cargo())?;
     let state = match target(here).await {
@@ -104,21 +94,31 @@ fn no_target() -> Error {
 }
 
 /// Makes sure that the standard library for the target is there.
-async fn ensure_target(job: Job<'_>) -> Result<(), Error> {
-    match target(job.folder).await {
-        // Where nobody says, cargo will.
-        Target::Installed | Target::Unknown => return Ok(()),
-        Target::Missing => return Err(no_target()),
-        Target::Addable => {}
+async fn ensure_target(folder: &Path, errand: Errand<'_>) -> Result<(), Error> {
+    let work = async {
+        match target(folder).await {
+            // Where nobody says, cargo will.
+            Target::Installed | Target::Unknown => return Ok(()),
+            Target::Missing => return Err(no_target()),
+            Target::Addable if errand.shelf.offline => {
+                return Err(errand.shelf.not_offline(&format!("the Rust target {TARGET}")));
+            }
+            Target::Addable => {}
+        }
+        errand.line.say(format!("installing the Rust target {TARGET}"));
+        output("rustup", &["target", "add", TARGET], folder).await.map(drop).map_err(|said| {
+            Trouble::new(
+                "toolchain-missing",
+                format!("`rustup target add {TARGET}` failed: {said}"),
+                format!("run `rustup target add {TARGET}` yourself; the first time it needs the network"),
+            )
+        })
+    };
+    tokio::select! {
+        biased;
+        () = errand.cancel.cancelled() => Err(cancelled()),
+        ready = work => ready,
     }
-    job.line.say(format!("installing the Rust target {TARGET}"));
-    output("rustup", &["target", "add", TARGET], job.folder).await.map(drop).map_err(|said| {
-        Trouble::new(
-            "toolchain-missing",
-            format!("`rustup target add {TARGET}` failed: {said}"),
-            format!("run `rustup target add {TARGET}` yourself; the first time it needs the network"),
-        )
-    })
 }
 
 /// Whether a skill can be compiled here.
@@ -147,38 +147,14 @@ async fn target(folder: &Path) -> Target {
     }
 }
 
-/// A program of the toolchain that `folder` decides about, as it does for the skill's author: by its toolchain file.
-fn program(name: &str, folder: &Path) -> Command {
-    let mut command = Command::new(name);
-    command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
-    // A group of its own: Ctrl-C reaches us alone, and we end it with all that it started. Else its end by the same Ctrl-C could be
-    // taken for a failure of its own.
-    #[cfg(unix)]
-    command.process_group(0);
-    for name in FOREIGN {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Runs a short program to its end; the last line of its stderr where it fails.
-async fn output(name: &str, args: &[&str], folder: &Path) -> Result<String, String> {
-    let done = program(name, folder).args(args).output().await;
-    let done = done.map_err(|error| error.to_string())?;
-    if done.status.success() {
-        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&done.stderr);
-    Err(said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim().to_owned())
-}
-
 async fn cargo(job: Job<'_>) -> Result<PathBuf, Error> {
     let mut command = program("cargo", job.folder);
     command
         .args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"])
         .arg("--manifest-path")
         .arg(job.folder.join("Cargo.toml"))
-        .env("CARGO_TARGET_DIR", job.target_dir)
+        .args(job.errand.shelf.offline.then_some("--offline"))
+        .env("CARGO_TARGET_DIR", job.work)
         .env("CARGO_TERM_PROGRESS_WHEN", "never")
         .env("CARGO_TERM_COLOR", colour())
         .stdout(Stdio::piped())
@@ -187,12 +163,12 @@ async fn cargo(job: Job<'_>) -> Result<PathBuf, Error> {
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else { return Err(no_cargo()) };
 
     let work = async {
-        let (artefact, ()) = tokio::join!(messages(stdout, job), relay(stderr, job.line));
+        let (artefact, ()) = tokio::join!(messages(stdout, job), relay(stderr, job.errand.line));
         (artefact, child.wait().await)
     };
     let finished = tokio::select! {
         biased;
-        () = job.cancel.cancelled() => None,
+        () = job.errand.cancel.cancelled() => None,
         finished = work => Some(finished),
     };
     let Some((artefact, status)) = finished else {
@@ -214,10 +190,6 @@ async fn cargo(job: Job<'_>) -> Result<PathBuf, Error> {
     }
 }
 
-fn cancelled() -> Error {
-    Trouble::new("cancelled", "the build was cancelled", "run it again when you like")
-}
-
 fn colour() -> &'static str {
     match anstream::AutoStream::choice(&std::io::stderr()) {
         anstream::ColorChoice::Never => "never",
@@ -233,7 +205,7 @@ async fn messages(stdout: impl AsyncRead + Unpin, job: Job<'_>) -> Option<PathBu
     while let Ok(Some(text)) = lines.next_line().await {
         let Ok(Message::CompilerArtifact(artefact)) = serde_json::from_str::<Message>(&text) else { continue };
         crates += 1;
-        job.line.count(crates, None, format!("building: {crates} crates, {}", artefact.target.name));
+        job.errand.line.count(crates, None, format!("building: {crates} crates, {}", artefact.target.name));
         if artefact.manifest_path.as_std_path() == manifest {
             let wasm = artefact.filenames.iter().find(|file| file.extension() == Some("wasm"));
             found = wasm.map(|file| file.clone().into_std_path_buf()).or(found);
@@ -256,16 +228,4 @@ async fn relay(stderr: impl AsyncRead + Unpin, line: &Line) {
             line.suspend(|| crate::ui::note(&text));
         }
     }
-}
-
-/// Ends cargo and everything that it started, and waits for cargo.
-async fn kill(child: &mut Child) {
-    #[cfg(unix)]
-    if let Some(pid) = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
-        // It may be gone already.
-        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
-    }
-    #[cfg(not(unix))]
-    drop(child.start_kill());
-    drop(child.wait().await);
 }

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::trouble::Trouble;
+use crate::ui::progress::Line;
 
 /// Reads `sources`, files and folders, into one digest in hexadecimal. What does not exist counts as missing, and its appearing changes
 /// the digest. Build outputs and hidden folders below a source are left out.
@@ -24,12 +25,39 @@ pub(crate) fn digest(salt: &str, sources: &[PathBuf]) -> Result<String, Error> {
             hash.update(content(entry.path())?);
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&hash.finalize()))
 }
+
+/// What builds, package clients and interpreters leave beside sources.
+const LEFT: [&str; 3] = ["target", "node_modules", "__pycache__"];
 
 fn is_source(entry: &DirEntry) -> bool {
     let name = entry.file_name().to_string_lossy();
-    entry.depth() == 0 || !(name == "target" || (name.starts_with('.') && entry.file_type().is_dir()))
+    entry.depth() == 0 || !(LEFT.contains(&&*name) || (name.starts_with('.') && entry.file_type().is_dir()))
+}
+
+/// The first digits of a digest, for names of folders.
+pub(super) fn short(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes)[..6])
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One at a time: waits for the lock on a file, and says so.
+pub(crate) async fn lock(path: &Path, line: &Line) -> Result<std::fs::File, Error> {
+    let file = std::fs::File::create(path).map_err(|error| Trouble::unwritable(path, &error))?;
+    if file.try_lock().is_ok() {
+        return Ok(file);
+    }
+    line.say("waiting for another build");
+    let waited = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+    match waited {
+        Ok(Ok(file)) => Ok(file),
+        Ok(Err(error)) => Err(Trouble::unwritable(path, &error)),
+        Err(_) => Err(Trouble::new("host-fault", "waiting for another build failed", "try again")),
+    }
 }
 
 /// One file's own digest: so that bytes cannot move from one file to the next unseen.

@@ -74,6 +74,13 @@ impl Line {
         self.bar.suspend(print)
     }
 
+    /// Passes on what a compiler warns of.
+    pub(crate) fn warn(&self, said: &str) {
+        if !said.trim().is_empty() {
+            self.suspend(|| super::note(said.trim_end()));
+        }
+    }
+
     pub(crate) fn clear(&self) {
         self.bar.disable_steady_tick();
         self.bar.finish_and_clear();

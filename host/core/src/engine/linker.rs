@@ -1,6 +1,8 @@
 //! What guests are linked against, and the check that a component asks for nothing else.
 //!
-//! Deliberately absent: `wasi:sockets` and `wasi:http`. A skill reaches the network through the broker or not at all.
+//! Deliberately absent: `wasi:http`, and any socket. A skill reaches the network through the broker or not at all. `wasi:sockets` can be
+//! imported, because CPython and other runtimes import it whether the skill has a use for it or not; what would make a socket or look
+//! a name up is refused before the system hears of it.
 
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasData, InstancePre, Linker, ResourceTable};
@@ -37,7 +39,8 @@ const VERSION: &str = "0.1.0";
 const EXPORT: &str = "skill";
 
 /// Interfaces of WASI that are linked: all empty, but for files, which are a capability. Patch versions of 0.2 match one another.
-const WASI: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+const WASI: [&str; 6] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// Makes the linker. Done once per host: type-checking imports is far too slow for a call.
 pub(crate) fn link(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
@@ -56,8 +59,9 @@ impl HasData for Io {
 fn link_wasi(l: &mut Linker<Guest>) -> wasmtime::Result<()> {
     use wasmtime_wasi::cli::{WasiCli, WasiCliView};
     use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
-    use wasmtime_wasi::p2::bindings::{cli, clocks, random};
+    use wasmtime_wasi::p2::bindings::{cli, clocks, random, sockets};
     use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
+    use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
     use wasmtime_wasi_io::bindings::wasi::io;
 
     io::error::add_to_linker::<Guest, Io>(l, |guest| guest.ctx().table)?;
@@ -78,6 +82,14 @@ fn link_wasi(l: &mut Linker<Guest>) -> wasmtime::Result<()> {
     cli::terminal_stdin::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
     cli::terminal_stdout::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
     cli::terminal_stderr::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
+    // The context allows neither TCP nor UDP nor names: see `wasi.rs`.
+    sockets::instance_network::add_to_linker::<Guest, WasiSockets>(l, Guest::sockets)?;
+    sockets::network::add_to_linker::<Guest, WasiSockets>(l, &sockets::network::LinkOptions::default(), Guest::sockets)?;
+    sockets::ip_name_lookup::add_to_linker::<Guest, WasiSockets>(l, Guest::sockets)?;
+    sockets::tcp::add_to_linker::<Guest, WasiSockets>(l, Guest::sockets)?;
+    sockets::tcp_create_socket::add_to_linker::<Guest, WasiSockets>(l, Guest::sockets)?;
+    sockets::udp::add_to_linker::<Guest, WasiSockets>(l, Guest::sockets)?;
+    sockets::udp_create_socket::add_to_linker::<Guest, WasiSockets>(l, Guest::sockets)?;
     Ok(())
 }
 
@@ -159,11 +171,11 @@ mod tests {
 
     #[test]
     fn imports_are_served_or_named() {
-        for name in ["ringfence:skill/kv@0.1.0", "ringfence:skill/types@0.1.0", "wasi:cli/stdout@0.2.9"] {
+        for name in ["ringfence:skill/kv@0.1.0", "ringfence:skill/types@0.1.0", "wasi:cli/stdout@0.2.9", "wasi:sockets/tcp@0.2.9"] {
             check_import(name).unwrap();
         }
         for name in [
-            "wasi:sockets/tcp@0.2.3",
+            "wasi:sockets/tcp@0.3.0",
             "wasi:http/outgoing-handler@0.2.3",
             "wasi:cli/stdout@0.3.0",
             "ringfence:skill/admin@0.1.0",

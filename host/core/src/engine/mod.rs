@@ -219,7 +219,7 @@ impl Explain for LoadError {
             }
             Self::Worker(_) => "try again; `ringfence doctor` says whether compiling works here".into(),
             Self::UnsupportedImport { .. } => {
-                "a skill imports `ringfence:skill` and WASI 0.2 without sockets and http; build it with the SDK".into()
+                "a skill imports `ringfence:skill` and WASI 0.2 without http; build it with the SDK".into()
             }
             Self::MissingExport(_) => "build it with the SDK: its attribute makes the export".into(),
             Self::NoTools(_) => "export a function whose types are values, or build a skill with the SDK".into(),

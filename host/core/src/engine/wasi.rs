@@ -77,8 +77,10 @@ pub(crate) fn context(sources: &Arc<dyn Sources>, sink: &Arc<Sink>) -> WasiCtx {
         .insecure_random(Random(Arc::clone(sources)))
         .insecure_random_seed(seed)
         .max_random_size(RANDOM_BYTES)
+        // What is off here is refused before a socket is made or a name looked up.
         .allow_tcp(false)
         .allow_udp(false)
+        .allow_ip_name_lookup(false)
         .build()
 }
 

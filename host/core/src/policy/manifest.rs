@@ -42,12 +42,16 @@ pub struct Manifest {
     pub build: Option<Build>,
 }
 
-/// `[build]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+/// `[build]`: one of the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Build {
-    /// `rust`.
-    pub lang: String,
+    /// The language of the source: `c`, `go`, `javascript`, `python`, `rust` or `typescript`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lang: Option<String>,
+    /// A component that something else has built: its path from the skill's folder. For languages that this host has no toolchain for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
 }
 
 /// What is wrong and where, in one line: `line 2, column 9: unexpected end of input`.
@@ -111,6 +115,11 @@ impl Manifest {
                 "`name` is {:?}, and must be 1 to 64 of a-z, 0-9 and -, beginning with a letter or digit",
                 self.name
             )));
+        }
+        if let Some(build) = &self.build
+            && build.lang.is_some() == build.component.is_some()
+        {
+            return Err(ManifestError::new("`[build]` needs either `lang` or `component`".into()));
         }
         if self.description.len() > 4096 {
             return Err(ManifestError::new("`description` is longer than 4,096 bytes".into()));

@@ -91,4 +91,5 @@ ringfence_skill::export!(
     world::time,
     world::random,
     world::surroundings,
+    world::dial,
 );

@@ -57,3 +57,20 @@ pub fn surroundings(paths: Vec<String>) -> Surroundings {
         input: input.len(),
     }
 }
+
+/// Tries to reach the network past the host, by Rust's own sockets; says for each way what stood against it, or that it worked.
+#[tool]
+pub fn dial(
+    /// `ADDRESS:PORT`, where somebody listens.
+    address: String,
+    /// A name to look up.
+    name: String,
+) -> Vec<String> {
+    let told = |done: std::io::Result<()>| done.map_or_else(|error| format!("{:?}", error.kind()), |()| "worked".into());
+    vec![
+        told(std::net::TcpStream::connect(&address).map(drop)),
+        told(std::net::TcpListener::bind("127.0.0.1:0").map(drop)),
+        told(std::net::UdpSocket::bind("127.0.0.1:0").map(drop)),
+        told(std::net::ToSocketAddrs::to_socket_addrs(&(name.as_str(), 80)).map(drop)),
+    ]
+}

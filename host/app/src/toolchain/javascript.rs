@@ -1,0 +1,98 @@
+//! TypeScript and JavaScript skills: bundled by esbuild, and wrapped around an engine by what the SDK brings along.
+
+use std::path::{Path, PathBuf};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use ringfence_core::Error;
+use ringfence_core::policy::manifest::Build;
+
+use super::shelf::{Client, Kit, node};
+use super::{Errand, Job, Shelf, Toolchain, process};
+use crate::trouble::Trouble;
+
+pub(super) struct JavaScript;
+
+const KIT: Kit = Kit {
+    name: "javascript",
+    title: "componentize-qjs 0.4.5 with esbuild 0.28.2",
+    mib: 30,
+    client: Client::Npm {
+        package: include_str!("javascript/package.json"),
+        lock: include_str!("javascript/package-lock.json"),
+    },
+};
+
+impl Toolchain for JavaScript {
+    fn sources(&self, folder: &Path, _build: &Build) -> Vec<PathBuf> {
+        vec![folder.to_owned()]
+    }
+
+    fn build<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<PathBuf, Error>> {
+        build(job).boxed()
+    }
+
+    fn check<'a>(&'a self, shelf: &'a Shelf) -> BoxFuture<'a, Result<String, Error>> {
+        async move { Ok(format!("Node.js {}; {}", node().await?, shelf.state(&KIT))) }.boxed()
+    }
+
+    fn fix<'a>(&'a self, errand: Errand<'a>) -> BoxFuture<'a, Result<(), Error>> {
+        errand.shelf.get(&KIT, errand).map(|got| got.map(drop)).boxed()
+    }
+}
+
+async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
+    node().await?;
+    let kit = job.errand.shelf.get(&KIT, job.errand).await?;
+    packages(job).await?;
+    let component = job.work.join("component.wasm");
+    job.errand.line.say("building with esbuild and componentize-qjs");
+    let mut command = process::program("node", job.folder);
+    command.arg(job.sdk.join("sdk/typescript/build/build.mjs")).arg(job.folder).arg("--out").arg(&component);
+    command.arg("--tools").arg(kit);
+    let ended = process::run(command, job.errand).await?;
+    if !ended.good {
+        return Err(process::failed("the bundler", job.folder, &ended.stderr, job.errand));
+    }
+    job.errand.line.warn(&ended.stderr);
+    Ok(component)
+}
+
+/// The author's own packages, by npm, where `package.json` names some and they are not there yet. The SDK is none of them: the bundler
+/// finds it by itself, so that a skill without others needs no npm at all. What only tests need is not fetched.
+async fn packages(job: Job<'_>) -> Result<(), Error> {
+    let file = job.folder.join("package.json");
+    let Ok(text) = std::fs::read_to_string(&file) else { return Ok(()) };
+    let package: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+        Trouble::new("build-failed", format!("{} is not JSON: {error}", file.display()), "correct it")
+    })?;
+    let listed = package["dependencies"].as_object();
+    let missing: Vec<_> = listed
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.as_str())
+        .filter(|name| *name != "ringfence" && !job.folder.join("node_modules").join(name).is_dir())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if job.errand.shelf.offline {
+        return Err(job.errand.shelf.not_offline(&format!("npm's `{}`", crate::ui::printable(&missing.join("`, `")))));
+    }
+    let note = format!("fetching the packages of {}, with npm", job.folder.display());
+    job.errand.line.suspend(|| crate::ui::note(&note));
+    let mut command = process::program("npm", job.folder);
+    let verb = if job.folder.join("package-lock.json").is_file() { "ci" } else { "install" };
+    // A stranger's package must not run its scripts here: a bundle needs none of them.
+    command.args([verb, "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--fetch-retries", "2"]);
+    let ended = process::run(command, job.errand).await?;
+    if ended.good {
+        return Ok(());
+    }
+    job.errand.line.suspend(|| crate::ui::note(&ended.said()));
+    Err(Trouble::new(
+        "build-failed",
+        format!("npm could not fetch the packages of {}", job.folder.display()),
+        "see what npm says above; it needs the network where a package is new",
+    ))
+}

@@ -1,0 +1,171 @@
+//! Python skills, made components by componentize-py, which brings CPython along.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use ringfence_core::Error;
+use ringfence_core::policy::manifest::Build;
+
+use super::shelf::{Client, Kit, python};
+use super::{Errand, Job, Shelf, Toolchain, process, stale};
+use crate::trouble::Trouble;
+
+pub(super) struct Python;
+
+const KIT: Kit = Kit {
+    name: "python",
+    title: "componentize-py 0.25.1",
+    mib: 17,
+    client: Client::Pip { requirements: include_str!("python.txt") },
+};
+
+/// The Python that runs in the component.
+const GUEST: &str = "3.14";
+
+/// The module that componentize-py is pointed at. It imports the author's `skill`.
+const ENTRY: &str = "ringfence._entry";
+
+impl Toolchain for Python {
+    fn sources(&self, folder: &Path, _build: &Build) -> Vec<PathBuf> {
+        vec![folder.to_owned()]
+    }
+
+    fn build<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<PathBuf, Error>> {
+        build(job).boxed()
+    }
+
+    fn check<'a>(&'a self, shelf: &'a Shelf) -> BoxFuture<'a, Result<String, Error>> {
+        async move {
+            let python = python().await?;
+            Ok(format!("{}; {}", python.version(), shelf.state(&KIT)))
+        }
+        .boxed()
+    }
+
+    fn fix<'a>(&'a self, errand: Errand<'a>) -> BoxFuture<'a, Result<(), Error>> {
+        errand.shelf.get(&KIT, errand).map(|got| got.map(drop)).boxed()
+    }
+}
+
+async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
+    let kit = job.errand.shelf.get(&KIT, job.errand).await?;
+    let python = python().await?;
+    let dependencies = dependencies(job).await?;
+    let component = job.work.join("component.wasm");
+    job.errand.line.say("building with componentize-py");
+    let mut command = python.command(job.folder);
+    command
+        .env("PYTHONPATH", &kit)
+        // It would look for packages of the machine's own Python, which are made for the machine.
+        .env("VIRTUAL_ENV", job.work.join("nothing"))
+        .args(["-c", "import componentize_py; componentize_py.script()", "--quiet", "-d"])
+        .arg(job.sdk.join("wit"))
+        .args(["-w", "guest", "componentize", ENTRY, "-p"])
+        .arg(job.folder)
+        .arg("-p")
+        .arg(job.sdk.join("sdk/python/src"));
+    if let Some(dependencies) = dependencies {
+        command.arg("-p").arg(dependencies);
+    }
+    command.arg("-o").arg(&component);
+    let ended = process::run(command, job.errand).await?;
+    if !ended.good {
+        return Err(process::failed("Python", job.folder, &ended.said(), job.errand));
+    }
+    Ok(component)
+}
+
+/// The author's own packages, by pip, in a folder that is named after what is asked for: the same list fetches nothing again.
+async fn dependencies(job: Job<'_>) -> Result<Option<PathBuf>, Error> {
+    let Some(list) = Requirements::of(job.folder)? else { return Ok(None) };
+    let place = job.work.join(format!("packages-{}", stale::short(format!("{GUEST}\n{}", list.text).as_bytes())));
+    if place.is_dir() {
+        return Ok(Some(place));
+    }
+    if job.errand.shelf.offline {
+        return Err(job.errand.shelf.not_offline(&format!("what {} depends on", job.folder.display())));
+    }
+    let draft = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempdir_in(job.work)
+        .map_err(|error| Trouble::unwritable(job.work, &error))?;
+    let note = format!("fetching the packages of {}, with pip", job.folder.display());
+    job.errand.line.suspend(|| crate::ui::note(&note));
+    let mut command = python().await?.command(job.folder);
+    command
+        .args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile"])
+        // Whatever is compiled for a machine cannot run in WebAssembly.
+        .args(["--only-binary", ":all:", "--platform", "any", "--implementation", "py", "--abi", "none"])
+        .args(["--python-version", GUEST, "--target"])
+        .arg(draft.path())
+        .args(list.arguments);
+    let ended = process::run(command, job.errand).await?;
+    if !ended.good {
+        job.errand.line.suspend(|| crate::ui::note(&ended.said()));
+        return Err(unusable(&ended.stderr, job.folder));
+    }
+    std::fs::rename(draft.path(), &place).map_err(|error| Trouble::unwritable(&place, &error))?;
+    Ok(Some(place))
+}
+
+/// What the author asks for.
+struct Requirements {
+    /// All of it, to be compared.
+    text: String,
+    /// The same as pip takes it.
+    arguments: Vec<OsString>,
+}
+
+impl Requirements {
+    /// What `requirements.txt` lists, or else `pyproject.toml`; none where that is nothing.
+    fn of(folder: &Path) -> Result<Option<Self>, Error> {
+        let file = folder.join("requirements.txt");
+        if file.is_file() {
+            let text = std::fs::read_to_string(&file).map_err(|error| Trouble::unreadable(&file, &error))?;
+            let nothing = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+            return Ok((!nothing).then(|| Self { text, arguments: vec!["-r".into(), file.into()] }));
+        }
+        let file = folder.join("pyproject.toml");
+        let Ok(text) = std::fs::read_to_string(&file) else { return Ok(None) };
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            Trouble::new("build-failed", format!("{} is not TOML: {}", file.display(), error.message()), "correct it")
+        })?;
+        let listed = table.get("project").and_then(|project| project.get("dependencies")?.as_array());
+        let names: Vec<_> = listed.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect();
+        // A word that begins with a dash would be an option to pip.
+        if let Some(bad) = names.iter().find(|name| name.trim_start().starts_with('-')) {
+            return Err(Trouble::new(
+                "build-failed",
+                format!("pyproject.toml depends on `{bad}`, which is no package"),
+                "correct it",
+            ));
+        }
+        let text = names.join("\n");
+        Ok((!names.is_empty()).then(|| Self { text, arguments: names.into_iter().map(OsString::from).collect() }))
+    }
+}
+
+/// Why pip found no package that can run in the guest.
+fn unusable(said: &str, folder: &Path) -> Error {
+    let named = said
+        .lines()
+        .find_map(|line| line.split_once("No matching distribution found for "))
+        .map(|(_, name)| name.trim());
+    match named {
+        Some(name) => Trouble::new(
+            "build-failed",
+            format!(
+                "`{}` has no version that runs in WebAssembly: there is none in pure Python for Python {GUEST}",
+                crate::ui::printable(name)
+            ),
+            "use a package without compiled parts, or leave that work to a tool of another skill or to a service",
+        ),
+        None => Trouble::new(
+            "build-failed",
+            format!("pip could not fetch the packages of {}", folder.display()),
+            "see what pip says above; it needs the network where a package is new",
+        ),
+    }
+}
