@@ -61,6 +61,7 @@ fn a_plain_component_is_packaged_installed_and_called_by_name() {
     let listed = home.run(&["list", "--format", "json"]).worked().json();
     let names: Vec<&str> =
         listed[0]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert_eq!(listed[0]["tools"][0]["description"], "The same text.", "the comment in `wit/`: {listed}");
     assert_eq!(names, ["echo", "greet", "keep", "read_file", "bytes", "crash", "measure"], "{listed}");
     let greet = ["run", "plain", "--tool", "greet", "--name", "Ada"];
     home.run(&greet).fails("denied", 3, "has not been granted what it needs", "ringfence grant plain");

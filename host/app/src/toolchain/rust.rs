@@ -21,7 +21,7 @@ pub(super) struct Rust;
 
 impl Toolchain for Rust {
     fn sources(&self, folder: &Path, _build: &Build) -> Vec<PathBuf> {
-        let names = ["Cargo.toml", "Cargo.lock", "src", "build.rs", ".cargo", "wit"];
+        let names = ["Cargo.toml", "Cargo.lock", "src", "build.rs", ".cargo"];
         let mut sources: Vec<_> = names.iter().map(|name| folder.join(name)).collect();
         sources.extend(path_dependencies(folder));
         sources

@@ -39,8 +39,7 @@ const VERSION: &str = "0.1.0";
 const EXPORT: &str = "skill";
 
 /// Interfaces of WASI that are linked: all empty, but for files, which are a capability. Patch versions of 0.2 match one another.
-const WASI: [&str; 6] =
-    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+const WASI: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// Makes the linker. Done once per host: type-checking imports is far too slow for a call.
 pub(crate) fn link(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
@@ -84,7 +83,11 @@ fn link_wasi(l: &mut Linker<Guest>) -> wasmtime::Result<()> {
     cli::terminal_stderr::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
     // The context allows neither TCP nor UDP nor names: see `wasi.rs`.
     sockets::instance_network::add_to_linker::<Guest, WasiSockets>(l, Guest::sockets)?;
-    sockets::network::add_to_linker::<Guest, WasiSockets>(l, &sockets::network::LinkOptions::default(), Guest::sockets)?;
+    sockets::network::add_to_linker::<Guest, WasiSockets>(
+        l,
+        &sockets::network::LinkOptions::default(),
+        Guest::sockets,
+    )?;
     sockets::ip_name_lookup::add_to_linker::<Guest, WasiSockets>(l, Guest::sockets)?;
     sockets::tcp::add_to_linker::<Guest, WasiSockets>(l, Guest::sockets)?;
     sockets::tcp_create_socket::add_to_linker::<Guest, WasiSockets>(l, Guest::sockets)?;
@@ -171,7 +174,12 @@ mod tests {
 
     #[test]
     fn imports_are_served_or_named() {
-        for name in ["ringfence:skill/kv@0.1.0", "ringfence:skill/types@0.1.0", "wasi:cli/stdout@0.2.9", "wasi:sockets/tcp@0.2.9"] {
+        for name in [
+            "ringfence:skill/kv@0.1.0",
+            "ringfence:skill/types@0.1.0",
+            "wasi:cli/stdout@0.2.9",
+            "wasi:sockets/tcp@0.2.9",
+        ] {
             check_import(name).unwrap();
         }
         for name in [
