@@ -2,6 +2,7 @@
 
 mod error;
 mod family;
+mod job;
 mod nested;
 mod outcome;
 mod packaging;
@@ -14,18 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use wasmtime::Store;
-use wasmtime::component::Val;
 
 use crate::broker::{Above, Session, Setup};
 use crate::budget::{self, Amount};
 use crate::capability::{Services, files, http, user};
-use crate::catalog::reflect::{Fault, Plan};
-use crate::catalog::tool::{CallError, Callable};
 use crate::catalog::{Generation, SkillRef};
-use crate::engine::guest::Guest;
 use crate::engine::habit::Habit;
-use crate::engine::linker::{Pre, exports};
+use crate::engine::linker::exports;
 use crate::engine::schedule::Stopped;
 use crate::engine::shares::{Share, nanos};
 use crate::engine::slots::{Crowded, Place};
@@ -36,10 +32,10 @@ use crate::host::Shared;
 use crate::journal::Run;
 use crate::person::Person;
 use crate::policy::{self, Grants};
-use crate::schema;
 pub(crate) use error::InvokeError;
 use error::explain;
 use family::Family;
+use job::{Given, Job};
 use nested::Nested;
 use outcome::Answer;
 pub use outcome::{Content, Link, Media, Outcome};
@@ -177,7 +173,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
     let callable = generation.tool(call.tool.as_deref())?;
     let settings = host.skill_settings(call.skill.identity(), &generation.manifest.name);
     let limits = call.limits.over(settings.limits).over(host.settings.limits).resolve();
-    let given = given(callable, call.input, &limits)?;
+    let given = Given::new(callable, call.input, &limits)?;
 
     let id = uuid::Uuid::now_v7().to_string();
     let identity = call.skill.identity();
@@ -316,24 +312,6 @@ fn services(
     }
 }
 
-/// The input as the guest is given it, where it is what the tool wants.
-fn given(callable: &Callable, input: String, limits: &Limits) -> Result<Given, CallError> {
-    if input.len() > limits.input_bytes {
-        return Err(CallError::InputTooLarge { actual: input.len(), limit: limits.input_bytes });
-    }
-    let value = schema::parse(&input).map_err(|error| CallError::InvalidInput(error.to_string()))?;
-    let Some(plan) = &callable.plan else {
-        schema::check(&callable.input, &value).map_err(|wrong| CallError::InvalidInput(schema::render(&wrong)))?;
-        return Ok(Given::Text(input));
-    };
-    // The values are what the schema says, and making them says where they are not: no second look is needed.
-    let values = plan.arguments(value, limits.hostcall_bytes).map_err(|misfit| match misfit.beyond {
-        Some(limit) => CallError::TooManyValues { limit },
-        None => CallError::InvalidInput(misfit.to_string()),
-    })?;
-    Ok(Given::Values(Arc::clone(plan), values))
-}
-
 async fn slot<'a>(
     place: Place<'a>,
     deadline: tokio::time::Instant,
@@ -378,22 +356,6 @@ struct Sandbox<'a> {
 /// How long a guest that runs has for seeing that its time is over: two ticks.
 const TURN: Duration = Duration::from_millis(20);
 
-/// What the guest's task needs to own.
-struct Job {
-    generation: Arc<Generation>,
-    tool: String,
-    given: Given,
-    context: exports::Context,
-}
-
-/// What a guest is called with.
-enum Given {
-    /// JSON, for a skill.
-    Text(String),
-    /// Arguments, for a function of a plain component.
-    Values(Arc<Plan>, Vec<Val>),
-}
-
 #[derive(Clone, Copy, Default)]
 struct Measured {
     instantiate_us: u64,
@@ -419,7 +381,7 @@ async fn in_sandbox(
     let wall = limits.wall;
     let hostcall_bytes = limits.hostcall_bytes;
     let guest = async move {
-        let work = perform(&mut store, job);
+        let work = job.run(&mut store);
         let worked = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(InvokeError::Cancelled),
@@ -466,39 +428,6 @@ async fn in_sandbox(
             Err(Stopped::Panicked) => Err(InvokeError::HostFault),
         },
         overdue = overdue => Err(overdue),
-    }
-}
-
-/// Makes the instance and calls it: what it gave, when that began and when the instance was there.
-async fn perform(
-    store: &mut Store<Guest>,
-    job: Job,
-) -> wasmtime::Result<(Result<Answer, InvokeError>, Instant, Instant)> {
-    let begun = Instant::now();
-    match (&job.generation.pre, job.given) {
-        (Pre::Skill(pre), Given::Text(input)) => {
-            let instance = pre.instantiate_async(&mut *store).await?;
-            let instantiated = Instant::now();
-            store.data().services.session.enter();
-            let called = instance.ringfence_skill_skill().call_call(store, &job.tool, &input, &job.context).await?;
-            Ok((called.map(Answer::Skill).map_err(InvokeError::from), begun, instantiated))
-        }
-        (Pre::Plain(pre), Given::Values(plan, values)) => {
-            let instance = pre.instantiate_async(&mut *store).await?;
-            let instantiated = Instant::now();
-            store.data().services.session.enter();
-            let function = instance.get_func(&mut *store, plan.export);
-            let function = function.ok_or_else(|| wasmtime::Error::msg("the function is gone"))?;
-            let mut results = vec![Val::Bool(false); plan.results()];
-            function.call_async(store, &values, &mut results).await?;
-            let answer = plan.returned(results).map(Answer::Plain).map_err(|fault| match fault {
-                Fault::Failed(message) => InvokeError::Failed { kind: "failed", message, hint: None },
-                Fault::Mistyped => InvokeError::HostFault,
-            });
-            Ok((answer, begun, instantiated))
-        }
-        // The input was made for the tool, and the tool is the generation's own.
-        _ => Ok((Err(InvokeError::HostFault), begun, begun)),
     }
 }
 

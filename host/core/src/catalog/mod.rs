@@ -56,6 +56,14 @@ impl Generation {
     }
 }
 
+impl SkillRef {
+    /// Functions of a plain component that are no tools, with the reason.
+    #[must_use]
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        self.current().left_out.clone()
+    }
+}
+
 /// An installed skill as it is listed: read from the index, without a look at its code.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -23,14 +23,16 @@ use super::tool::{Callable, DESCRIPTION_BYTES, Hints, TOOLS, Tool, is_tool_name}
 use crate::engine::LoadError;
 use crate::schema;
 pub(crate) use docs::Docs;
-use meter::Meter;
+use meter::{Meter, Spent};
 use names::Place;
 use shape::{Direction, Shape};
 pub(crate) use values::Misfit;
 
-/// Bytes of schemas that the types of one function may stand for, and those of all of a component. Less than a package may hold.
+/// Bytes of schemas that the types of one function may stand for, and those of all of a component: about, before they are made.
 const FUNCTION_BYTES: usize = 128 << 10;
-const ALL_BYTES: usize = 768 << 10;
+const ALL_BYTES: usize = 1 << 20;
+/// Bytes of all tools with their descriptions, as they are listed. A package holds a little more.
+const LIST_BYTES: usize = 1000 << 10;
 /// Functions that are named with the reason why they are no tools.
 const LEFT_OUT: usize = 64;
 /// Characters of a signature in a description.
@@ -193,9 +195,11 @@ pub(crate) fn reflect(engine: &Engine, component: &Component, docs: &Docs) -> Re
     }
     let names = names::tools(&ready.iter().map(|ready| &ready.found.place).collect::<Vec<_>>());
     let mut callables = Vec::new();
+    // What was charged for the types was a guess, and descriptions come on top.
+    let mut told = Meter::new(LIST_BYTES);
     for (ready, name) in ready.into_iter().zip(names) {
         let place = ready.found.place.clone();
-        match name.and_then(|name| callable(ready, name, docs)) {
+        match name.and_then(|name| callable(ready, name, docs, &mut told)) {
             Ok(callable) => callables.push(callable),
             Err(reason) => aside.put(&place, reason),
         }
@@ -287,11 +291,15 @@ fn shapes(ty: &ComponentFunc, all: &mut Meter) -> Result<(Shape, Returns), Strin
     };
     match all.charge(own.used()) {
         Ok(()) => Ok((params, returns)),
-        Err(_) => Err(format!("would make all tools together larger than {} KiB", ALL_BYTES >> 10)),
+        Err(spent) => Err(too_many(spent)),
     }
 }
 
-fn callable(ready: Ready, name: String, docs: &Docs) -> Result<Callable, String> {
+fn too_many(spent: Spent) -> String {
+    format!("would make all tools together larger than {} KiB", spent.limit >> 10)
+}
+
+fn callable(ready: Ready, name: String, docs: &Docs, all: &mut Meter) -> Result<Callable, String> {
     let Ready { found, params, returns } = ready;
     if !is_tool_name(&name) {
         return Err("has a name that is not 1 to 64 of a-z, 0-9, _ and - as a tool".into());
@@ -312,6 +320,8 @@ fn callable(ready: Ready, name: String, docs: &Docs) -> Result<Callable, String>
         hints: told.map_or_else(Hints::default, |told| told.hints),
         name,
     };
+    let listed = serde_json::to_vec(&tool).unwrap_or_default().len();
+    all.charge(listed).map_err(too_many)?;
     let plan = Plan { export: found.export, params, returns };
     Callable::plain(tool, plan).map_err(|error| format!("has types that cannot be a schema: {error}"))
 }

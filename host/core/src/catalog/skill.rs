@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::Generation;
 use super::tool::Tool;
-use super::{Generation, LeftOut};
 use crate::policy::manifest::Manifest;
 
 /// A skill that can be called. Cheap to clone.
@@ -46,12 +46,6 @@ impl SkillRef {
     #[must_use]
     pub fn tools(&self) -> Vec<Tool> {
         self.current().tools.clone()
-    }
-
-    /// Functions of a plain component that are no tools, with the reason.
-    #[must_use]
-    pub fn left_out(&self) -> Vec<LeftOut> {
-        self.current().left_out.clone()
     }
 
     #[must_use]

@@ -6,7 +6,9 @@ use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Engine, Store};
 
 use super::*;
+use crate::catalog::package::Package;
 use crate::engine::{config, precheck};
+use crate::policy::manifest::Manifest;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(&config::on_demand()).unwrap());
 
@@ -336,7 +338,14 @@ fn many_functions_and_large_names_are_refused() {
         text
     });
     let text = format!(r#"(type $e-is (enum {names})) (export $e "e" (type $e-is)) {many}"#);
-    let Reflection { callables, left_out } = reflected(&component(module, &text));
+    let component = component(module, &text);
+    let Reflection { callables, left_out } = reflected(&component);
     assert!((5..40).contains(&callables.len()) && left_out.len() == 40 - callables.len(), "{}", callables.len());
     assert!(left_out[0].reason.contains("all tools together"), "{left_out:?}");
+    // What is listed can be packaged and read again, and comes out the same.
+    let tools: Vec<Tool> = callables.into_iter().map(|callable| callable.tool).collect();
+    let package = Package::write(b"\0asm\x0d\0\x01\0", &Manifest::bare("it"), &tools);
+    let stored = Package::read(&package).unwrap().tools.unwrap();
+    let again = reflect(&ENGINE, &component, &Docs::stored(stored)).unwrap();
+    assert!(again.tools() == tools && again.left_out == left_out);
 }
