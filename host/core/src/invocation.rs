@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Above, Session, Setup};
 use crate::budget::{self, Amount};
 use crate::capability::{Services, files, http, user};
-use crate::catalog::{Generation, SkillRef};
+use crate::catalog::SkillRef;
 use crate::engine::habit::Habit;
 use crate::engine::linker::exports;
 use crate::engine::schedule::Stopped;
