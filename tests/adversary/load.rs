@@ -79,7 +79,7 @@ async fn t03_files_without_end() {
 }
 
 /// A custom section of the component, or of a component inside of it.
-fn custom(name: &str, data: &[u8]) -> Vec<u8> {
+pub(crate) fn custom(name: &str, data: &[u8]) -> Vec<u8> {
     fn leb(mut n: usize, into: &mut Vec<u8>) {
         loop {
             let byte = (n & 0x7f) as u8;

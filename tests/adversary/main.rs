@@ -23,6 +23,7 @@ mod load;
 mod memory;
 mod names;
 mod others;
+mod plain;
 #[cfg(target_os = "linux")]
 mod privileges;
 mod schemas;

@@ -43,13 +43,16 @@ pub(crate) fn built(component: &Path) {
 
 /// The packaged component, built by the real program where its source has changed.
 pub(crate) fn component() -> &'static Path {
-    BUILT.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/probes/bench");
-        let state = tempfile::tempdir().unwrap();
-        let done = program(state.path(), &["build", folder.to_str().unwrap()]).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        PathBuf::from(String::from_utf8(done.stdout).unwrap().trim())
-    })
+    BUILT.get_or_init(|| built_probe("bench"))
+}
+
+/// A probe, built by the real program where its source has changed.
+pub(crate) fn built_probe(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/probes").join(name);
+    let state = tempfile::tempdir().unwrap();
+    let done = program(state.path(), &["build", folder.to_str().unwrap()]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    PathBuf::from(String::from_utf8(done.stdout).unwrap().trim())
 }
 
 /// As the command line and a server have it.
@@ -174,11 +177,16 @@ pub(crate) fn echo_input() -> String {
 
 /// Calls `echo` so many times and gives how long each took.
 pub(crate) async fn echoes(ground: &Ground, times: usize) -> Vec<Duration> {
+    echoes_of(ground, &ground.skill, times).await
+}
+
+/// The same of another skill that has it.
+pub(crate) async fn echoes_of(ground: &Ground, skill: &SkillRef, times: usize) -> Vec<Duration> {
     let input = echo_input();
     let mut took = Vec::with_capacity(times);
     for _ in 0..times {
         let before = std::time::Instant::now();
-        ground.run("echo", &input).await;
+        ground.host.invoke(Call { skill: skill.clone(), ..ground.call("echo", &input) }).await.unwrap();
         took.push(before.elapsed());
     }
     took

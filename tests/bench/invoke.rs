@@ -26,6 +26,7 @@ pub(crate) fn measure(table: &mut Table) {
     table.goal("invoke: echo, wall", say(ours.0), say(theirs.0), figure(ours.0, theirs.0));
     let cpu = format!("{:.2}x", ratio(ours.1, theirs.1));
     table.note("invoke: echo, all processor time", say(ours.1), say(theirs.1), cpu);
+    plain(table, &runtime, &ground);
     for tasks in [1, 2, 64] {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..5 {
@@ -53,6 +54,25 @@ pub(crate) fn measure(table: &mut Table) {
         let figure = format!("{:.2}x", ratio(ours, theirs));
         table.note(format!("invoke: echo, {tasks} tasks"), rate(ours), rate(theirs), figure);
     }
+}
+
+/// What a function with types costs beside a tool that takes JSON, both compiled by Rust.
+fn plain(table: &mut Table, runtime: &tokio::runtime::Runtime, ground: &Arc<Ground>) {
+    let ground = Arc::clone(ground);
+    let compared = runtime.spawn(async move {
+        let plain = ground.host.load_file(&guest::built_probe("plain"), None, None).await.unwrap();
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..=options::rounds(ROUNDS) {
+            ours.push(median(&mut guest::echoes_of(&ground, &plain, CALLS).await));
+            theirs.push(median(&mut guest::echoes(&ground, CALLS).await));
+        }
+        // The first of each warms up.
+        (median(&mut ours[1..]), median(&mut theirs[1..]))
+    });
+    let (ours, theirs) = runtime.block_on(compared).unwrap();
+    let say = |time| format!("{:.1} us", us(time));
+    let figure = (ratio(ours, theirs), 1.5, "x");
+    table.goal("invoke: echo of a plain component, beside a skill's", say(ours), say(theirs), figure);
 }
 
 /// Medians of wall and processor time per call: ours, and the floor's.

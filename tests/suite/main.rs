@@ -25,6 +25,7 @@ mod interrupt;
 mod keyring;
 mod models;
 mod packages;
+mod plain;
 mod providers;
 mod sandbox;
 mod secrets;

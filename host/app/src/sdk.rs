@@ -32,6 +32,12 @@ pub(crate) fn template(lang: &Lang) -> Result<Vec<(PathBuf, String)>, Error> {
     }
 }
 
+/// The files of the interface, as (name, text).
+pub(crate) fn interface() -> impl Iterator<Item = (String, &'static str)> {
+    let files = EMBEDDED.get_dir("wit").into_iter().flat_map(Dir::files);
+    files.filter_map(|file| Some((file.path().display().to_string(), file.contents_utf8()?)))
+}
+
 fn gather(folder: &Dir<'static>, root: &Path, files: &mut Vec<(PathBuf, String)>) {
     for file in folder.files() {
         let name = file.path().strip_prefix(root).unwrap_or(file.path());

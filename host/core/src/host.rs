@@ -26,8 +26,10 @@ use crate::catalog::components::Components;
 use crate::catalog::index::Index;
 use crate::catalog::loaded::LoadedSkills;
 use crate::catalog::package::{Package, PackageError};
+use crate::catalog::reflect::{self, Docs, Reflection};
 use crate::catalog::tool::{self, Tool};
 use crate::catalog::{self, CatalogError, Generation, SkillRef};
+use crate::engine::linker::Pre;
 use crate::engine::wasi::{Machine, Sources};
 use crate::engine::{Engine, EngineError, WorkerCommand, digest};
 use crate::error::Error;
@@ -245,14 +247,13 @@ impl Host {
     ) -> Result<Vec<u8>, Error> {
         let apart = Package::read(component).map_err(package_error)?;
         let loaded = self.0.load(&apart.code, &manifest.name, progress.as_ref()).await?;
-        let tools = invocation::ask_tools(&self.0, &loaded.pre).await?;
-        tool::callables(&tools)?;
+        let offered = self.0.offered(&loaded.pre, None, apart.docs).await?;
         if let Some(schema) = &manifest.config {
             schema::compile(schema).map_err(|error| {
                 policy::manifest::ManifestError::new(format!("`config` is not a JSON Schema: {error}"))
             })?;
         }
-        Ok(Package::write(&apart.code, manifest, &tools))
+        Ok(Package::write(&apart.code, manifest, &offered.tools()))
     }
 
     /// Removes an installed skill; with `purge` its grants and its stored data as well.
@@ -509,19 +510,37 @@ impl Shared {
         let package = Package::read(bytes).map_err(package_error)?;
         let manifest = package.manifest.unwrap_or_else(|| Manifest::bare(stem));
         let loaded = self.load(&package.code, &manifest.name, progress).await?;
-        let tools: Vec<Tool> = match package.tools {
-            Some(tools) => tools,
-            None => invocation::ask_tools(self, &loaded.pre).await?,
-        };
+        let offered = self.offered(&loaded.pre, package.tools, package.docs).await?;
         let settings = self.checked_settings(&manifest)?;
         Ok(Generation {
             digest: digest(bytes),
-            callables: tool::callables(&tools)?,
-            tools,
+            tools: offered.tools(),
+            callables: offered.callables,
+            left_out: offered.left_out,
             pre: loaded.pre,
             settings: Arc::new(settings),
             manifest,
         })
+    }
+
+    /// The tools of a component. `stored` are those that its package lists.
+    ///
+    /// What a skill's package lists is taken as it is: checking it would mean to run the skill. The tools of a plain component are always
+    /// made of its functions, so that a list that tells something else cannot bring a schema of its own in; it only describes them.
+    async fn offered(self: &Arc<Self>, pre: &Pre, stored: Option<Vec<Tool>>, docs: Docs) -> Result<Reflection, Error> {
+        match pre {
+            Pre::Skill(pre) => {
+                let tools = match stored {
+                    Some(tools) => tools,
+                    None => invocation::ask_tools(self, pre).await?,
+                };
+                Ok(Reflection { callables: tool::callables(&tools)?, left_out: Vec::new() })
+            }
+            Pre::Plain(pre) => {
+                let docs = stored.map_or(docs, Docs::stored);
+                Ok(reflect::reflect(&self.engine()?.wasmtime, pre.component(), &docs)?)
+            }
+        }
     }
 
     fn checked_settings(&self, manifest: &Manifest) -> Result<serde_json::Map<String, Value>, CatalogError> {

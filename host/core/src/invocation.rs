@@ -2,6 +2,7 @@
 
 mod error;
 mod family;
+mod job;
 mod nested;
 mod outcome;
 mod packaging;
@@ -18,8 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Above, Session, Setup};
 use crate::budget::{self, Amount};
 use crate::capability::{Services, files, http, user};
-use crate::catalog::tool::{CallError, Callable};
-use crate::catalog::{Generation, SkillRef};
+use crate::catalog::SkillRef;
 use crate::engine::habit::Habit;
 use crate::engine::linker::exports;
 use crate::engine::schedule::Stopped;
@@ -32,11 +32,12 @@ use crate::host::Shared;
 use crate::journal::Run;
 use crate::person::Person;
 use crate::policy::{self, Grants};
-use crate::schema;
 pub(crate) use error::InvokeError;
 use error::explain;
 use family::Family;
+use job::{Given, Job};
 use nested::Nested;
+use outcome::Answer;
 pub use outcome::{Content, Link, Media, Outcome};
 pub(crate) use packaging::ask_tools;
 use record::Begun;
@@ -172,7 +173,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
     let callable = generation.tool(call.tool.as_deref())?;
     let settings = host.skill_settings(call.skill.identity(), &generation.manifest.name);
     let limits = call.limits.over(settings.limits).over(host.settings.limits).resolve();
-    check_input(callable, &call.input, &limits)?;
+    let given = Given::new(callable, call.input, &limits)?;
 
     let id = uuid::Uuid::now_v7().to_string();
     let identity = call.skill.identity();
@@ -255,8 +256,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
             deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             locale: call.locale,
         };
-        let job =
-            Job { generation: Arc::clone(&generation), tool: callable.tool.name.clone(), input: call.input, context };
+        let job = Job { generation: Arc::clone(&generation), tool: callable.tool.name.clone(), given, context };
         let sandbox = Sandbox {
             engine,
             limits: &limits,
@@ -312,14 +312,6 @@ fn services(
     }
 }
 
-fn check_input(callable: &Callable, input: &str, limits: &Limits) -> Result<(), CallError> {
-    if input.len() > limits.input_bytes {
-        return Err(CallError::InputTooLarge { actual: input.len(), limit: limits.input_bytes });
-    }
-    let value = schema::parse(input).map_err(|error| CallError::InvalidInput(error.to_string()))?;
-    schema::check(&callable.input, &value).map_err(|wrong| CallError::InvalidInput(schema::render(&wrong)))
-}
-
 async fn slot<'a>(
     place: Place<'a>,
     deadline: tokio::time::Instant,
@@ -364,14 +356,6 @@ struct Sandbox<'a> {
 /// How long a guest that runs has for seeing that its time is over: two ticks.
 const TURN: Duration = Duration::from_millis(20);
 
-/// What the guest's task needs to own.
-struct Job {
-    generation: Arc<Generation>,
-    tool: String,
-    input: String,
-    context: exports::Context,
-}
-
 #[derive(Clone, Copy, Default)]
 struct Measured {
     instantiate_us: u64,
@@ -386,7 +370,7 @@ async fn in_sandbox(
     services: Services,
     cancel: &CancellationToken,
     job: Job,
-) -> Result<(exports::Outcome, Measured), InvokeError> {
+) -> Result<(Answer, Measured), InvokeError> {
     let Sandbox { engine, limits, memory, cpu, habit, deadline } = sandbox;
     let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), limits, memory);
     let (called_off, cancel) = (cancel, cancel.clone());
@@ -397,15 +381,7 @@ async fn in_sandbox(
     let wall = limits.wall;
     let hostcall_bytes = limits.hostcall_bytes;
     let guest = async move {
-        let work = async {
-            let begun = Instant::now();
-            let instance = job.generation.pre.instantiate_async(&mut store).await?;
-            let instantiated = Instant::now();
-            store.data().services.session.enter();
-            let called =
-                instance.ringfence_skill_skill().call_call(&mut store, &job.tool, &job.input, &job.context).await?;
-            Ok::<_, wasmtime::Error>((called, begun, instantiated))
-        };
+        let work = job.run(&mut store);
         let worked = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(InvokeError::Cancelled),
@@ -427,7 +403,7 @@ async fn in_sandbox(
         if called.is_err() && cancel.is_cancelled() {
             return Err(InvokeError::Cancelled);
         }
-        called.map(|raw| (raw, measured)).map_err(InvokeError::from)
+        called.map(|answer| (answer, measured))
     };
     // A guest looks at its deadline and at its caller whenever it runs. While it waits for its turn behind others that spin it
     // cannot, and is ended from here.

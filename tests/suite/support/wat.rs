@@ -120,6 +120,37 @@ fn whole(version: &str, call: &str, module: &str, beside: &str, given: &str, opt
     .replace("(func $call (type $call-in))", &CALL.replacen("(func", "(func $call", 1)))
 }
 
+/// A plain component: `module` stands in its core module, and `text` beside it. `LIFT name` is how a function of the core module becomes
+/// one of the component: `(func (export "add") (param "a" s32) (result s32) LIFT add)`.
+pub(crate) fn plain(module: &str, text: &str) -> Vec<u8> {
+    let mut lifted = text.to_owned();
+    while let Some(at) = lifted.find("LIFT ") {
+        let name: String = lifted[at + 5..].chars().take_while(|c| c.is_alphanumeric()).collect();
+        let lift = format!(
+            "(canon lift (core func $i \"{name}\") (memory (core memory $i \"memory\")) (realloc (core func $i \"realloc\")))"
+        );
+        lifted.replace_range(at..at + 5 + name.len(), &lift);
+    }
+    let realloc = r#"(func (export "realloc") (param i32 i32 i32 i32) (result i32)
+        (local $at i32)
+        (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+        (global.set $next (i32.add (local.get $at) (local.get 3)))
+        (if (i32.gt_u (global.get $next) (i32.shl (memory.size) (i32.const 16)))
+            (then (drop (memory.grow (i32.add (i32.shr_u (local.get 3) (i32.const 16)) (i32.const 1))))))
+        (local.get $at))"#;
+    let realloc = if module.contains("\"realloc\"") { "" } else { realloc };
+    parse(&format!(
+        r#"(component
+            (core module $m
+                (memory (export "memory") 2)
+                (global $next (mut i32) (i32.const 4096))
+                {realloc}
+                {module})
+            (core instance $i (instantiate $m))
+            {lifted})"#
+    ))
+}
+
 /// The same text about the types that the face exports.
 fn renamed(text: &str) -> String {
     TYPES.iter().fold(text.to_owned(), |text, (name, _)| {

@@ -65,7 +65,7 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
 
     let toolchain = way.toolchain();
     let mut sources = toolchain.sources(folder, &way.build);
-    sources.push(folder.join(MANIFEST));
+    sources.extend([folder.join(MANIFEST), folder.join("wit")]);
     if let Some(lang) = way.lang.filter(|_| !sdk.starts_with(folder)) {
         // A checkout's SDK changes under somebody's hands; a copy of the skill's own, with this program's version alone.
         sources.extend([sdk.join("sdk").join(lang.sdk), sdk.join("wit")]);
@@ -87,6 +87,7 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     let component = toolchain.build(Job { folder, build: &way.build, sdk: &sdk, work: &work, errand }).await?;
     line.say("packaging");
     let bytes = std::fs::read(&component).map_err(|error| Trouble::unreadable(&component, &error))?;
+    let bytes = toolchain::comments::with(bytes, folder);
     let bytes = context.unless_cancelled(host.package(&bytes, &manifest, Some(line.steps()))).await?;
     // A stamp must never stand beside a component that it does not tell of, whenever this is ended.
     match std::fs::remove_file(&stamp) {

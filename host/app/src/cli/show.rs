@@ -35,6 +35,7 @@ pub(super) async fn print(host: &Host, skill: &SkillRef, context: &Context) -> R
             "digest": skill.digest(),
             "manifest": manifest,
             "tools": tools,
+            "left-out": skill.left_out(),
             "grants": held,
             "missing": open,
         }));
@@ -49,6 +50,13 @@ pub(super) async fn print(host: &Host, skill: &SkillRef, context: &Context) -> R
         let first = tool.description.lines().next().unwrap_or_default();
         text += &format!("  {}: {first}\n", tool.name);
         text += &inputs(&tool.input_schema);
+    }
+    let left_out = skill.left_out();
+    if !left_out.is_empty() {
+        text += "\nLeft out\n";
+    }
+    for one in left_out {
+        text += &format!("  {}: {}\n", one.function, one.reason);
     }
     text += &format!("\nWants to\n{}", consent::wishes(&manifest.permissions));
     text += &format!("\n{}\n", grants::sentence(&manifest.name, &held));

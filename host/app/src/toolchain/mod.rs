@@ -1,6 +1,7 @@
 //! How a skill's source becomes a component: one file per language, and what they share.
 
 mod c;
+pub(crate) mod comments;
 mod encode;
 mod go;
 mod javascript;

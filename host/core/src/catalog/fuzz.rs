@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use wasmtime::component::{Component, Linker};
 
 use super::package::Package;
+use super::reflect::reflect;
 use super::tool::callables;
 use crate::engine::guest::Guest;
 use crate::engine::{config, linker, precheck};
@@ -25,7 +26,7 @@ static GROUND: LazyLock<Option<(wasmtime::Engine, Linker<Guest>)>> = LazyLock::n
 pub(crate) fn load(bytes: &[u8]) {
     let checked = precheck::check(bytes);
     let Ok(package) = Package::read(bytes) else { return };
-    let Package { code, manifest, tools } = package;
+    let Package { code, manifest, tools, docs } = package;
     assert!(code.len() <= bytes.len(), "code grew");
     // Taking apart what was taken apart changes nothing: the digest of code depends on code alone.
     let Ok(bare) = Package::read(&code) else { panic!("what was taken out of a package cannot be read") };
@@ -53,6 +54,7 @@ pub(crate) fn load(bytes: &[u8]) {
     if code.len() <= COMPILED
         && let Ok(component) = Component::new(engine, &code)
     {
-        drop(linker::prepare(engine, linker, &component));
+        let Ok(linker::Pre::Plain(pre)) = linker::prepare(engine, linker, &component) else { return };
+        drop(reflect(engine, pre.component(), &docs));
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod fuzz;
 pub(crate) mod index;
 pub(crate) mod loaded;
 pub(crate) mod package;
+pub(crate) mod reflect;
 mod skill;
 pub mod tool;
 
@@ -21,6 +22,7 @@ use serde_json::Value;
 use crate::engine::linker::Pre;
 use crate::error::Explain;
 use crate::policy::manifest::Manifest;
+pub use reflect::LeftOut;
 pub use skill::SkillRef;
 use tool::{CallError, Callable, Tool};
 
@@ -31,6 +33,8 @@ pub(crate) struct Generation {
     pub(crate) manifest: Manifest,
     pub(crate) tools: Vec<Tool>,
     pub(crate) callables: Vec<Callable>,
+    /// Functions of a plain component that are no tools.
+    pub(crate) left_out: Vec<LeftOut>,
     pub(crate) pre: Pre,
     /// The operator's settings, validated against the manifest's schema.
     pub(crate) settings: Arc<serde_json::Map<String, Value>>,
@@ -49,6 +53,14 @@ impl Generation {
                 _ => Err(CallError::NoTool { skill: self.manifest.name.clone(), known: known() }),
             },
         }
+    }
+}
+
+impl SkillRef {
+    /// Functions of a plain component that are no tools, with the reason.
+    #[must_use]
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        self.current().left_out.clone()
     }
 }
 

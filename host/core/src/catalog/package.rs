@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 use wasm_encoder::{ComponentSection, CustomSection};
 use wasmparser::{Parser, Payload};
 
+use super::reflect::Docs;
 use super::tool::Tool;
 use crate::engine::LoadError;
 use crate::policy::manifest::{Manifest, ManifestError};
 
 const MANIFEST: &str = "ringfence:manifest";
 const TOOLS: &str = "ringfence:tools";
+/// Where WIT's own tools keep doc comments.
+const DOCS: &str = "package-docs";
 
 /// Largest list of tools, in bytes.
 const TOOLS_BYTES: usize = 1 << 20;
@@ -23,6 +26,8 @@ pub(crate) struct Package {
     pub(crate) code: Vec<u8>,
     pub(crate) manifest: Option<Manifest>,
     pub(crate) tools: Option<Vec<Tool>>,
+    /// What is written about the functions of a plain component.
+    pub(crate) docs: Docs,
 }
 
 /// Why a package could not be read.
@@ -45,7 +50,8 @@ impl Package {
         if !bytes.get(..8).is_some_and(Parser::is_component) {
             crate::engine::precheck::check(bytes)?;
         }
-        let mut package = Self { code: Vec::with_capacity(bytes.len()), manifest: None, tools: None };
+        let mut package =
+            Self { code: Vec::with_capacity(bytes.len()), manifest: None, tools: None, docs: Docs::default() };
         let mut kept = 0;
         let mut depth = 0_u32;
         // Where the section before ended, which is where this one's header begins: its size may be written in more bytes than
@@ -70,6 +76,7 @@ impl Package {
                     match section.name() {
                         MANIFEST => package.manifest = Some(Manifest::from_json(section.data())?),
                         TOOLS => package.tools = Some(read_tools(section.data())?),
+                        DOCS => package.docs = Docs::read(section.data()),
                         _ => {}
                     }
                 }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::reflect::Plan;
 use crate::engine::LoadError;
 use crate::engine::habit::Habit;
 use crate::error::Explain;
-use crate::schema::{self, Validator};
+use crate::schema::{self, SchemaError, Validator};
 
 /// Most tools of one skill.
-const TOOLS: usize = 256;
+pub(super) const TOOLS: usize = 256;
 /// Bytes of a tool's description.
-const DESCRIPTION_BYTES: usize = 4096;
+pub(super) const DESCRIPTION_BYTES: usize = 4096;
 
 /// What a skill says about a tool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,8 +46,37 @@ pub struct Hints {
 pub(crate) struct Callable {
     pub(crate) tool: Tool,
     pub(crate) input: Validator,
+    /// None where a plan makes the output, which is of the schema then.
     pub(crate) output: Option<Validator>,
     pub(crate) habit: Arc<Habit>,
+    /// How a function of a plain component is called; None for a skill.
+    pub(crate) plan: Option<Arc<Plan>>,
+}
+
+impl Callable {
+    /// A tool of a skill, which takes and gives JSON itself.
+    fn new(tool: &Tool) -> Result<Self, LoadError> {
+        let invalid =
+            |which: &str, error| LoadError::Invalid(format!("the {which} schema of `{}`: {error}", tool.name));
+        let compile = |schema: &Value, which: &str| schema::compile(schema).map_err(|error| invalid(which, error));
+        Ok(Self {
+            input: compile(&tool.input_schema, "input")?,
+            output: tool.output_schema.as_ref().map(|schema| compile(schema, "output")).transpose()?,
+            tool: tool.clone(),
+            habit: Arc::default(),
+            plan: None,
+        })
+    }
+
+    /// A function of a plain component.
+    pub(super) fn plain(tool: Tool, plan: Plan) -> Result<Self, SchemaError> {
+        // Nobody is given a schema that cannot be used.
+        if let Some(output) = &tool.output_schema {
+            schema::compile(output)?;
+        }
+        let input = schema::compile(&tool.input_schema)?;
+        Ok(Self { input, output: None, tool, habit: Arc::default(), plan: Some(Arc::new(plan)) })
+    }
 }
 
 /// Checks the tools of a skill and compiles their schemas.
@@ -70,20 +100,12 @@ pub(crate) fn callables(tools: &[Tool]) -> Result<Vec<Callable>, LoadError> {
                 tool.name
             )));
         }
-        let compile = |schema: &Value, which: &str| {
-            schema::compile(schema).map_err(|error| invalid(format!("the {which} schema of `{}`: {error}", tool.name)))
-        };
-        callables.push(Callable {
-            input: compile(&tool.input_schema, "input")?,
-            output: tool.output_schema.as_ref().map(|schema| compile(schema, "output")).transpose()?,
-            tool: tool.clone(),
-            habit: Arc::default(),
-        });
+        callables.push(Callable::new(tool)?);
     }
     Ok(callables)
 }
 
-fn is_tool_name(name: &str) -> bool {
+pub(super) fn is_tool_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
 }
@@ -99,6 +121,8 @@ pub enum CallError {
     InvalidInput(String),
     #[error("the input is {actual} bytes long, of at most {limit}")]
     InputTooLarge { actual: usize, limit: usize },
+    #[error("the input takes more than {} KiB as values", limit >> 10)]
+    TooManyValues { limit: usize },
     #[error("the outcome of `{tool}` is not what it promises: {reason}")]
     InvalidOutput { tool: String, reason: String },
     #[error("the outcome of `{tool}` is {actual} bytes long, of at most {limit}")]
@@ -110,7 +134,7 @@ impl Explain for CallError {
         match self {
             Self::UnknownTool { .. } | Self::NoTool { .. } => "unknown-tool",
             Self::InvalidInput(_) => "invalid-input",
-            Self::InputTooLarge { .. } | Self::OutputTooLarge { .. } => "too-large",
+            Self::InputTooLarge { .. } | Self::TooManyValues { .. } | Self::OutputTooLarge { .. } => "too-large",
             Self::InvalidOutput { .. } => "invalid-output",
         }
     }
@@ -122,6 +146,7 @@ impl Explain for CallError {
             }
             Self::InvalidInput(_) => "`ringfence run SKILL --help` lists the inputs".into(),
             Self::InputTooLarge { .. } => "give less, or raise `limits.input-kib`".into(),
+            Self::TooManyValues { .. } => "give less, or raise `limits.hostcall-kib`".into(),
             Self::OutputTooLarge { .. } => "ask for less, or raise `limits.output-kib`".into(),
             Self::InvalidOutput { .. } => "tell the author of the skill: its code and its schema disagree".into(),
         }

@@ -26,7 +26,12 @@ pub(crate) mod exports {
 }
 
 /// A component with its imports resolved and its exports found: what is left per call is to instantiate it.
-pub(crate) type Pre = exports::ExportsPre<Guest>;
+#[derive(Clone)]
+pub(crate) enum Pre {
+    Skill(exports::ExportsPre<Guest>),
+    /// One without the export of skills: its functions may be tools.
+    Plain(InstancePre<Guest>),
+}
 
 /// The package of our interface, and the version that this host serves.
 const PACKAGE: &str = "ringfence:skill";
@@ -111,25 +116,29 @@ pub(crate) fn prepare(engine: &Engine, linker: &Linker<Guest>, component: &Compo
             found = Some(version.to_owned());
         }
     }
-    match found.as_deref() {
-        Some(VERSION) => {}
-        Some(version) => {
-            return Err(LoadError::WitVersion {
-                found: format!("{PACKAGE}@{version}"),
-                served: format!("{PACKAGE}@{VERSION}"),
-            });
-        }
-        None => return Err(LoadError::MissingExport(format!("{PACKAGE}/{EXPORT}@{VERSION}"))),
+    if let Some(version) = found.as_deref().filter(|version| *version != VERSION) {
+        return Err(LoadError::WitVersion {
+            found: format!("{PACKAGE}@{version}"),
+            served: format!("{PACKAGE}@{VERSION}"),
+        });
     }
     let pre: InstancePre<Guest> = linker.instantiate_pre(component).map_err(|error| {
         let text = format!("{error:#}");
         let name = text.split('`').nth(1).unwrap_or("?").to_owned();
         LoadError::UnsupportedImport { name, detail: format!(" in this form ({})", first_line(&text)) }
     })?;
-    Pre::new(pre).map_err(|error| {
+    if found.is_none() {
+        return Ok(Pre::Plain(pre));
+    }
+    exports::ExportsPre::new(pre).map(Pre::Skill).map_err(|error| {
         let detail = first_line(&format!("{error:#}")).to_owned();
         LoadError::MissingExport(format!("{PACKAGE}/{EXPORT}@{VERSION} in its right form ({detail})"))
     })
+}
+
+/// What is said of a component that offers nothing at all.
+pub(crate) fn no_export() -> LoadError {
+    LoadError::MissingExport(format!("{PACKAGE}/{EXPORT}@{VERSION}"))
 }
 
 fn first_line(text: &str) -> &str {

@@ -183,6 +183,8 @@ pub enum LoadError {
     UnsupportedImport { name: String, detail: String },
     #[error("the component does not export `{0}`, so it is not a skill")]
     MissingExport(String),
+    #[error("the component exports no function that can be a tool: {0}")]
+    NoTools(String),
     #[error("the component was made for `{found}`, and this host has `{served}`")]
     WitVersion { found: String, served: String },
 }
@@ -196,7 +198,7 @@ impl Explain for LoadError {
             Self::DoesNotFit { kind, .. } => kind,
             Self::Worker(_) => "host-fault",
             Self::UnsupportedImport { .. } => "unsupported-import",
-            Self::MissingExport(_) => "missing-export",
+            Self::MissingExport(_) | Self::NoTools(_) => "missing-export",
             Self::WitVersion { .. } => "wit-version",
         }
     }
@@ -220,6 +222,7 @@ impl Explain for LoadError {
                 "a skill imports `ringfence:skill` and WASI 0.2 without http; build it with the SDK".into()
             }
             Self::MissingExport(_) => "build it with the SDK: its attribute makes the export".into(),
+            Self::NoTools(_) => "export a function whose types are values, or build a skill with the SDK".into(),
             Self::WitVersion { .. } => "build the skill again with this host's SDK (`ringfence build`)".into(),
         }
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::catalog::reflect::Returned;
 use crate::catalog::tool::{CallError, Callable};
 use crate::engine::Limits;
 use crate::engine::linker::exports;
@@ -50,9 +51,28 @@ fn base64_text<S: serde::Serializer>(data: &[u8], serializer: S) -> Result<S::Ok
     serializer.serialize_str(&base64::engine::general_purpose::STANDARD.encode(data))
 }
 
+/// What a guest gave.
+pub(super) enum Answer {
+    Skill(exports::Outcome),
+    /// Of the types of the function, and so of its output schema.
+    Plain(Returned),
+}
+
 /// Caps what a guest gave, and checks it against the tool's output schema.
-pub(super) fn check(callable: &Callable, raw: exports::Outcome, limits: &Limits) -> Result<Outcome, CallError> {
+pub(super) fn check(callable: &Callable, answer: Answer, limits: &Limits) -> Result<Outcome, CallError> {
     let tool = || callable.tool.name.clone();
+    let raw = match answer {
+        Answer::Skill(raw) => raw,
+        Answer::Plain(Returned { text, structured }) => {
+            // Counted as a skill's: the value and the text are of one length.
+            let times = if structured.is_some() { 2 } else { 1 };
+            let bytes = text.as_ref().map_or(0, String::len) * times;
+            if bytes > limits.output_bytes {
+                return Err(CallError::OutputTooLarge { tool: tool(), actual: bytes, limit: limits.output_bytes });
+            }
+            return Ok(Outcome { content: text.map(|text| Content::Text { text }).into_iter().collect(), structured });
+        }
+    };
     let content: Vec<Content> = raw.content.into_iter().map(Content::from).collect();
     let bytes = content.iter().map(Content::bytes).sum::<usize>() + raw.structured.as_ref().map_or(0, String::len);
     if bytes > limits.output_bytes {

@@ -11,7 +11,8 @@ use crate::broker::{Session, Setup};
 use crate::budget;
 use crate::capability::user;
 use crate::catalog::tool::{Hints, Tool};
-use crate::engine::linker::{Pre, exports};
+use crate::engine::guest::Guest;
+use crate::engine::linker::exports;
 use crate::engine::schedule::Stopped;
 use crate::engine::shares::{Share, nanos};
 use crate::engine::{LimitSettings, LoadError, guest};
@@ -22,7 +23,7 @@ use crate::policy::Grants;
 use crate::schema;
 
 /// Asks a component that was not packaged for its tools: no grants, a few seconds, and nothing is recorded.
-pub(crate) async fn ask_tools(host: &Arc<Shared>, pre: &Pre) -> Result<Vec<Tool>, Error> {
+pub(crate) async fn ask_tools(host: &Arc<Shared>, pre: &exports::ExportsPre<Guest>) -> Result<Vec<Tool>, Error> {
     let limits = LimitSettings { wall_seconds: Some(10), cpu_seconds: Some(5), ..LimitSettings::default() }.resolve();
     let deadline = tokio::time::Instant::now() + limits.wall;
     let session = Session::new(Setup {
