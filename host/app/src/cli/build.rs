@@ -1,6 +1,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use ringfence_core::catalog::{TEXT_BYTES, Texts};
 use ringfence_core::policy::manifest::Manifest;
 use ringfence_core::{Error, Host};
 
@@ -44,6 +45,27 @@ pub(super) async fn fresh(host: &Host, folder: &Path, context: &Context, line: &
 /// The file that makes a folder a skill.
 const MANIFEST: &str = "skill.toml";
 
+/// What is packed beside the code for people.
+const README: &str = "README.md";
+const LICENSES: [&str; 4] = ["LICENSE", "LICENSE.md", "LICENSE.txt", "COPYING"];
+
+/// README and licence of the skill in `folder`, where it has them.
+fn texts(folder: &Path) -> Texts {
+    let text = |name: &&str| std::fs::read_to_string(folder.join(name)).ok();
+    let texts = Texts { readme: text(&README), license: LICENSES.iter().find_map(text) };
+    for (name, text) in [(README, &texts.readme), ("the licence", &texts.license)] {
+        if text.as_ref().is_some_and(|text| text.len() > TEXT_BYTES) {
+            crate::ui::note(&format!("{name} is longer than {} KiB and is left out of the package", TEXT_BYTES >> 10));
+        }
+    }
+    texts
+}
+
+/// Where the component of the skill in `folder` is, or would be.
+pub(super) fn packaged(folder: &Path, manifest: &Manifest) -> PathBuf {
+    folder.join("target/ringfence").join(format!("{}.wasm", manifest.name))
+}
+
 /// What it says.
 pub(super) fn manifest(folder: &Path) -> Result<Manifest, Error> {
     let file = folder.join(MANIFEST);
@@ -53,9 +75,9 @@ pub(super) fn manifest(folder: &Path) -> Result<Manifest, Error> {
 
 async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line: &Line) -> Result<PathBuf, Error> {
     let manifest = manifest(folder)?;
-    let out = folder.join("target/ringfence");
-    std::fs::create_dir_all(&out).map_err(|error| Trouble::unwritable(&out, &error))?;
-    let packaged = out.join(format!("{}.wasm", manifest.name));
+    let packaged = packaged(folder, &manifest);
+    let out = packaged.parent().unwrap_or(folder);
+    std::fs::create_dir_all(out).map_err(|error| Trouble::unwritable(out, &error))?;
     let stamp = packaged.with_extension("digest");
     let way = Way::of(&manifest, folder)?;
     let sdk = match way.lang {
@@ -65,7 +87,7 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
 
     let toolchain = way.toolchain();
     let mut sources = toolchain.sources(folder, &way.build);
-    sources.extend([folder.join(MANIFEST), folder.join("wit")]);
+    sources.extend([MANIFEST, "wit", README].iter().chain(&LICENSES).map(|name| folder.join(name)));
     if let Some(lang) = way.lang.filter(|_| !sdk.starts_with(folder)) {
         // A checkout's SDK changes under somebody's hands; a copy of the skill's own, with this program's version alone.
         sources.extend([sdk.join("sdk").join(lang.sdk), sdk.join("wit")]);
@@ -88,7 +110,8 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     line.say("packaging");
     let bytes = std::fs::read(&component).map_err(|error| Trouble::unreadable(&component, &error))?;
     let bytes = toolchain::comments::with(bytes, folder);
-    let bytes = context.unless_cancelled(host.package(&bytes, &manifest, Some(line.steps()))).await?;
+    let mut bytes = context.unless_cancelled(host.package(&bytes, &manifest, Some(line.steps()))).await?;
+    texts(folder).append(&mut bytes);
     // A stamp must never stand beside a component that it does not tell of, whenever this is ended.
     match std::fs::remove_file(&stamp) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Trouble::unwritable(&stamp, &error)),

@@ -5,6 +5,7 @@ use ringfence_core::{Error, Host, SkillRef};
 use super::completions::Skills;
 use super::target::Target;
 use super::{Context, consent, grants};
+use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 
 /// Show a skill: its tools, what it asks for, and what it has been granted
@@ -13,16 +14,38 @@ pub(crate) struct Args {
     /// An installed skill, a folder or a .wasm file
     #[arg(add = ArgValueCompleter::new(Skills))]
     skill: String,
+    /// Print its README instead
+    #[arg(long)]
+    readme: bool,
+    /// Print its licence instead
+    #[arg(long, conflicts_with = "readme")]
+    license: bool,
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let line = Line::new(context.quiet);
     let host = context.host().await?;
-    let skill = Target::find(&args.skill)?.load(&host, context, &line).await?;
+    let target = Target::find(&args.skill)?;
+    let skill = target.load(&host, context, &line).await?;
     line.clear();
+    if args.readme || args.license {
+        let texts = target.texts(&host, &skill).await?;
+        let (what, text) = if args.readme { ("README", texts.readme) } else { ("licence", texts.license) };
+        crate::ui::print(&text.ok_or_else(|| none(&args.skill, what))?)?;
+        return host.close().await;
+    }
     // What a name leads to may have to be asked over the network.
     context.unless_cancelled(print(&host, &skill, context)).await?;
     host.close().await
+}
+
+fn none(skill: &str, what: &str) -> Error {
+    let skill = crate::ui::printable(skill);
+    Trouble::new(
+        "not-found",
+        format!("the package of {skill} has no {what} in it"),
+        "`ringfence build` packs README.md and LICENSE of the skill's folder",
+    )
 }
 
 /// The skill in plain words; JSON for programs.

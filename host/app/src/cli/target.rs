@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ringfence_core::catalog::Texts;
 use ringfence_core::{Error, Host, SkillRef};
 
 use super::{Context, build};
@@ -42,6 +43,16 @@ impl Target {
             Self::Folder(path) | Self::File(path) => path.to_string_lossy().into_owned(),
             Self::Installed(name) => name.clone(),
         }
+    }
+
+    /// What its author wrote about a skill that has been loaded.
+    pub(super) async fn texts(&self, host: &Host, skill: &SkillRef) -> Result<Texts, Error> {
+        let file = match self {
+            Self::Folder(folder) => build::packaged(folder, &skill.manifest()),
+            Self::File(file) => file.clone(),
+            Self::Installed(name) => return host.texts(name).await,
+        };
+        std::fs::read(&file).map(|bytes| Texts::read(&bytes)).map_err(|error| Trouble::unreadable(&file, &error))
     }
 
     /// Builds where needed, and loads.

@@ -11,6 +11,7 @@ pub(crate) mod loaded;
 pub(crate) mod package;
 pub(crate) mod reflect;
 mod skill;
+mod texts;
 pub mod tool;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use crate::error::Explain;
 use crate::policy::manifest::Manifest;
 pub use reflect::LeftOut;
 pub use skill::SkillRef;
+pub use texts::{TEXT_BYTES, Texts};
 use tool::{CallError, Callable, Tool};
 
 /// One loaded version of a skill.

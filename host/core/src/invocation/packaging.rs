@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::explain;
@@ -17,10 +18,13 @@ use crate::engine::schedule::Stopped;
 use crate::engine::shares::{Share, nanos};
 use crate::engine::{LimitSettings, LoadError, guest};
 use crate::error::Error;
-use crate::events::Sink;
+use crate::events::{Event, Level, Sink};
 use crate::host::Shared;
 use crate::policy::Grants;
 use crate::schema;
+
+/// Events that are kept meanwhile.
+const TOLD: usize = 1024;
 
 /// Asks a component that was not packaged for its tools: no grants, a few seconds, and nothing is recorded.
 pub(crate) async fn ask_tools(host: &Arc<Shared>, pre: &exports::ExportsPre<Guest>) -> Result<Vec<Tool>, Error> {
@@ -40,9 +44,10 @@ pub(crate) async fn ask_tools(host: &Arc<Shared>, pre: &exports::ExportsPre<Gues
         entered: false,
         shared: Arc::clone(&host.sessions),
     });
+    let (send, mut told) = mpsc::channel(TOLD);
     let here = Outer {
         session,
-        sink: Arc::new(Sink::new(None, deadline)),
+        sink: Arc::new(Sink::new(Some(send), deadline)),
         memory: Share::new(limits.memory_bytes as u64),
         cpu: Share::new(nanos(limits.cpu)),
         asked: user::Asked::default(),
@@ -64,11 +69,26 @@ pub(crate) async fn ask_tools(host: &Arc<Shared>, pre: &exports::ExportsPre<Gues
         worked.map_err(|error| explain(&error, &store.data().limiter, hostcall_bytes))
     };
     let tools = match engine.scheduler.run(here.cpu, Arc::default(), guest).await {
-        Ok(done) => done?,
+        Ok(done) => done.map_err(|error| in_its_own_words(error, &mut told))?,
         Err(Stopped::CpuLimit) => return Err(InvokeError::CpuLimit(limits.cpu).into()),
         Err(Stopped::Panicked) => return Err(InvokeError::HostFault.into()),
     };
     tools.into_iter().map(|tool| Ok(tool.try_into()?)).collect()
+}
+
+/// A runtime that finds fault with the list of tools says so in its log and ends itself: what it said last is what the author needs.
+fn in_its_own_words(error: InvokeError, told: &mut mpsc::Receiver<Event>) -> InvokeError {
+    let InvokeError::Trap(_) = error else { return error };
+    let mut last = None;
+    while let Ok(event) = told.try_recv() {
+        if let Event::Log(line) = event
+            && line.level >= Level::Warn
+        {
+            let fields: String = line.fields.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+            last = Some(line.message + &fields);
+        }
+    }
+    last.map_or(error, InvokeError::Trap)
 }
 
 impl TryFrom<exports::Tool> for Tool {

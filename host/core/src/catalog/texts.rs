@@ -1,0 +1,72 @@
+//! What an author wrote beside a skill for people, in custom sections of its component: it travels with the code, and nothing reads it
+//! before somebody asks.
+
+use wasm_encoder::{ComponentSection, CustomSection};
+use wasmparser::{Parser, Payload};
+
+use crate::plain;
+
+const README: &str = "ringfence:readme";
+const LICENSE: &str = "ringfence:license";
+
+/// Largest of them in bytes.
+pub const TEXT_BYTES: usize = 256 << 10;
+
+/// README and licence of a skill.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    /// Markdown.
+    pub readme: Option<String>,
+    pub license: Option<String>,
+}
+
+impl Texts {
+    /// Puts them into a component. One above [`TEXT_BYTES`] is left out.
+    pub fn append(&self, component: &mut Vec<u8>) {
+        for (name, text) in [(README, &self.readme), (LICENSE, &self.license)] {
+            if let Some(text) = text.as_ref().filter(|text| text.len() <= TEXT_BYTES) {
+                CustomSection { name: name.into(), data: text.as_bytes().into() }.append_to_component(component);
+            }
+        }
+    }
+
+    /// Those of a component, made safe to show: a stranger wrote them. Nothing where the file is no component.
+    #[must_use]
+    pub fn read(component: &[u8]) -> Self {
+        let mut texts = Self::default();
+        let mut depth = 0_u32;
+        for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
+            match payload {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::CustomSection(section) if depth == 0 && section.data().len() <= TEXT_BYTES => {
+                    let text = || Some(plain::block(&String::from_utf8_lossy(section.data())));
+                    match section.name() {
+                        README => texts.readme = text(),
+                        LICENSE => texts.license = text(),
+                        _ => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+        texts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_travel_and_are_safe_to_show() {
+        let mut component = wat::parse_str("(component (core module (func)))").unwrap();
+        let texts = Texts { readme: Some("# Grüße\n\u{1b}[2J\n".into()), license: Some("x".repeat(TEXT_BYTES + 1)) };
+        texts.append(&mut component);
+        let read = Texts::read(&component);
+        assert_eq!(read.license, None, "one that is too long is left out");
+        let readme = read.readme.unwrap();
+        assert!(readme.starts_with("# Grüße\n") && !readme.contains('\u{1b}'), "{readme:?}");
+        assert_eq!(Texts::read(b"nothing"), Texts::default());
+    }
+}
