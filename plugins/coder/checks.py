@@ -18,7 +18,8 @@ _EMPTY = ("__init__.py", "py.typed", ".gitignore")
 # JSON by name, with comments by habit.
 _LOOSE = re.compile(r"(tsconfig|jsconfig|devcontainer|\.eslintrc)[\w.-]*\.json")
 _ELIDED = re.compile(
-    r"^\s*(?:#|//|/\*|<!--|--|;|%)?\s*\(?(?:\.\.\.|\u2026)\s*\(?(?:the )?(?:rest|remaining|remainder|existing|other|same|previous|unchanged)\b",
+    r"^\s*(?:#|//|/\*|<!--|--|;|%)?\s*\(?(?:\.\.\.|\u2026)\s*\(?(?:the )?"
+    r"(?:rest|remaining|remainder|existing|other|same|previous|unchanged)\b",
     re.IGNORECASE | re.MULTILINE,
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")

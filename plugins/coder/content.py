@@ -20,7 +20,9 @@ _POSTSCRIPT = re.compile(
     r"\s*(let me know|note that|i(?:'ve|\u2019ve| have) |this (?:code|file|version|implementation|should) |hope this|feel free)",
     re.IGNORECASE,
 )
-_RESUMES = re.compile(r"\s*(?:here(?:'s| is|\u2019s)|sure|certainly|okay|of course|(?:i(?:'ll| will) )?continu)[^{}()=<>;]*[:.!]\s*$", re.IGNORECASE)
+_RESUMES = re.compile(
+    r"\s*(?:here(?:'s| is|\u2019s)|sure|certainly|okay|of course|(?:i(?:'ll| will) )?continu)[^{}()=<>;]*[:.!]\s*$", re.IGNORECASE
+)
 # A line that is a sentence and nothing that a programming language would have.
 _SENTENCE = re.compile(r"[A-Z][\w'\u2019,-]*(?: [\w'\u2019\",-]+){3,}[.:!?]")
 _PROSE = (".md", ".markdown", ".txt", ".rst", ".adoc")

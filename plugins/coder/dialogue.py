@@ -13,7 +13,6 @@ T = TypeVar("T")
 # How often an answer that was cut goes on.
 _MOST_PIECES = 6
 _ATTEMPTS = 2
-_RESUME = "what is done is kept: go on with `resume`, perhaps with another model"
 
 
 def file(asked: model.Request, path: str) -> str:
@@ -30,11 +29,10 @@ def file(asked: model.Request, path: str) -> str:
         except content.Unclear as error:
             why = str(error)
         log.warn("an answer cannot be used", path=path, why=why)
-        fence = content.FENCE
-        request = prompts.again(
-            asked, answer, why, f"Answer with the complete content of `{path}` between a line `{fence}` and a line `{fence}`, and nothing else."
-        )
-    raise Failure.unavailable(f"the model gave no `{path}` that can be used: {why}", hint=_RESUME)
+        request = prompts.again(asked, answer, why, prompts.form(path))
+    raise Failure.unavailable(
+        f"the model gave no `{path}` that can be used: {why}", hint="use another model: the built-in offline one writes no code"
+    )
 
 
 def value(asked: model.Request, into: type[T], what: str, faults: Callable[[T], list[str]] = lambda _: []) -> T:
@@ -48,7 +46,8 @@ def value(asked: model.Request, into: type[T], what: str, faults: Callable[[T], 
         log.warn(f"the model gave no {what} that can be used", why="; ".join(wrong))
         request = prompts.again(asked, answer, "; ".join(wrong[:10]), "Give all of it again, corrected.")
     raise Failure.unavailable(
-        f"the model gave no {what} that can be used: {'; '.join(wrong[:3])}", hint="say more in the prompt, or use another model"
+        f"the model gave no {what} that can be used: {'; '.join(wrong[:3])}",
+        hint="say more in the prompt, or use another model: the built-in offline one plans nothing",
     )
 
 
@@ -84,7 +83,7 @@ def _whole(asked: model.Request, path: str) -> str:
         return text
     raise Failure.unavailable(
         f"the answer for `{path}` was cut at its largest length, also after it went on",
-        hint="allow longer answers (`ringfence grant coder model=default --max-tokens N`), then `resume`; or plan smaller files",
+        hint="allow longer answers (`ringfence grant coder model=default --max-tokens N`), or plan smaller files",
     )
 
 

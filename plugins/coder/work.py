@@ -1,7 +1,7 @@
 """Work on a project: what is to be written is written, then read and corrected, and after each step the state is kept.
 
-A call may end at any moment: at its deadline, because a budget is used up, or because the machine goes off. The next one goes on from
-what was kept, and finds out from the digests of the files what it does not know.
+A call may end at any moment: at its deadline, because a budget is used up, or because the machine goes off. The next one goes
+on from what was kept, and finds out from the digests of the files what it does not know.
 """
 
 import time
@@ -11,7 +11,7 @@ import dialogue
 import disk
 import prompts
 from project import File, Project
-from ringfence import Context, Failure, Refusal, log, model, progress, text as texts
+from ringfence import Context, Failure, Refusal, failure, log, model, progress, refusal, text as texts
 from store import Kept
 
 # Seconds that are left for keeping and answering.
@@ -72,10 +72,13 @@ class Work:
         try:
             if self._write() and self._review():
                 return
-        except (Refusal, Failure):
-            if self.project.unfinished:
-                progress.emit(f"Stopped, {self._done()}. What is done is kept: `resume` goes on.\n")
-            raise
+        except (Refusal, Failure) as error:
+            if isinstance(error, refusal.Cancelled) or not self.project.unfinished:
+                raise
+            told = failure.of(error, "")
+            more = f"{self._done()}, and `resume` goes on"
+            hint = f"{told.hint}; {more}" if told.hint else more
+            raise Failure(told.message, hint=hint, kind=told.kind) from error
         self.in_time = False
         self.said(f"The time of this call is nearly over, {self._done()}. `resume` goes on.")
 
@@ -224,7 +227,8 @@ class Work:
 
     def _findings(self, new: list[tuple[File, str]], files: list[tuple[File, str]]) -> list[prompts.Finding] | None:
         """What is wrong; None where the model cannot say."""
-        found = [prompts.Finding(file.path, wrong, "Correct it.") for file, text in new if (wrong := checks.problem(file.path, text))]
+        wrong = [(file.path, checks.problem(file.path, text)) for file, text in new]
+        found = [prompts.Finding(path, problem, "Correct it.") for path, problem in wrong if problem]
         for group in _groups(new, room()):
             names = [file.path for file, _ in group]
             others = [each for each in files if each[0].path not in names]

@@ -69,7 +69,9 @@ def test_a_project_is_planned_written_and_reviewed(host, tmp_path):
     assert (tmp_path / "greeter/lib/greet.py").read_text() == "def greet(name):\n    return f'Hello, {name}'\n"
     assert (tmp_path / "greeter/README.md").read_text() == "# Greeter\n\n```sh\npython main.py\n```\n"
     assert [line for line in host.emitted.splitlines() if "wrote" in line] == [
-        "wrote `lib/greet.py` (2 lines)", "wrote `main.py` (3 lines)", "wrote `README.md` (5 lines)",
+        "wrote `lib/greet.py` (2 lines)",
+        "wrote `main.py` (3 lines)",
+        "wrote `README.md` (5 lines)",
     ], "what others need comes first"
     assert host.emitted.strip() in found.text, "the outcome holds all that was shown"
     assert [(each.done, each.total) for each in host.reports if each.total] == [(0, 3), (1, 3), (2, 3), (3, 3)]
@@ -107,7 +109,9 @@ def test_without_a_person_assumptions_are_written_down(host):
     assert "The README says what was assumed." in host.prompts[2]
 
 
-@pytest.mark.parametrize("why", [refusal.Cancelled(), refusal.Denied("user", "a question", "it is not granted"), refusal.TimedOut("slow")])
+@pytest.mark.parametrize(
+    "why", [refusal.Cancelled(), refusal.Denied("user", "a question", "it is not granted"), refusal.TimedOut("slow")]
+)
 def test_who_declines_to_be_asked_is_asked_no_more(host, why):
     asked = [{"question": f"Question {n}?", "assumption": f"answer {n}"} for n in range(3)]
     host.answer({"questions": asked}, PLAN).person(why, "never asked")
@@ -116,7 +120,9 @@ def test_who_declines_to_be_asked_is_asked_no_more(host, why):
 
 
 def test_questions_may_be_long_missing_or_switched_off(host):
-    host.answer({"questions": [{"question": "ä" * 5000, "assumption": ""}, {"question": " ", "assumption": ""}]}, PLAN).person("yes")
+    host.answer({"questions": [{"question": "ä" * 5000, "assumption": ""}, {"question": " ", "assumption": ""}]}, PLAN).person(
+        "yes"
+    )
     assert len(fake.call(plan, prompt=PROMPT).structured["answers"]) == 1
     assert len(host.questions[0].text.encode()) < 2000
     host.answer("no JSON", PLAN)
@@ -127,9 +133,33 @@ def test_questions_may_be_long_missing_or_switched_off(host):
 
 @pytest.mark.parametrize(
     "path",
-    ["../x.py", "/etc/passwd", "a/../../x.py", "C:\\x.py", "C:x.py", "~/x.py", ".git/hooks/pre-commit", ".env", "a//b.py", "a b.py", "",
-     "x\n.py", "-rf", "con.py", "a/b./c.py", "/".join("abcdefghijk"), "a" * 200, "Ärger.py", "x.py.proposed", ".", "a/", "x\0.py",
-     "MAIN.py", "main.py/x.py", "lib"],
+    [
+        "../x.py",
+        "/etc/passwd",
+        "a/../../x.py",
+        "C:\\x.py",
+        "C:x.py",
+        "~/x.py",
+        ".git/hooks/pre-commit",
+        ".env",
+        "a//b.py",
+        "a b.py",
+        "",
+        "x\n.py",
+        "-rf",
+        "con.py",
+        "a/b./c.py",
+        "/".join("abcdefghijk"),
+        "a" * 200,
+        "Ärger.py",
+        "x.py.proposed",
+        ".",
+        "a/",
+        "x\0.py",
+        "MAIN.py",
+        "main.py/x.py",
+        "lib",
+    ],
 )
 def test_paths_that_lead_elsewhere_are_refused(host, tmp_path, path):
     bad = {**PLAN, "files": [*PLAN["files"], {"path": path, "purpose": "Something.", "needs": []}]}
@@ -147,14 +177,23 @@ def test_a_plan_is_mended_once(host):
 
 
 def test_what_means_nothing_in_a_plan_is_put_right(host):
-    files = [{"path": "greeter/main.py", "purpose": "x", "needs": ["./greeter/main.py", "gone.py", "greeter/a/.gitignore"]},
-             {"path": "./greeter/a/.gitignore", "purpose": "y", "needs": ["greeter/main.py"]}]
+    files = [
+        {"path": "greeter/main.py", "purpose": "x", "needs": ["./greeter/main.py", "gone.py", "greeter/a/.gitignore"]},
+        {"path": "./greeter/a/.gitignore", "purpose": "y", "needs": ["greeter/main.py"]},
+    ]
     host.answer(NONE, {**PLAN, "name": "greeter", "files": files})
     assert set(states(fake.call(plan, prompt=PROMPT))) == {"main.py", "a/.gitignore"}
 
 
-@pytest.mark.parametrize("files", [[], [{"path": f"f{n}.py", "purpose": "x", "needs": []} for n in range(21)],
-                                   [{"path": "main.py", "purpose": " ", "needs": []}], [{"path": "words", "purpose": "x", "needs": []}]])
+@pytest.mark.parametrize(
+    "files",
+    [
+        [],
+        [{"path": f"f{n}.py", "purpose": "x", "needs": []} for n in range(21)],
+        [{"path": "main.py", "purpose": " ", "needs": []}],
+        [{"path": "words", "purpose": "x", "needs": []}],
+    ],
+)
 def test_plans_of_no_use_are_refused(host, files):
     host.answer(NONE, {**PLAN, "files": files}, {**PLAN, "files": files})
     assert failure(plan, prompt=PROMPT).message.startswith("the model gave no plan that can be used")
@@ -190,8 +229,8 @@ def test_a_project_is_not_planned_over_another(greeter, host):
 def test_a_call_that_was_cut_off_goes_on(host, tmp_path):
     host.answer(NONE, PLAN, GREET).refuse(refusal.OverBudget("invocation", "output-tokens", 1000, 990, 20))
     failed = failure(build, prompt=PROMPT)
-    assert failed.kind == "over-budget" and "budget" in failed.hint
-    assert "Stopped, 1 of 3 files are done" in host.emitted
+    assert failed.kind == "refused" and "budget" in failed.hint
+    assert failed.hint.endswith("1 of 3 files are done, and `resume` goes on")
     assert states_of("greeter") == {"main.py": "to write", "lib/greet.py": "written", "README.md": "to write"}
     asked = len(host.requests)
     host.answer(MAIN, README, FINE)
@@ -352,7 +391,15 @@ def test_a_review_of_no_use_takes_nothing(host, tmp_path):
 
 def test_findings_elsewhere_are_notes(greeter, host):
     (greeter / "main.py").write_text("print('mine')\n")
-    host.answer({"findings": [*finding("../../etc/passwd")["findings"], *finding("main.py", "No name.")["findings"], *finding("main.py", " ")["findings"]]})
+    host.answer(
+        {
+            "findings": [
+                *finding("../../etc/passwd")["findings"],
+                *finding("main.py", "No name.")["findings"],
+                *finding("main.py", " ")["findings"],
+            ]
+        }
+    )
     found = fake.call(review, name="greeter")
     assert len(found.structured["notes"]) == 2 and (greeter / "main.py").read_text() == "print('mine')\n"
 
@@ -370,7 +417,9 @@ def test_a_change_by_a_person_during_the_review_stays(host, tmp_path):
 
 
 def test_a_revision_changes_and_adds(greeter, host):
-    host.answer(change("lib/greet.py", "tests/test_greet.py"), "```\ndef greet(name): return 'Bye'\n```", "```\nassert True\n```", FINE)
+    host.answer(
+        change("lib/greet.py", "tests/test_greet.py"), "```\ndef greet(name): return 'Bye'\n```", "```\nassert True\n```", FINE
+    )
     found = fake.call(revise, name="greeter", change="Say goodbye.")
     assert "Bye" in (greeter / "lib/greet.py").read_text() and (greeter / "tests/test_greet.py").exists()
     assert found.structured["summary"] == "Parts." and set(states(found).values()) == {"reviewed"}
@@ -409,7 +458,10 @@ def test_a_revision_that_was_cut_off_goes_on(greeter, host):
     assert (greeter / "main.py").read_text() == "print(1)\n" and (greeter / "new.py").read_text() == "print(2)\n"
 
 
-@pytest.mark.parametrize("bad", [change(), change("../x.py"), change("main.py", what=" "), change(*[f"f{n}.py" for n in range(30)]), change("main.py/x.py")])
+@pytest.mark.parametrize(
+    "bad",
+    [change(), change("../x.py"), change("main.py", what=" "), change(*[f"f{n}.py" for n in range(30)]), change("main.py/x.py")],
+)
 def test_revisions_of_no_use_change_nothing(greeter, host, bad):
     before = host.stored("project/greeter")
     host.answer(bad, bad)
@@ -418,13 +470,23 @@ def test_revisions_of_no_use_change_nothing(greeter, host, bad):
 
 
 @pytest.mark.parametrize(
-    "answer", ["I cannot write that.", "", "```python\nprint(", "```\na = 1\n```\nor\n```\na = 2\n```", "def x(:\n", "````\n\n````",
-               "````\n# ... rest of the code unchanged\n````", "````\nx = '\x00'\n````", f"````\nx = '{'a' * 70000}'\n````"],
+    "answer",
+    [
+        "I cannot write that.",
+        "",
+        "```python\nprint(",
+        "```\na = 1\n```\nor\n```\na = 2\n```",
+        "def x(:\n",
+        "````\n\n````",
+        "````\n# ... rest of the code unchanged\n````",
+        "````\nx = '\x00'\n````",
+        f"````\nx = '{'a' * 70000}'\n````",
+    ],
 )
 def test_answers_of_no_use_are_asked_for_once_more_and_write_nothing(host, tmp_path, answer):
     host.answer(NONE, PLAN, answer, answer)
     failed = failure(build, prompt=PROMPT)
-    assert failed.kind == "unavailable" and "`lib/greet.py`" in failed.message and "resume" in failed.hint
+    assert failed.kind == "unavailable" and "`lib/greet.py`" in failed.message and failed.hint.endswith("0 of 3 files are done, and `resume` goes on")
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
     assert "That cannot be used" in host.prompts[3]
     host.answer(answer, GREET, MAIN, README, FINE)
@@ -433,15 +495,27 @@ def test_answers_of_no_use_are_asked_for_once_more_and_write_nothing(host, tmp_p
 
 def test_an_answer_that_was_cut_goes_on(host, tmp_path):
     first = "````python\ndef greet(name):\n    # first\n    a = 1\n    b ="
-    host.answer(NONE, PLAN, fake.Reply(first).stopped("max-tokens"), "    # first\n    a = 1\n    b = 2\n    return a + b\n````", MAIN, README, FINE)
+    host.answer(
+        NONE,
+        PLAN,
+        fake.Reply(first).stopped("max-tokens"),
+        "    # first\n    a = 1\n    b = 2\n    return a + b\n````",
+        MAIN,
+        README,
+        FINE,
+    )
     fake.call(build, prompt=PROMPT)
-    assert (tmp_path / "greeter/lib/greet.py").read_text() == "def greet(name):\n    # first\n    a = 1\n    b = 2\n    return a + b\n"
+    assert (
+        tmp_path / "greeter/lib/greet.py"
+    ).read_text() == "def greet(name):\n    # first\n    a = 1\n    b = 2\n    return a + b\n"
     assert host.requests[3].messages[-2].text.endswith("    a = 1")
 
 
 def test_an_answer_that_is_cut_for_ever_fails(host, tmp_path):
     host.answer(NONE, PLAN).answer_with(
-        lambda request: fake.Reply("````\na = 1\nb = 2\nc").stopped("max-tokens") if "Write the file" in request.messages[1].text else None
+        lambda request: (
+            fake.Reply("````\na = 1\nb = 2\nc").stopped("max-tokens") if "Write the file" in request.messages[1].text else None
+        )
     )
     failed = failure(build, prompt=PROMPT)
     assert "cut at its largest length" in failed.message and "--max-tokens" in failed.hint
