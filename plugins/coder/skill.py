@@ -264,9 +264,11 @@ def _settled(prompt: str, language: str, said: Said) -> list[Answer]:
         if somebody:
             try:
                 answer = user.ask(f"{question}\n(Leave it empty for: {assumption})").strip()
+            except refusal.Cancelled:
+                # An empty line at the terminal. If the whole call was cancelled, the next model call says so.
+                pass
             except refusal.Refusal as error:
-                # Nobody is there, or does not want to be asked. If the whole call was cancelled, the next model call says so.
-                log.info("the person is not asked", why=error.message)
+                log.info("nobody answers", why=error.message)
                 somebody = False
         answers.append(Answer(question, answer or assumption, not answer))
         said(f"{question} {answer}" if answer else f"assumed: {question} {assumption}")

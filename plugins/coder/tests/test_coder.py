@@ -110,13 +110,20 @@ def test_without_a_person_assumptions_are_written_down(host):
 
 
 @pytest.mark.parametrize(
-    "why", [refusal.Cancelled(), refusal.Denied("user", "a question", "it is not granted"), refusal.TimedOut("slow")]
+    "why", [refusal.Unavailable("nobody is there"), refusal.Denied("user", "a question", "it is not granted"), refusal.TimedOut("slow")]
 )
-def test_who_declines_to_be_asked_is_asked_no_more(host, why):
+def test_where_nobody_answers_nobody_is_asked_again(host, why):
     asked = [{"question": f"Question {n}?", "assumption": f"answer {n}"} for n in range(3)]
     host.answer({"questions": asked}, PLAN).person(why, "never asked")
     assert all(each["assumed"] for each in fake.call(plan, prompt=PROMPT).structured["answers"])
     assert len(host.questions) == 1
+
+
+def test_an_answer_left_empty_is_assumed_and_the_next_is_asked(host):
+    asked = [{"question": f"Question {n}?", "assumption": f"answer {n}"} for n in range(3)]
+    host.answer({"questions": asked}, PLAN).person(refusal.Cancelled(), "this", "")
+    answers = fake.call(plan, prompt=PROMPT).structured["answers"]
+    assert [(each["answer"], each["assumed"]) for each in answers] == [("answer 0", True), ("this", False), ("answer 2", True)]
 
 
 def test_questions_may_be_long_missing_or_switched_off(host):
