@@ -25,6 +25,9 @@ _RESUMES = re.compile(
 )
 # A line that is a sentence and nothing that a programming language would have.
 _SENTENCE = re.compile(r"[A-Z][\w'\u2019,-]*(?: [\w'\u2019\",-]+){3,}[.:!?]")
+# What some models think aloud before they answer.
+_THOUGHT = re.compile(r"\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_CODE_NAMES = re.compile(r"(?:requirements|constraints)[\w.-]*\.txt|cmakelists\.txt|robots\.txt")
 _PROSE = (".md", ".markdown", ".txt", ".rst", ".adoc")
 _PROSE_NAMES = ("license", "notice", "authors", "changelog", "copying", "readme")
 
@@ -44,7 +47,10 @@ class _Block:
 
 def extract(answer: str, path: str) -> str:
     """The file in an answer, ending with one line break where it is not empty."""
-    lines = answer.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff").split("\n")
+    answer = answer.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    if thought := _THOUGHT.match(answer):
+        answer = answer[thought.end() :]
+    lines = answer.split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     while lines and not lines[0].strip():
@@ -73,7 +79,7 @@ def extract(answer: str, path: str) -> str:
 def is_prose(path: str) -> bool:
     """Whether the file is a text for people."""
     name = path.rsplit("/", 1)[-1].lower()
-    return name.endswith(_PROSE) or name in _PROSE_NAMES
+    return (name.endswith(_PROSE) or name in _PROSE_NAMES) and not _CODE_NAMES.fullmatch(name)
 
 
 def first_fence(line: str) -> str:
@@ -154,9 +160,10 @@ def _nested(lines: list[str], first: _Block, blocks: list[_Block]) -> list[str]:
 
 def _plain(lines: list[str], prose: bool) -> list[str]:
     first, last = lines[0], lines[-1]
-    if _PREAMBLE.match(first) and (not prose or first.rstrip().endswith((":", "!", "."))):
+    if _PREAMBLE.match(first):
         raise Unclear("the answer begins with talk about the file")
-    if _POSTSCRIPT.match(last) and not prose:
+    # A text may well end with a note.
+    if _POSTSCRIPT.match(last) and not (prose and last.lstrip().lower().startswith(("note that", "this "))):
         raise Unclear("the answer ends with talk about the file")
     if not prose and (_SENTENCE.fullmatch(first.strip()) or _SENTENCE.fullmatch(last.strip())):
         raise Unclear("the answer has sentences around the file, or is no code at all")

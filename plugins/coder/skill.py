@@ -14,7 +14,11 @@ from store import Kept
 from work import Clock, Said, Work, room
 
 Rounds = Annotated[int, {"minimum": 1, "maximum": 5}]
+# What is kept of each project must fit into one value of `kv`, whatever a model says.
 _QUESTION = 400
+_LONG = 4000
+_LONGEST_PROMPT = 100_000
+_MOST_CHANGES = 20
 
 
 @dataclass
@@ -84,7 +88,7 @@ def build(context: Context, name: str | None = None, prompt: str | None = None, 
         if not (prompt and prompt.strip()):
             # Says which projects there are.
             return _advanced(store.get(_given("name", name or "")), said, clock)
-        kept = _planned(prompt, name, language, False, said)
+        kept = _planned(_given("prompt", prompt), name, language, False, said)
     elif prompt and prompt.strip() != kept.project.prompt:
         raise Failure.invalid_input(
             f"`{kept.project.name}` is planned with another prompt",
@@ -178,6 +182,8 @@ def _begun(prompt: str) -> Kept | None:
 def _given(name: str, text: str) -> str:
     if not text.strip():
         raise Failure.invalid_input(f"`{name}` is empty", hint=f"give the {name}")
+    if len(text) > _LONGEST_PROMPT // (_MOST_CHANGES if name == "change" else 1):
+        raise Failure.invalid_input(f"`{name}` is too long: {len(text)} characters", hint="say it shorter, or in several changes")
     return text.strip()
 
 
@@ -198,18 +204,19 @@ def _planned(prompt: str, name: str | None, language: str | None, replan: bool, 
         )
     progress.say("planning")
     answers = _settled(prompt, language or "", said)
-    project = Project("", prompt.strip(), (language or "").strip(), "", "", answers, [], _setting("rounds", 2))
+    project = Project("", prompt.strip(), (language or "").strip()[:_QUESTION], "", "", answers, [], _setting("rounds", 2))
     most = _setting("files", MOST_FILES)
     made = dialogue.value(prompts.plan(project, most), prompts.Plan, "plan", lambda plan: _faults(plan, most))
     project.name = store.key(name) if name else store.free(made.name)
-    project.language = project.language or made.language.strip()
-    project.summary, project.run = made.summary.strip(), made.run.strip()
-    project.files = ordered([File(each.path, each.purpose.strip(), each.needs, "write") for each in made.files])
+    project.language = project.language or made.language.strip()[:_QUESTION]
+    project.summary, project.run = made.summary.strip()[:_LONG], made.run.strip()[:_LONG]
+    project.files = ordered([File(each.path, each.purpose.strip()[:_LONG], each.needs, "write") for each in made.files])
+    if old is not None:
+        Work(old, said, Clock(Context("", "user", 0))).settle()
     for file in project.files:
         # What was written before is known again, so that it may be written anew.
         before = old.project.file(file.path) if old else None
         file.written, file.proposed = (before.written, before.proposed) if before else ("", "")
-        file.intended = before.intended if before else ""
     kept = Kept(project, old.version if old else None)
     kept.save()
     said(f"planned `{project.name}`: {project.summary}")
@@ -223,9 +230,10 @@ def _faults(plan: prompts.Plan, most: int) -> list[str]:
     for file in plan.files:
         file.path = paths.plain(file.path)
         file.needs = [paths.plain(need) for need in file.needs]
-    folder = f"{plan.name.strip()}/"
-    if len(folder) > 1 and plan.files and all(file.path.startswith(folder) for file in plan.files):
-        # The project has a folder of its own already.
+    folder = plan.files[0].path.split("/")[0] + "/" if plan.files else ""
+    inside = all(file.path.startswith(folder) for file in plan.files)
+    if inside and store.slug(folder) == store.slug(plan.name) and any(file.path == f"{folder}README.md" for file in plan.files):
+        # The project has a folder of its own already. Without a README in it the folder may be a package.
         for file in plan.files:
             file.path = file.path.removeprefix(folder)
             file.needs = [need.removeprefix(folder) for need in file.needs]
@@ -299,11 +307,12 @@ def _revised(work: Work, change: str) -> None:
         return paths.faults([*known, *dict.fromkeys(new)]) + empty
 
     made = dialogue.value(asked, prompts.Revision, "plan of the change", faults)
-    project.changes.append(change.strip())
-    project.summary, project.run = made.summary.strip() or project.summary, made.run.strip() or project.run
+    project.changes = [*project.changes, change.strip()][-_MOST_CHANGES:]
+    project.summary = made.summary.strip()[:_LONG] or project.summary
+    project.run = made.run.strip()[:_LONG] or project.run
     new = []
     for each in made.changes:
-        file, what = project.file(each.path), each.what.strip()
+        file, what = project.file(each.path), each.what.strip()[:_LONG]
         if file is None:
             file = File(each.path, what, [need for need in each.needs if need != each.path], "write")
             project.files.append(file)

@@ -17,6 +17,7 @@ from store import Kept
 # Seconds that are left for keeping and answering.
 _SPARE = 2.0
 _MOST_FINDINGS = 20
+_LONGEST_FINDING = 1000
 
 
 class Said:
@@ -248,9 +249,9 @@ class Work:
         wrong: dict[str, list[str]] = {}
         for each in findings:
             file = project.file(meant(each.path))
-            line = f"{each.problem.strip()} {each.fix.strip()}".strip()
+            line = f"{each.problem.strip()} {each.fix.strip()}".strip()[:_LONGEST_FINDING]
             if file is None or self.is_theirs(file) or not file.written:
-                project.notes.append(f"{each.path}: {line}")
+                project.notes.append(f"{each.path[:100]}: {line}")
             else:
                 wrong.setdefault(file.path, []).append(line)
         for file, _ in new:

@@ -110,7 +110,8 @@ def test_without_a_person_assumptions_are_written_down(host):
 
 
 @pytest.mark.parametrize(
-    "why", [refusal.Unavailable("nobody is there"), refusal.Denied("user", "a question", "it is not granted"), refusal.TimedOut("slow")]
+    "why",
+    [refusal.Unavailable("nobody is there"), refusal.Denied("user", "a question", "it is not granted"), refusal.TimedOut("slow")],
 )
 def test_where_nobody_answers_nobody_is_asked_again(host, why):
     asked = [{"question": f"Question {n}?", "assumption": f"answer {n}"} for n in range(3)]
@@ -188,8 +189,36 @@ def test_what_means_nothing_in_a_plan_is_put_right(host):
         {"path": "greeter/main.py", "purpose": "x", "needs": ["./greeter/main.py", "gone.py", "greeter/a/.gitignore"]},
         {"path": "./greeter/a/.gitignore", "purpose": "y", "needs": ["greeter/main.py"]},
     ]
-    host.answer(NONE, {**PLAN, "name": "greeter", "files": files})
-    assert set(states(fake.call(plan, prompt=PROMPT))) == {"main.py", "a/.gitignore"}
+    readme = {"path": "greeter/README.md", "purpose": "z", "needs": []}
+    host.answer(NONE, {**PLAN, "files": [*files, readme]}, NONE, {**PLAN, "files": files})
+    assert set(states(fake.call(plan, prompt=PROMPT))) == {"main.py", "a/.gitignore", "README.md"}
+    assert "greeter/main.py" in states(fake.call(plan, prompt="Other.")), "it may be a package"
+
+
+def test_what_is_too_long_is_refused_before_a_model_is_asked(greeter, host):
+    assert "too long" in failure(plan, prompt="x" * 200_000).message
+    assert "too long" in failure(revise, name="greeter", change="x" * 200_000).message
+    assert host.requests == []
+
+
+def test_a_model_that_says_too_much_is_kept_short(host):
+    long = {"path": "main.py", "purpose": "x" * 500_000, "needs": []}
+    host.answer(NONE, {**PLAN, "summary": "y" * 500_000, "files": [long]})
+    fake.call(plan, prompt=PROMPT)
+    assert len(json.dumps(host.stored("project/greeter"))) < 20_000
+
+
+def test_a_write_before_the_state_was_kept_is_known_again_by_a_new_plan(host, tmp_path):
+    host.answer(NONE, PLAN)
+    fake.call(plan, prompt=PROMPT)
+    state = host.stored("project/greeter")
+    (tmp_path / "greeter").mkdir()
+    (tmp_path / "greeter/main.py").write_text("print(0)\n")
+    next(file for file in state["files"] if file["path"] == "main.py")["intended"] = disk.digest(b"print(0)\n")
+    host.kv("project/greeter", state).answer(NONE, PLAN, GREET, MAIN, README, FINE)
+    fake.call(plan, prompt="Else.", name="greeter", replan=True)
+    assert set(states(fake.call(build, name="greeter")).values()) == {"reviewed"}
+    assert "Ada" in (tmp_path / "greeter/main.py").read_text()
 
 
 @pytest.mark.parametrize(
@@ -493,7 +522,11 @@ def test_revisions_of_no_use_change_nothing(greeter, host, bad):
 def test_answers_of_no_use_are_asked_for_once_more_and_write_nothing(host, tmp_path, answer):
     host.answer(NONE, PLAN, answer, answer)
     failed = failure(build, prompt=PROMPT)
-    assert failed.kind == "unavailable" and "`lib/greet.py`" in failed.message and failed.hint.endswith("0 of 3 files are done, and `resume` goes on")
+    assert (
+        failed.kind == "unavailable"
+        and "`lib/greet.py`" in failed.message
+        and failed.hint.endswith("0 of 3 files are done, and `resume` goes on")
+    )
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
     assert "That cannot be used" in host.prompts[3]
     host.answer(answer, GREET, MAIN, README, FINE)

@@ -24,6 +24,11 @@ def test_code_is_taken_exactly(answer):
     assert content.extract(answer, "a.py") == PY
 
 
+def test_thoughts_are_left_out():
+    assert content.extract(f"<think>\n```\nno\n```\n</think>\n\n````\n{PY}````", "a.py") == PY
+    assert content.extract("Here it is:\n```\nflask\n```", "requirements.txt") == "flask\n"
+
+
 def test_blanks_inside_stay():
     assert content.extract("````\n\n  a\n\n\n  b  \n````", "a.txt") == "\n  a\n\n\n  b  \n"
 
@@ -58,7 +63,8 @@ def test_texts_with_fences_of_their_own(answer):
         ("Here is the file:\na = 1", "a.js"),
         ("a = 1\nLet me know if it works", "a.js"),
         ("This is a sentence about the file.", "a.js"),
-        ("Sure, here is the text.\n\n# A", "README.md"),
+        ("Sure, here is the text\n\n# A", "README.md"),
+        ("# A\n\nLet me know if you want more.", "README.md"),
         (f"```markdown\n{MD}", "README.md"),
         ("```markdown\n# A\n```sh\nrun\n```", "README.md"),
     ],
