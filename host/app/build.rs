@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 /// What builds, package clients and interpreters leave beside sources.
-const LEFT: [&str; 7] = ["target", "node_modules", "__pycache__", ".pytest_cache", ".venv", ".ringfence", ".git"];
+const LEFT: [&str; 8] =
+    ["target", "build", "node_modules", "__pycache__", ".pytest_cache", ".venv", ".ringfence", ".git"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../..");

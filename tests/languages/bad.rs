@@ -36,7 +36,7 @@ async fn a_syntax_error_is_the_compilers_own(lang: &'static str) {
             let text = std::fs::read_to_string(&path).unwrap();
             std::fs::write(&path, format!("{text}\n)) ZEBRA ((\n")).unwrap();
         });
-        done.fails("build-failed", 2, "odd", "correct what");
+        done.fails("build-failed", 1, "odd", "correct what");
         let lines = std::fs::read_to_string(home.work().join("odd").join(file)).unwrap().lines().count();
         let place = file.rsplit('/').next().unwrap();
         assert!(done.err.contains(place), "{lang}: {done:?}");
@@ -137,7 +137,7 @@ fn a_python_package_with_compiled_parts_is_named() {
     let home = Home::new();
     let done =
         broken(&home, "python", |folder| std::fs::write(folder.join("requirements.txt"), "numpy==2.3.0\n").unwrap());
-    done.fails("build-failed", 2, "`numpy==2.3.0` has no version that runs in WebAssembly", "without compiled parts");
+    done.fails("build-failed", 1, "`numpy==2.3.0` has no version that runs in WebAssembly", "without compiled parts");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn an_npm_package_is_honoured_and_one_for_node_is_named() {
     )
     .unwrap();
     let done = home.run(&["build", "odd"]);
-    done.fails("build-failed", 2, "odd", "correct what");
+    done.fails("build-failed", 1, "odd", "correct what");
     assert!(done.err.contains("node:net") && done.err.contains("skill.js"), "{done:?}");
 }
 
@@ -189,9 +189,9 @@ fn an_unknown_language_and_no_language_at_all() {
         "work/odd/skill.toml",
         "name = \"odd\"\nversion = \"0.1.0\"\ndescription = \"Odd.\"\n[build]\nlang = \"pyhton\"\n",
     );
-    home.run(&["build", "odd"]).fails("build-failed", 2, "`lang = \"pyhton\"`", "did you mean `lang = \"python\"`?");
+    home.run(&["build", "odd"]).fails("build-failed", 1, "`lang = \"pyhton\"`", "did you mean `lang = \"python\"`?");
     home.write("work/odd/skill.toml", "name = \"odd\"\nversion = \"0.1.0\"\ndescription = \"Odd.\"\n");
-    home.run(&["build", "odd"]).fails("build-failed", 2, "holds no source", "typescript");
+    home.run(&["build", "odd"]).fails("build-failed", 1, "holds no source", "typescript");
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_component_that_something_else_built() {
         format!("name = \"odd\"\nversion = \"0.1.0\"\ndescription = \"Odd.\"\n[build]\ncomponent = \"{component}\"\n")
     };
     home.write("work/odd/skill.toml", manifest("out/odd.wasm"));
-    home.run(&["build", "odd"]).fails("build-failed", 2, "out/odd.wasm is not there", "build it first");
+    home.run(&["build", "odd"]).fails("build-failed", 1, "out/odd.wasm is not there", "build it first");
     home.write("work/odd/out/odd.wasm", std::fs::read(crate::support::probe()).unwrap());
     home.run(&["run", "./odd", "echo", "--text", "hello"]).gives("hello\n");
     for outside in ["../odd.wasm", "/etc/hostname"] {
@@ -222,7 +222,7 @@ fn tools_that_cannot_be_told_apart_or_are_not_described() {
     for (text, word) in [(twice, "`a`"), (untyped, "x"), (silent, "description")] {
         let home = Home::new();
         let done = broken(&home, "python", |folder| std::fs::write(folder.join("skill.py"), text).unwrap());
-        done.fails("build-failed", 2, "odd", "correct what");
+        done.fails("build-failed", 1, "odd", "correct what");
         assert!(done.err.contains("skill.py") && done.err.contains(word), "{word}: {done:?}");
     }
 }

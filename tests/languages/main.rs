@@ -22,6 +22,7 @@ mod kv;
 mod log;
 mod model;
 mod new;
+mod own;
 mod progress;
 mod refusal;
 mod secrets;

@@ -23,7 +23,7 @@ fn whole(lang: &str) {
     assert!(told["outcome"]["structured"]["items"].is_array(), "{lang}: {told}");
     home.run(&["run", "./my-skill", "action_items", "--text", " "]).fails("invalid-input", 2, "`text`", "text");
     let shown = home.run(&["show", "./my-skill", "--format", "json"]).worked().json();
-    assert_eq!(shown["description"], description, "{lang}: {shown}");
+    assert_eq!(shown["manifest"]["description"], description, "{lang}: {shown}");
 
     // Nothing has changed: nothing is built. Something has: it is.
     let built = home.work().join("my-skill/target/ringfence/my-skill.wasm");

@@ -67,7 +67,8 @@ pub(crate) fn in_checkout(folder: &Path, lang: &Lang) -> Option<PathBuf> {
 
 /// Where the skill in `folder` finds its SDK, relative to `folder`.
 pub(crate) fn path(folder: &Path, lang: &Lang) -> PathBuf {
-    in_checkout(folder, lang).unwrap_or_else(|| OWN.into()).join(place(lang))
+    // With `./` in front: Go takes a path without it for the name of a module.
+    in_checkout(folder, lang).unwrap_or_else(|| Path::new(".").join(OWN)).join(place(lang))
 }
 
 /// Unpacks the SDK below `folder`, in place of an older copy.

@@ -6,9 +6,9 @@ import { dirname, join, resolve } from "node:path";
 import * as esbuild from "esbuild";
 import { expect, test } from "vitest";
 // @ts-expect-error: the build is plain JavaScript.
-import { bundle } from "../build/bundle.mjs";
+import { bundle } from "../builder/bundle.mjs";
 // @ts-expect-error: the build is plain JavaScript.
-import { mapped, table } from "../build/lines.mjs";
+import { mapped, table } from "../builder/lines.mjs";
 
 const sdk = resolve(import.meta.dirname, "..");
 

@@ -6,7 +6,7 @@ use ringfence_core::policy::manifest::Manifest;
 use ringfence_core::{Error, Host};
 
 use super::Context;
-use crate::toolchain::{self, Errand, Job, Way};
+use crate::toolchain::{self, Errand, Job, Toolchain, Way};
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 
@@ -106,7 +106,8 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     let before = toolchain::digest(&salt, &written)?;
     let shelf = context.shelf();
     let errand = Errand { shelf: &shelf, line, cancel: &context.cancel };
-    let component = toolchain.build(Job { folder, build: &way.build, sdk: &sdk, work: &work, errand }).await?;
+    let job = Job { folder, build: &way.build, sdk: &sdk, work: &work, errand };
+    let component = component(toolchain, job, &salt, &sources, force).await?;
     line.say("packaging");
     let bytes = std::fs::read(&component).map_err(|error| Trouble::unreadable(&component, &error))?;
     let bytes = toolchain::comments::with(bytes, folder);
@@ -124,6 +125,36 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
         write(&stamp, digest()?.as_bytes())?;
     }
     Ok(packaged)
+}
+
+/// The component of the code alone. A new README, another permission or a test builds no code again, which takes some toolchains half a
+/// minute.
+async fn component(
+    toolchain: &dyn Toolchain,
+    job: Job<'_>,
+    salt: &str,
+    sources: &[PathBuf],
+    force: bool,
+) -> Result<PathBuf, Error> {
+    if !toolchain.keeps_component() {
+        return toolchain.build(job).await;
+    }
+    let beside: Vec<&str> = [MANIFEST, README, "tests"].into_iter().chain(LICENSES).collect();
+    let code: Vec<_> =
+        sources.iter().filter(|path| !beside.iter().any(|name| **path == job.folder.join(name))).cloned().collect();
+    let digest = || toolchain::digest_without(salt, &code, &beside);
+    let (stamp, before) = (job.work.join("built"), digest()?);
+    let kept = std::fs::read_to_string(&stamp).ok();
+    let kept = kept.as_deref().and_then(|text| text.split_once('\n')).filter(|(digest, _)| *digest == before);
+    if let Some(path) = kept.map(|(_, path)| PathBuf::from(path)).filter(|path| !force && path.is_file()) {
+        return Ok(path);
+    }
+    let component = toolchain.build(job).await?;
+    // What changed meanwhile may be half in it.
+    if before == digest()? {
+        write(&stamp, format!("{before}\n{}", component.display()).as_bytes())?;
+    }
+    Ok(component)
 }
 
 /// Writes a file so that a reader sees the old one or the new one, never a part.

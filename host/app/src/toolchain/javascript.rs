@@ -61,7 +61,7 @@ async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
     let component = job.work.join("component.wasm");
     job.errand.line.say("building with esbuild and componentize-qjs");
     let mut command = process::program("node", job.folder);
-    command.arg(job.sdk.join("sdk/typescript/build/build.mjs")).arg(job.folder).arg("--out").arg(&component);
+    command.arg(job.sdk.join("sdk/typescript/builder/build.mjs")).arg(job.folder).arg("--out").arg(&component);
     command.arg("--tools").arg(kit);
     let ended = process::run(command, job.errand).await?;
     if !ended.good {

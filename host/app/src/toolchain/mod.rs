@@ -26,7 +26,7 @@ use crate::ui::progress::Line;
 
 pub(crate) use process::watch;
 pub(crate) use shelf::Shelf;
-pub(crate) use stale::{digest, lock};
+pub(crate) use stale::{digest, digest_without, lock};
 
 /// What builds skills of one language, or of a few that are built alike.
 pub(crate) trait Toolchain: Send + Sync {
@@ -38,6 +38,11 @@ pub(crate) trait Toolchain: Send + Sync {
         let digest = stale::short(folder.as_os_str().as_encoded_bytes());
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         cache.join(format!("{name}-{digest}"))
+    }
+
+    /// Whether a component stays as it was built until its own skill is built again. Else the toolchain itself knows what has changed.
+    fn keeps_component(&self) -> bool {
+        true
     }
 
     /// Builds the component of the skill in the folder; gives its file.

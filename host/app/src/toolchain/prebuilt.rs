@@ -19,6 +19,10 @@ impl Toolchain for Prebuilt {
         build.component.iter().map(|path| folder.join(path)).collect()
     }
 
+    fn keeps_component(&self) -> bool {
+        false
+    }
+
     fn build<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<PathBuf, Error>> {
         async move { locate(job.folder, job.build.component.as_deref().unwrap_or_default()) }.boxed()
     }

@@ -118,12 +118,12 @@ fn own_words(said: &str) -> String {
     let mut lines = Vec::new();
     for line in inner.lines() {
         if line.starts_with(FRAME) {
-            ours = line.contains("/ringfence/_entry.py") || line.contains("<frozen ");
+            ours = line.contains("/ringfence/") || line.contains("<frozen ");
         } else if !line.starts_with("    ") {
             ours = false;
         }
         if !ours {
-            lines.push(line.replace("File \"/0/", "File \""));
+            lines.push(line.replace("\"/0/", "\"").replace("(/0/", "("));
         }
     }
     lines.join("\n")

@@ -34,6 +34,10 @@ impl Toolchain for Rust {
         cache.to_owned()
     }
 
+    fn keeps_component(&self) -> bool {
+        false
+    }
+
     fn build<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<PathBuf, Error>> {
         async move {
             ensure_target(job.folder, job.errand).await?;

@@ -13,10 +13,18 @@ use crate::ui::progress::Line;
 /// Reads `sources`, files and folders, into one digest in hexadecimal. What does not exist counts as missing, and its appearing changes
 /// the digest. Build outputs and hidden folders below a source are left out.
 pub(crate) fn digest(salt: &str, sources: &[PathBuf]) -> Result<String, Error> {
+    digest_without(salt, sources, &[])
+}
+
+/// The same without what has one of these names at the top of a source.
+pub(crate) fn digest_without(salt: &str, sources: &[PathBuf], left: &[&str]) -> Result<String, Error> {
     let mut hash = Sha256::new();
     hash.update(salt.as_bytes());
     for source in sources {
-        let walk = WalkDir::new(source).sort_by_file_name().into_iter().filter_entry(is_source);
+        let counts = |entry: &DirEntry| {
+            is_source(entry) && !(entry.depth() == 1 && left.iter().any(|name| entry.file_name() == *name))
+        };
+        let walk = WalkDir::new(source).sort_by_file_name().into_iter().filter_entry(counts);
         hash.update(b"\0source\0");
         for entry in walk.filter_map(Result::ok).filter(|entry| entry.file_type().is_file()) {
             let name = entry.path().strip_prefix(source).unwrap_or(entry.path());
@@ -29,7 +37,7 @@ pub(crate) fn digest(salt: &str, sources: &[PathBuf]) -> Result<String, Error> {
 }
 
 /// What builds, package clients and interpreters leave beside sources.
-const LEFT: [&str; 3] = ["target", "node_modules", "__pycache__"];
+const LEFT: [&str; 4] = ["target", "build", "node_modules", "__pycache__"];
 
 fn is_source(entry: &DirEntry) -> bool {
     let name = entry.file_name().to_string_lossy();

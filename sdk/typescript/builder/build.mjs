@@ -22,7 +22,7 @@ async function main() {
     options: { out: { type: "string" }, tools: { type: "string" }, engine: { type: "string", default: "quickjs" } },
   });
   const folder = resolve(positionals[0] ?? ".");
-  const out = resolve(values.out ?? join(folder, "build/skill.wasm"));
+  const out = resolve(values.out ?? join(folder, "target/skill.wasm"));
   const tools = createRequire(join(resolve(values.tools ?? SDK), "package.json"));
   const entry = ENTRIES.find((name) => existsSync(join(folder, name)));
   if (entry === undefined) throw new Wrong(`${folder} has no src/skill.ts and no src/skill.js`);
