@@ -19,17 +19,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         _ => fs::create_dir_all(&into)?,
     }
-    let mut digest = DefaultHasher::new();
-    for part in ["sdk", "wit"] {
-        let from = root.join(part);
+    // A digest for each SDK and one for the interface: a change of one language's rebuilds no skill in another.
+    let mut digests = vec![env!("CARGO_PKG_VERSION").to_owned()];
+    let languages = fs::read_dir(root.join("sdk")).map(|all| all.filter_map(Result::ok).collect()).unwrap_or_default();
+    let mut parts: Vec<_> =
+        languages.iter().map(|entry: &fs::DirEntry| Path::new("sdk").join(entry.file_name())).collect();
+    parts.push("wit".into());
+    parts.sort();
+    println!("cargo::rerun-if-changed={}", root.join("sdk").display());
+    for part in parts {
+        let from = root.join(&part);
         if !from.is_dir() {
             println!("cargo::rerun-if-changed={}", root.display());
-            println!("cargo::warning={part} is missing: `ringfence new` will not work");
+            println!("cargo::warning={} is missing: `ringfence new` will not work", part.display());
             continue;
         }
-        copy(&from, &into.join(part), &mut digest)?;
+        let mut digest = DefaultHasher::new();
+        copy(&from, &into.join(&part), &mut digest)?;
+        digests.push(format!("{}={:016x}", part.file_name().unwrap_or_default().to_string_lossy(), digest.finish()));
     }
-    println!("cargo::rustc-env=EMBEDDED_VERSION={}-{:016x}", std::env::var("CARGO_PKG_VERSION")?, digest.finish());
+    println!("cargo::rustc-env=EMBEDDED={}", digests.join(" "));
     Ok(())
 }
 
@@ -37,7 +46,7 @@ fn copy(from: &Path, to: &Path, digest: &mut DefaultHasher) -> Result<(), Box<dy
     let walk = WalkDir::new(from).sort_by_file_name().into_iter().filter_entry(|entry| {
         let name = entry.file_name().to_string_lossy();
         // An SDK's own tests are for those who work on it; a template's are for everybody.
-        let of_an_sdk = entry.depth() == 2 && name == "tests";
+        let of_an_sdk = entry.depth() == 1 && name == "tests";
         entry.depth() == 0 || !(of_an_sdk || LEFT.contains(&&*name))
     });
     for entry in walk {

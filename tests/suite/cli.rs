@@ -92,9 +92,9 @@ fn help_names_every_verb() {
 #[test]
 fn a_wrong_command_line_is_told_in_the_format_that_was_asked_for() {
     let home = Home::new();
-    let done = home.run(&["lst"]);
+    let done = home.run(&["lisst"]);
     assert_eq!((done.code, done.out.as_str()), (2, ""));
-    assert_eq!(done.err, "error[usage]: unrecognized subcommand 'lst'\n  help: did you mean `list`?\n");
+    assert_eq!(done.err, "error[usage]: unrecognized subcommand 'lisst'\n  help: did you mean `list`?\n");
     let done = home.run(&["list", "--format", "json", "--nonsense"]);
     assert_eq!((done.code, done.err.as_str()), (2, ""));
     assert_eq!(done.json()["error"]["kind"], "usage");

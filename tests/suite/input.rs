@@ -24,7 +24,7 @@ async fn an_unknown_tool_of_the_host() {
 fn no_tool_where_there_are_several() {
     let probe = probe().display().to_string();
     let done = Home::new().run(&["run", &probe, "--text", "x"]);
-    done.fails("invalid-input", 2, "tools", "--tool: echo");
+    done.fails("invalid-input", 2, "tools", "behind the skill: echo");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::ui::progress::Line;
 /// `sdk` and `wit`, without what builds leave there. `build.rs` gathers them.
 static EMBEDDED: Dir<'static> = include_dir!("$OUT_DIR/embedded");
 
-/// The digest of what is embedded, as `build.rs` computed it.
-const VERSION: &str = env!("EMBEDDED_VERSION");
+/// This program's version, and the digest of each part of what is embedded, as `build.rs` computed it.
+const EMBEDDED_PARTS: &str = env!("EMBEDDED");
 
 /// Where a skill's own copy lies, below its folder.
 const OWN: &str = ".ringfence";
@@ -98,8 +98,33 @@ pub(crate) fn unpack(folder: &Path, lang: &Lang) -> Result<(), Error> {
     std::fs::write(&stamp, version(lang)).map_err(|error| Trouble::unwritable(&stamp, &error))
 }
 
-fn version(lang: &Lang) -> String {
-    format!("{VERSION} {}", lang.sdk)
+/// What the SDK of a language is told by: a skill that was built with another one is built again.
+pub(crate) fn version(lang: &Lang) -> String {
+    let counts = |part: &&str| part.split_once('=').is_none_or(|(name, _)| name == lang.sdk || name == "wit");
+    EMBEDDED_PARTS.split(' ').filter(counts).collect::<Vec<_>>().join(" ")
+}
+
+/// The SDK that builds are made with, unpacked in the cache: a skill's folder comes from a stranger, and its own copy might be
+/// anything. What that copy is for are editors and tests, and languages whose own files say where it lies.
+pub(crate) fn trusted(cache: &Path, lang: &Lang) -> Result<PathBuf, Error> {
+    let place = cache.join("sdk").join(version(lang).replace([' ', '='], "-"));
+    if place.join(OWN).join("version").is_file() {
+        return Ok(place.join(OWN));
+    }
+    let above = place.parent().unwrap_or(cache);
+    std::fs::create_dir_all(above).map_err(|error| Trouble::unwritable(above, &error))?;
+    let draft = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempdir_in(above)
+        .map_err(|error| Trouble::unwritable(above, &error))?;
+    unpack(draft.path(), lang)?;
+    match std::fs::rename(draft.path(), &place) {
+        // Another build was faster.
+        Err(_) if place.join(OWN).join("version").is_file() => {}
+        Err(error) => return Err(Trouble::unwritable(&place, &error)),
+        Ok(()) => {}
+    }
+    Ok(place.join(OWN))
 }
 
 /// The folder with `sdk/` and `wit/` that the skill in `folder` is built with. A copy of the skill's own is brought to this program's

@@ -80,25 +80,26 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     std::fs::create_dir_all(out).map_err(|error| Trouble::unwritable(out, &error))?;
     let stamp = packaged.with_extension("digest");
     let way = Way::of(&manifest, folder)?;
-    let sdk = match way.lang {
-        Some(lang) => crate::sdk::ready(folder, lang, line)?,
-        None => folder.to_owned(),
-    };
-
+    let cache = &context.config.dirs.cache;
     let toolchain = way.toolchain();
     let mut sources = toolchain.sources(folder, &way.build);
     sources.extend([MANIFEST, "wit", README].iter().chain(&LICENSES).map(|name| folder.join(name)));
-    if let Some(lang) = way.lang.filter(|_| !sdk.starts_with(folder)) {
-        // A checkout's SDK changes under somebody's hands; a copy of the skill's own, with this program's version alone.
-        sources.extend([sdk.join("sdk").join(lang.sdk), sdk.join("wit")]);
+    let (mut sdk, mut salt) = (folder.to_owned(), way.name().to_owned());
+    if let Some(lang) = way.lang {
+        let near = crate::sdk::ready(folder, lang, line)?;
+        sdk = crate::sdk::trusted(cache, lang)?;
+        salt = format!("{} {}", crate::sdk::version(lang), lang.name);
+        if !near.starts_with(folder) {
+            // A checkout's SDK changes under somebody's hands; a copy of the skill's own, with this program's version alone.
+            sources.extend([near.join("sdk").join(lang.sdk), near.join("wit")]);
+        }
     }
-    let salt = format!("{} {}", env!("EMBEDDED_VERSION"), way.name());
     let digest = || toolchain::digest(&salt, &sources);
     if !force && packaged.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|old| Some(old) == digest().ok()) {
         return Ok(packaged);
     }
 
-    let work = toolchain.workplace(&context.config.dirs.cache.join("build").join(way.name()), folder);
+    let work = toolchain.workplace(&cache.join("build").join(way.name()), folder);
     std::fs::create_dir_all(&work).map_err(|error| Trouble::unwritable(&work, &error))?;
     // Cargo locks its folder too, but says so to nobody who sees our line only.
     let _lock = context.unless_cancelled(toolchain::lock(&work.join(".ringfence-lock"), line)).await?;

@@ -270,7 +270,7 @@ mod tests {
             (error.to_string(), error.hint())
         };
         let see = |verb: &str| format!("see `ringfence {verb}--help`");
-        assert_eq!(of("ringfence lst"), ("unrecognized subcommand 'lst'".into(), "did you mean `list`?".into()));
+        assert_eq!(of("ringfence lisst"), ("unrecognized subcommand 'lisst'".into(), "did you mean `list`?".into()));
         assert_eq!(of("ringfence list --nonsense").1, see("list "));
         assert_eq!(of("ringfence run --timeout 0 x").1, see("run "));
         assert_eq!(of("ringfence --nonsense").1, see(""));
