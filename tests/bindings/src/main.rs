@@ -41,8 +41,8 @@ fn c() -> Box<dyn WorldGenerator> {
 
 /// Calls `gofmt` by itself where there is one, and leaves the files as they are where there is none.
 fn go() -> Box<dyn WorldGenerator> {
-    let name = "ringfence/internal/bindings".to_owned();
-    wit_bindgen_go::Opts { pkg_name: Some(name), format: wit_bindgen_go::Format::True, ..Default::default() }.build()
+    let pkg_name = Some("ringfence/internal/bindings".to_owned());
+    wit_bindgen_go::Opts { pkg_name, format: wit_bindgen_go::Format::True, quiet: true, ..Default::default() }.build()
 }
 
 fn main() -> ExitCode {
