@@ -21,9 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     // A digest for each SDK and one for the interface: a change of one language's rebuilds no skill in another.
     let mut digests = vec![env!("CARGO_PKG_VERSION").to_owned()];
-    let languages = fs::read_dir(root.join("sdk")).map(|all| all.filter_map(Result::ok).collect()).unwrap_or_default();
-    let mut parts: Vec<_> =
-        languages.iter().map(|entry: &fs::DirEntry| Path::new("sdk").join(entry.file_name())).collect();
+    let languages = fs::read_dir(root.join("sdk")).into_iter().flatten().filter_map(Result::ok);
+    let mut parts: Vec<_> = languages.map(|entry| Path::new("sdk").join(entry.file_name())).collect();
     parts.push("wit".into());
     parts.sort();
     println!("cargo::rerun-if-changed={}", root.join("sdk").display());
