@@ -35,10 +35,13 @@ macro_rules! in_every_language {
     };
 }
 
+/// Where the probe of each language is, once it is built.
+type Built = Mutex<HashMap<&'static str, Arc<OnceLock<PathBuf>>>>;
+
 /// The probe of a language, built once for all tests of a run.
 fn probe(lang: &'static str) -> PathBuf {
-    static BUILT: OnceLock<Mutex<HashMap<&str, Arc<OnceLock<PathBuf>>>>> = OnceLock::new();
-    let built = Arc::clone(BUILT.get_or_init(Mutex::default).lock().unwrap().entry(lang).or_default());
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    let built = Arc::clone(BUILT.get_or_init(Built::default).lock().unwrap().entry(lang).or_default());
     built.get_or_init(|| guests::build(&format!("tests/probes/matrix-{lang}"))).clone()
 }
 
