@@ -201,10 +201,10 @@ impl Requirements {
 
 /// Why pip found no package that can run in the guest.
 fn unusable(said: &str, folder: &Path) -> Error {
-    let named = said
-        .lines()
-        .find_map(|line| line.split_once("No matching distribution found for "))
-        .map(|(_, name)| name.trim());
+    let after = |words: &str| said.lines().find_map(|line| line.split_once(words)).map(|(_, name)| name.trim());
+    // One that the author named, or else one that such a package needs.
+    let indirect = || after(" depends on ").filter(|_| said.contains("ResolutionImpossible"));
+    let named = after("No matching distribution found for ").or_else(indirect);
     match named {
         Some(name) => Trouble::new(
             "build-failed",
