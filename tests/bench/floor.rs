@@ -4,7 +4,7 @@ use ringfence_core::bench;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, ResourceLimiter, Store};
 
-mod exports {
+pub(crate) mod exports {
     wasmtime::component::bindgen!({
         path: "../../wit",
         inline: "package ringfence:bench; world exports { export ringfence:skill/skill@0.1.0; }",
@@ -12,7 +12,8 @@ mod exports {
         exports: { default: async },
     });
 }
-use exports::exports::ringfence::skill::skill::{Caller, Context};
+use exports::exports::ringfence::skill::skill::Caller;
+pub(crate) use exports::exports::ringfence::skill::skill::Context;
 
 pub(crate) struct Floor {
     engine: Engine,
@@ -24,7 +25,7 @@ pub(crate) struct Floor {
 struct Data(Limiter);
 
 /// The cheapest limiter there is.
-struct Limiter {
+pub(crate) struct Limiter {
     left: usize,
 }
 
@@ -39,10 +40,20 @@ impl ResourceLimiter for Limiter {
 }
 
 impl Limiter {
+    pub(crate) fn of(bytes: usize) -> Self {
+        Self { left: bytes }
+    }
+
     fn take(&mut self, bytes: usize) -> wasmtime::Result<bool> {
         let left = self.left.checked_sub(bytes);
         self.left = left.unwrap_or(self.left);
         Ok(left.is_some())
+    }
+}
+
+impl Context {
+    pub(crate) fn of_nobody() -> Self {
+        Self { invocation: String::new(), caller: Caller::User, deadline_ms: 300_000, locale: None }
     }
 }
 
@@ -59,14 +70,13 @@ impl Floor {
 
     /// One call in a fresh store.
     pub(crate) async fn echo(&self) {
-        let mut store = Store::new(&self.engine, Data(Limiter { left: 64 << 20 }));
+        let mut store = Store::new(&self.engine, Data(Limiter::of(64 << 20)));
         store.limiter(|data| &mut data.0);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        let context = Context { invocation: String::new(), caller: Caller::User, deadline_ms: 300_000, locale: None };
         let instance = self.pre.instantiate_async(&mut store).await.unwrap();
         let skill = instance.ringfence_skill_skill();
-        let called = skill.call_call(&mut store, &self.tool, &self.input, &context).await.unwrap();
+        let called = skill.call_call(&mut store, &self.tool, &self.input, &Context::of_nobody()).await.unwrap();
         assert_eq!(called.unwrap().content.len(), 1);
     }
 }

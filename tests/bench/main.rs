@@ -1,6 +1,6 @@
 //! The figures: what the host adds to the engine and to the network, each measured beside its floor in the same run.
 //!
-//! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `permit`, `http`, `model`, `start`, `spin`,
+//! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `languages`, `permit`, `http`, `model`, `start`, `spin`,
 //! `waiting`, `queueing`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`,
 //! `kills`, `disk`, `chaos`, `overload`; all of them without a name. Numbers can be given beside the names: `seed=N` of what is
 //! random in `kills` and `chaos` (it is printed), `kills=50`, `calls=500` of `chaos` and `leaks`, `seconds=20` of `overload`, and
@@ -26,6 +26,7 @@ mod guest;
 mod http;
 mod invoke;
 mod kills;
+mod languages;
 mod leaks;
 mod model;
 mod neighbours;
@@ -48,8 +49,9 @@ use table::Table;
 
 /// Figures in the order in which they are measured, cheap ones first.
 type Figure = (&'static str, fn(&mut Table));
-const FIGURES: [Figure; 16] = [
+const FIGURES: [Figure; 17] = [
     ("invoke", invoke::measure),
+    ("languages", languages::measure),
     ("permit", http::permit),
     ("http", http::measure),
     ("model", model::measure),
