@@ -51,7 +51,11 @@ const LICENSES: [&str; 4] = ["LICENSE", "LICENSE.md", "LICENSE.txt", "COPYING"];
 
 /// README and licence of the skill in `folder`, where it has them.
 fn texts(folder: &Path) -> Texts {
-    let text = |name: &&str| std::fs::read_to_string(folder.join(name)).ok();
+    // No link: a stranger's could lead to a file of the person who builds.
+    let own = |path: &Path| path.symlink_metadata().is_ok_and(|found| found.is_file());
+    let text = |name: &&str| {
+        Some(folder.join(name)).filter(|path| own(path)).and_then(|path| std::fs::read_to_string(path).ok())
+    };
     let texts = Texts { readme: text(&README), license: LICENSES.iter().find_map(text) };
     for (name, text) in [(README, &texts.readme), ("the licence", &texts.license)] {
         if text.as_ref().is_some_and(|text| text.len() > TEXT_BYTES) {

@@ -68,25 +68,7 @@ async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
         return Err(process::failed("the bundler", job.folder, &ended.stderr, job.errand));
     }
     job.errand.line.warn(&ended.stderr);
-    types(job).await?;
     Ok(component)
-}
-
-/// What TypeScript's own compiler says of the types, where the author has it: the bundler drops them unread. Like other warnings it does
-/// not stand in the way of trying a skill.
-async fn types(job: Job<'_>) -> Result<(), Error> {
-    let compiler = job.folder.join("node_modules/typescript/bin/tsc");
-    if !compiler.is_file() || !job.folder.join("tsconfig.json").is_file() {
-        return Ok(());
-    }
-    job.errand.line.say("checking types");
-    let mut command = process::program("node", job.folder);
-    command.arg(compiler).args(["--noEmit", "--pretty", "false"]);
-    let ended = process::run(command, job.errand).await?;
-    if !ended.good {
-        job.errand.line.warn(&ended.said());
-    }
-    Ok(())
 }
 
 /// What packages are fetched for.
@@ -122,7 +104,8 @@ async fn packages(job: Job<'_>, wanted: For) -> Result<(), Error> {
     let mut command = process::program("npm", job.folder);
     let verb = if job.folder.join("package-lock.json").is_file() { "ci" } else { "install" };
     // A stranger's package must not run its scripts here: neither a bundle nor a test runner needs them.
-    command.args([verb, "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries", "2"]);
+    // Nor may its `.npmrc` name a program to be run in place of git.
+    command.args([verb, "--ignore-scripts", "--git=git", "--no-audit", "--no-fund", "--fetch-retries", "2"]);
     command.args((wanted == For::Build).then_some("--omit=dev"));
     let ended = process::run(command, job.errand).await?;
     if ended.good {

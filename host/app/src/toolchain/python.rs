@@ -176,6 +176,9 @@ impl Requirements {
         let file = folder.join("requirements.txt");
         if file.is_file() {
             let text = std::fs::read_to_string(&file).map_err(|error| Trouble::unreadable(&file, &error))?;
+            for line in text.lines() {
+                named(line, &file)?;
+            }
             let nothing = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
             return Ok((!nothing).then(|| Self { text, arguments: vec!["-r".into(), file.into()] }));
         }
@@ -186,17 +189,31 @@ impl Requirements {
         })?;
         let listed = table.get("project").and_then(|project| project.get("dependencies")?.as_array());
         let names: Vec<_> = listed.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect();
-        // A word that begins with a dash would be an option to pip.
-        if let Some(bad) = names.iter().find(|name| name.trim_start().starts_with('-')) {
-            return Err(Trouble::new(
-                "build-failed",
-                format!("pyproject.toml depends on `{bad}`, which is no package"),
-                "correct it",
-            ));
+        for name in &names {
+            named(name, &file)?;
         }
         let text = names.join("\n");
         Ok((!names.is_empty()).then(|| Self { text, arguments: names.into_iter().map(OsString::from).collect() }))
     }
+}
+
+/// Refuses what is no package by name. An option (`--no-binary`), a path or an address would have pip build a source, and that runs
+/// its author's code outside of the sandbox.
+fn named(line: &str, file: &Path) -> Result<(), Error> {
+    let line = line.split(" #").next().unwrap_or(line).trim();
+    let harmless = line.is_empty() || line.starts_with('#') || line.starts_with("--hash=sha256:");
+    let by_name = line.starts_with(|c: char| c.is_ascii_alphanumeric()) && !line.contains(['@', '/', '\\'].as_slice());
+    // A line that goes on in the next, as pip-compile writes those with digests.
+    let goes_on = line.strip_suffix('\\').is_some_and(|rest| !rest.contains(['@', '/', '\\'].as_slice()));
+    let begins = line.starts_with(|c: char| c.is_ascii_alphanumeric()) || line.starts_with("--hash=sha256:");
+    if harmless || by_name || (goes_on && begins) {
+        return Ok(());
+    }
+    Err(Trouble::new(
+        "build-failed",
+        format!("{} asks for `{}`, which names no package", file.display(), crate::ui::printable(line)),
+        "name packages and their versions alone; options, paths and addresses could run code outside of the sandbox",
+    ))
 }
 
 /// Why pip found no package that can run in the guest.
@@ -240,6 +257,29 @@ mod tests {
                     AssertionError: ToolError: the tool `a` (skill.py:3) cannot be listed\n\nCaused by:\n    x\n";
         assert_eq!(own_words(said), "ToolError: the tool `a` (skill.py:3) cannot be listed");
         assert_eq!(own_words("anything else"), "anything else");
+    }
+
+    #[test]
+    fn packages_are_asked_for_by_name_alone() {
+        let file = Path::new("requirements.txt");
+        for good in
+            ["", "# all", "a==1.0", "a[b] >= 1 ; python_version > '3.9'  # why", "a==1 \\", "    --hash=sha256:00 \\"]
+        {
+            assert!(named(good, file).is_ok(), "{good}");
+        }
+        let bad = [
+            "--no-binary :all:",
+            "-r /etc/passwd",
+            "-e .",
+            "./evil",
+            "a @ file:///evil",
+            "git+https://x",
+            "a @ x \\",
+            "../a\\",
+        ];
+        for bad in bad {
+            assert_eq!(named(bad, file).unwrap_err().kind(), "build-failed", "{bad}");
+        }
     }
 
     #[test]
