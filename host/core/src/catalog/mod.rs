@@ -10,6 +10,7 @@ pub(crate) mod index;
 pub(crate) mod loaded;
 pub(crate) mod package;
 pub(crate) mod reflect;
+pub mod signature;
 mod skill;
 mod texts;
 pub mod tool;
@@ -64,6 +65,17 @@ impl SkillRef {
     pub fn left_out(&self) -> Vec<LeftOut> {
         self.current().left_out.clone()
     }
+}
+
+/// A component that somebody may want to install: its bytes, and what came with them.
+pub struct Incoming {
+    pub bytes: Vec<u8>,
+    /// Names it where its package does not.
+    pub stem: String,
+    /// Where it came from: a path, a URL, a registry's name.
+    pub source: String,
+    /// What travelled beside it. Nothing of it is checked yet.
+    pub signatures: Vec<signature::Signature>,
 }
 
 /// An installed skill as it is listed: read from the index, without a look at its code.

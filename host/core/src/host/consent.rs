@@ -2,14 +2,14 @@
 //!
 //! Everything here that grants is for a person's face. No skill, model or client reaches it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::{Host, Progress, STATE_WAIT};
 use crate::capability::user;
 use crate::catalog::index;
-use crate::catalog::{Installed, SkillRef};
+use crate::catalog::{Incoming, Installed, SkillRef};
 use crate::error::Error;
 use crate::invocation::InvokeError;
 use crate::journal::audit::{Audit, Entry, Used};
@@ -21,7 +21,7 @@ use crate::state::{Durability, State};
 pub struct Candidate {
     skill: SkillRef,
     bytes: Vec<u8>,
-    source: PathBuf,
+    source: String,
     before: Option<Installed>,
     more: Vec<Missing>,
     less: Vec<Missing>,
@@ -101,6 +101,13 @@ impl Host {
     pub async fn consider(&self, path: &Path, progress: Option<Progress>) -> Result<Candidate, Error> {
         let bytes = self.read(path)?;
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let source = path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string();
+        self.consider_incoming(Incoming { bytes, stem, source, signatures: Vec::new() }, progress).await
+    }
+
+    /// The same for a component that is already in memory, wherever it came from.
+    pub async fn consider_incoming(&self, incoming: Incoming, progress: Option<Progress>) -> Result<Candidate, Error> {
+        let Incoming { bytes, stem, source, signatures: _ } = incoming;
         let generation = self.0.generation(&bytes, &stem, progress.as_ref()).await?;
         let name = generation.manifest.name.clone();
         let before = self.0.index.get(&name).await?.map(Installed::try_from).transpose()?;
@@ -114,7 +121,6 @@ impl Host {
                 kept = policy::effective(had, &[&*held]);
             }
         }
-        let source = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         Ok(Candidate { skill: SkillRef::new(name, generation), bytes, source, before, more, less, kept })
     }
 
@@ -139,7 +145,7 @@ impl Host {
         let installed = Installed {
             name: skill.identity().to_owned(),
             digest: generation.digest.clone(),
-            source: source.display().to_string(),
+            source,
             added_at: jiff::Timestamp::now(),
             manifest: generation.manifest.clone(),
             tools: generation.tools.clone(),
