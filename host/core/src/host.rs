@@ -535,6 +535,7 @@ impl Shared {
             limits: LimitSettings::default(),
             budgets: Budgets::default(),
             withdrawn: CancellationToken::new(),
+            life: Arc::default(),
             manifest,
         };
         let identity = identity.unwrap_or(&generation.manifest.name).to_owned();

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::budget::Budgets;
 use crate::engine::LimitSettings;
@@ -57,6 +57,24 @@ pub(crate) struct Generation {
     pub(crate) budgets: Budgets,
     /// Cancelled when another one serves in its place and the time for what still ran is over.
     pub(crate) withdrawn: CancellationToken,
+    /// Goes with the last that holds this version, however it is configured.
+    pub(crate) life: Arc<Life>,
+}
+
+/// Tells when a version is freed.
+pub(crate) struct Life(DropGuard);
+
+impl Default for Life {
+    fn default() -> Self {
+        Self(CancellationToken::new().drop_guard())
+    }
+}
+
+impl Life {
+    /// Cancelled when it is over. Does not prolong it.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.0.token().clone()
+    }
 }
 
 impl Generation {

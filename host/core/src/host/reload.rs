@@ -138,6 +138,7 @@ impl Host {
         more.retain(|one| lacks.iter().any(|lacking| lacking.grant == one.grant));
         let less = had.beyond(requests);
         let generation = Arc::new(generation);
+        invocation::instantiate(&self.0, &generation.pre).await.map_err(|error| error.about(path))?;
         self.self_test(skill, &generation).await?;
         let before = serving.digest.clone();
         Ok(Some(Successor { generation, before, more, less, kept, asks_the_same }))
@@ -272,12 +273,17 @@ impl Shared {
             return;
         }
         let drain = Duration::from_secs(u64::from(self.settings.load().engine.drain_seconds));
-        let withdrawn: CancellationToken = old.withdrawn.clone();
+        let (withdrawn, ended): (CancellationToken, CancellationToken) = (old.withdrawn.clone(), old.life.ended());
         // Not the generation itself: it would live as long as this waits.
         drop(old);
+        if ended.is_cancelled() {
+            return;
+        }
         self.sessions.io.spawn(async move {
-            tokio::time::sleep(drain).await;
-            withdrawn.cancel();
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = tokio::time::sleep(drain) => withdrawn.cancel(),
+            }
         });
     }
 }
