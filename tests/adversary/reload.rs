@@ -337,8 +337,9 @@ async fn t100_what_is_worse_than_before_does_not_serve() {
     live.put(&packaged(live.host(), 2, "name = \"other\"\nversion = \"2.0.0\"\ndescription = \"d\"\n").await);
     live.refuses("manifest-invalid").await;
     // Traps when it begins; exports nothing; is made for another interface.
-    let starts = String::from_utf8_lossy(TRAPS).into_owned();
-    live.put(&wat::parse_str(starts).unwrap());
+    let manifest = Manifest::from_toml("name = \"live\"\nversion = \"2.0.0\"\ndescription = \"d\"\n").unwrap();
+    let traps = wat::parse_str(String::from_utf8_lossy(TRAPS)).unwrap();
+    live.put(&live.host().package(&traps, &manifest, None).await.unwrap());
     live.refuses("trap").await;
     live.put(&wat::parse_str("(component (core module))").unwrap());
     live.refuses("missing-export").await;

@@ -245,7 +245,7 @@ fn a_file_that_something_else_builds_is_followed_too() {
     let home = Home::new();
     let bytes = std::fs::read(support::probe()).unwrap();
     let file = home.write("work/probe.wasm", &bytes);
-    let mut dev = Dev::start(&home, &[file.to_str().unwrap()]);
+    let mut dev = Dev::start(&home, &[file.to_str().unwrap(), "--yes"]);
     let first = dev.next("serving");
     // Written in place, and without a seal at its end: it is taken once it stays as it is.
     let mut other = bytes.clone();
@@ -258,7 +258,7 @@ fn a_file_that_something_else_builds_is_followed_too() {
     // What is no path is told at once.
     home.run(&["dev", "nothing"]).fails(
         "not-found",
-        1,
+        2,
         "`nothing` is no folder and no .wasm file",
         "folder with skill.toml",
     );

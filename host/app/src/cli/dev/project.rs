@@ -152,8 +152,10 @@ impl Project {
         line.clear();
         let allow = if self.yes { consent::all(next.more()).await? } else { self.allow.clone() };
         if !self.covers(&next, &allow) {
-            stage.screen.tell(&Told::pending(skill, &next));
+            // First there and then told: whoever reads it may answer at once.
+            let told = Told::pending(skill, &next);
             self.state().pending = Some(next);
+            stage.screen.tell(&told);
             return Ok(());
         }
         self.state().pending = None;
