@@ -1,5 +1,6 @@
 //! The small API that every face calls, and nothing else.
 
+mod agent_skill;
 mod consent;
 
 use std::collections::BTreeMap;
