@@ -87,7 +87,7 @@ impl Target {
 pub(super) fn no_manifest(folder: &Path) -> Error {
     Trouble::new(
         "not-found",
-        format!("{} is a folder without skill.toml and without SKILL.md", folder.display()),
+        format!("{} is a folder without skill.toml", folder.display()),
         "name a skill's folder, a .wasm file or an installed skill; `ringfence new NAME` begins a skill",
     )
 }

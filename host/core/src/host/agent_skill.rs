@@ -15,7 +15,7 @@ impl Host {
     /// The component that an Agent Skill carries, checked against what its `SKILL.md` says. One without a manifest is packaged with
     /// what stands there; one that has a manifest is what it is.
     pub async fn agent_skill(&self, folder: &Path, progress: Option<Progress>) -> Result<Vec<u8>, Error> {
-        let limit = u64::from(self.0.settings.engine.component_mib) << 20;
+        let limit = self.0.component_bytes();
         let from = folder.to_owned();
         let read = tokio::task::spawn_blocking(move || agent_skill::carried(&from, limit)).await;
         let carried = read.map_err(|_| crate::invocation::InvokeError::HostFault)?;
@@ -50,9 +50,10 @@ impl Host {
     /// Loads an Agent Skill without installing it. Grants, budgets and state belong to its folder.
     pub async fn load_agent_skill(&self, folder: &Path, progress: Option<Progress>) -> Result<SkillRef, Error> {
         let bytes = self.agent_skill(folder, progress.clone()).await?;
-        let generation = self.0.generation(&bytes, "", progress.as_ref()).await.map_err(|error| error.about(folder))?;
         let identity = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
-        Ok(SkillRef::new(identity, generation))
+        let generation = self.0.generation(&bytes, "", Some(&identity), progress.as_ref()).await;
+        let skill = SkillRef::new(identity, generation.map_err(|error| error.about(folder))?);
+        Ok(self.0.live.enter(skill))
     }
 
     /// Looks at an Agent Skill that somebody may want to install. Changes nothing.
