@@ -8,6 +8,7 @@
     reason = "a test that fails says so by a panic"
 )]
 
+mod agent_skill;
 mod audit;
 mod budgets;
 mod cli;

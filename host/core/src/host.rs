@@ -1,5 +1,6 @@
 //! The small API that every face calls, and nothing else.
 
+mod agent_skill;
 mod consent;
 mod reload;
 
@@ -31,7 +32,7 @@ use crate::catalog::loaded::LoadedSkills;
 use crate::catalog::package::{Package, PackageError};
 use crate::catalog::reflect::{self, Docs, Reflection};
 use crate::catalog::tool::{self, Tool};
-use crate::catalog::{self, CatalogError, Generation, SkillRef, Texts};
+use crate::catalog::{self, CatalogError, Generation, SkillRef};
 use crate::engine::linker::Pre;
 use crate::engine::wasi::{Machine, Sources};
 use crate::engine::{Engine, EngineError, LimitSettings, WorkerCommand, digest};
@@ -267,13 +268,6 @@ impl Host {
             })?;
         }
         Ok(Package::write(&apart.code, manifest, &offered.tools()))
-    }
-
-    /// What its author wrote about an installed skill.
-    pub async fn texts(&self, name: &str) -> Result<Texts, Error> {
-        let installed = self.0.find_installed(name).await?;
-        let path = self.0.components.path(&installed.digest);
-        Ok(Texts::read(&self.read(&path)?))
     }
 
     /// Removes an installed skill; with `purge` its grants and its stored data as well.

@@ -8,7 +8,7 @@ use crate::ui::progress::Line;
 
 /// Install a skill from a folder or a .wasm file
 ///
-/// A folder is built first. Shows what the skill asks for and asks once what of it to grant; a script says so with --yes,
+/// A folder is built first, unless it is an Agent Skill that carries its component. Shows what the skill asks for and asks once what of it to grant; a script says so with --yes,
 /// --allow or --grant-nothing. A skill of the same name is replaced and keeps what it was granted, but nothing that the new
 /// version asks for beyond the old one is granted by that.
 #[derive(Debug, clap::Args)]
@@ -35,9 +35,16 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let line = Line::new(context.quiet);
     let host = context.host().await?;
     grants::check_models(&allow, &host.aliases(), &host.providers())?;
-    let component = match Target::find(&args.path)? {
-        Target::Folder(folder) => build::fresh(&host, &folder, context, &line).await?,
-        Target::File(file) => file,
+    // Compiling may take long and leaves nothing behind when it is stopped. What follows takes no time and is done in whole.
+    let candidate = match Target::find(&args.path)? {
+        Target::Folder(folder) => {
+            let component = build::fresh(&host, &folder, context, &line).await?;
+            context.unless_cancelled(host.consider(&component, Some(line.steps()))).await?
+        }
+        Target::AgentSkill(folder) => {
+            context.unless_cancelled(host.consider_agent_skill(&folder, Some(line.steps()))).await?
+        }
+        Target::File(file) => context.unless_cancelled(host.consider(&file, Some(line.steps()))).await?,
         Target::Installed(name) => {
             return Err(Trouble::new(
                 "not-found",
@@ -46,8 +53,6 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
             ));
         }
     };
-    // Compiling may take long and leaves nothing behind when it is stopped. What follows takes no time and is done in whole.
-    let candidate = context.unless_cancelled(host.consider(&component, Some(line.steps()))).await?;
     line.clear();
     let wanted =
         Wanted { yes: args.yes, allow: (!args.allow.is_empty()).then_some(allow), nothing: args.grant_nothing };

@@ -3,6 +3,7 @@
 //! A caller holds a [`SkillRef`]. Behind it is the **generation** that serves. Another one is prepared beside it and put in its
 //! place in one step: the next call runs it, and calls that run keep theirs.
 
+pub mod agent_skill;
 pub(crate) mod components;
 #[cfg(debug_assertions)]
 pub(crate) mod fuzz;
@@ -257,7 +258,9 @@ impl Explain for CatalogError {
 
     fn hint(&self) -> String {
         match self {
-            Self::NotFound(_) => "check the path; a skill is a folder with skill.toml or a .wasm file".into(),
+            Self::NotFound(_) => {
+                "check the path; a skill is a folder with skill.toml or SKILL.md, or a .wasm file".into()
+            }
             Self::NotInstalled { installed, .. } if installed.is_empty() => {
                 "install one with `ringfence add PATH`; a path must contain a `/`".into()
             }

@@ -45,7 +45,7 @@ impl Project {
     /// What is called by name: the folder or the file.
     fn path(&self) -> &Path {
         match &self.target {
-            Target::Folder(path) | Target::File(path) => path,
+            Target::Folder(path) | Target::AgentSkill(path) | Target::File(path) => path,
             Target::Installed(name) => Path::new(name),
         }
     }
