@@ -254,7 +254,7 @@ fn what_is_optional_keeps_nobody_from_installing_or_running() {
     // What it needs is asked for alone.
     let refused = home.run(&["add", &file]);
     refused.fails("denied", 3, "keep data", "`--allow model=default --allow kv` for exactly what you want");
-    refused.fails("denied", 3, "models: default", "it can do without `--allow files=docs:FOLDER --allow model=fake/other");
+    refused.fails("denied", 3, "money: default;", "it can do without `--allow files=docs:FOLDER --allow model=fake/other");
     let message = refused.err.split("help").next().unwrap();
     assert!(!message.contains("docs") && !message.contains("questions"), "{refused:?}");
     let run = home.run(&["run", &file, "--input", "{}"]);
@@ -311,7 +311,7 @@ fn optional_left(home: &Home) -> Vec<String> {
 /// To need what was optional is no wish for more, and neither is the other way round: what was granted stays.
 #[test]
 fn an_update_that_changes_what_is_optional_takes_nothing_away_and_gets_no_more() {
-    let home = Home::new();
+    let home = Home::with_config(&Provider::says("x").config());
     let first = skill(&home, "1.0.0", json!({ "kv": {}, "user": { "optional": true } }));
     home.run(&["add", &first, "--allow", "kv"]).worked();
     home.run(&["grant", "asker", "model=fake/*"]).worked();

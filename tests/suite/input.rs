@@ -129,8 +129,8 @@ fn a_text_that_may_be_left_out_comes_from_a_pipe_or_a_file() {
     maybe(&home, &[], std::fs::File::open(&file).unwrap()).gives("text=of a file;\n");
     maybe(&home, &[], pipe(r#"{"text": "t", "path": "p"}"#)).gives("text=t;path=p;\n");
     // Nothing is no text.
-    maybe(&home, &[], pipe("")).gives("\n");
-    maybe(&home, &[], Stdio::null()).gives("\n");
+    maybe(&home, &[], pipe("")).gives("");
+    maybe(&home, &[], Stdio::null()).gives("");
 }
 
 /// What a loop of a shell has on its stdin, and what a parent never ends, is left alone where the tool has what it needs.
@@ -154,7 +154,7 @@ fn stdin_is_left_alone_where_something_else_says_what_to_read() {
         assert_eq!(rest, "rest", "{args:?}");
     }
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-    maybe(&home, &[], std::os::fd::OwnedFd::from(theirs)).gives("\n");
+    maybe(&home, &[], std::os::fd::OwnedFd::from(theirs)).gives("");
     drop(ours);
 }
 
@@ -172,7 +172,7 @@ fn whoever_waits_for_stdin_is_told() {
     std::io::BufRead::read_line(&mut told, &mut line).unwrap();
     assert_eq!(line, "waiting for stdin to end; `< /dev/null` gives nothing\n");
     drop(into);
-    Done::wait(child, begun).gives("\n");
+    Done::wait(child, begun).gives("");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn typed(text: &str, #[schemars(range(min = 1, max = 5))] count: u32, tags: Opti
 
 /// Says what it was given of a document that may be left out.
 #[tool(read_only)]
-fn maybe(text: Option<&str>, path: Option<&str>, title: Option<&str>) -> String {
+fn maybe(text: Option<String>, path: Option<String>, title: Option<String>) -> String {
     [("text", text), ("path", path), ("title", title)]
         .into_iter()
         .filter_map(|(name, given)| Some(format!("{name}={};", given?)))
