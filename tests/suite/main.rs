@@ -13,6 +13,7 @@ mod budgets;
 mod cli;
 mod completions;
 mod consent;
+mod dev;
 mod docs;
 mod files;
 #[cfg(debug_assertions)]

@@ -34,11 +34,11 @@ pub mod state;
 mod sync;
 mod tls;
 
-pub use catalog::SkillRef;
 pub use catalog::tool::{Hints, Tool};
+pub use catalog::{SkillRef, Standing};
 pub use error::{Error, Explain, Refusal};
 pub use events::Event;
-pub use host::{Candidate, Finding, Health, Host, HostConfig, Permissions, Progress, Step};
+pub use host::{Candidate, Finding, Health, Host, HostConfig, Permissions, Progress, Step, Successor};
 pub use invocation::{Call, Caller, Content, Finished, Link, Media, Outcome, Timings};
 pub use person::{Approval, Person, Question};
 pub use policy::manifest::Manifest;

@@ -159,7 +159,7 @@ async fn ask(question: &str, answers: Vec<&'static str>, context: &Context) -> R
 }
 
 /// Everything that is missing, as grants. What only a person can say is asked for.
-async fn all(missing: &[Missing]) -> Result<Grants, Error> {
+pub(super) async fn all(missing: &[Missing]) -> Result<Grants, Error> {
     grants::parse(&folders::chosen(missing).await?, None)
 }
 

@@ -321,7 +321,12 @@ impl Grants {
 impl Requests {
     /// What these ask for beyond `before`. To need what one could do without before is to ask for no more.
     pub(crate) fn beyond(&self, before: &Self) -> Vec<Missing> {
-        missing(self, &[&before.whole()], &NOTHING_IS_FREE)
+        self.lacking_beyond(before, &Grants::default(), &NOTHING_IS_FREE)
+    }
+
+    /// The same without what `allow` holds, and what is free.
+    pub(crate) fn lacking_beyond(&self, before: &Self, allow: &Grants, facts: &Facts<'_>) -> Vec<Missing> {
+        missing(self, &[&before.whole(), allow], facts)
     }
 
     /// Whether both ask for the same. Reasons are an author's words and change nothing, and neither does what is optional.
