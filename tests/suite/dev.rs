@@ -208,6 +208,27 @@ fn a_version_that_asks_for_more_waits() {
 }
 
 #[test]
+fn a_version_that_asks_for_more_than_it_needs_serves_without_it() {
+    let folder = Folder::new();
+    let mut dev = folder.dev(&[]);
+    dev.next("serving");
+    folder.manifest("0.2.0", "[permissions.kv]\noptional = true\n");
+    assert_eq!(dev.next("serving")["version"], "0.2.0");
+    // To need it is no wish for more, and grants nothing either.
+    folder.manifest("0.3.0", "[permissions.kv]\n[permissions.files.folders.docs]\noptional = true\n");
+    assert_eq!(dev.next("serving")["version"], "0.3.0");
+    // What is new and needed waits, and is told with what is new and not needed.
+    folder.manifest("0.4.0", "[permissions.kv]\n[permissions.user]\n[permissions.files.folders.out]\noptional = true\n");
+    let waits = dev.next("pending-consent");
+    let more = waits["more"].as_array().unwrap().iter().map(|one| (&one["grant"], &one["optional"]));
+    let more: Vec<_> = more.map(|(grant, optional)| (grant.as_str().unwrap(), optional.as_bool().unwrap())).collect();
+    assert_eq!(more, [("files=out:FOLDER", true), ("user", false)]);
+    dev.end();
+    let granted = folder.home.run(&["permissions", &path(&folder.path), "--format", "json"]);
+    assert_eq!(granted.json()["granted"], serde_json::json!({ "always": [], "session": [] }));
+}
+
+#[test]
 fn a_person_at_the_terminal_lets_it_serve() {
     let folder = Folder::new();
     let mut terminal = Terminal::start(&folder.home, &["dev", &path(&folder.path)]);

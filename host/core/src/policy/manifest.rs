@@ -32,7 +32,8 @@ pub struct Manifest {
     pub authors: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
-    /// What the skill asks for. The operator grants it, or not.
+    /// What the skill asks for. The operator grants it, or not. What is `optional` it can do without: it runs all the same, an
+    /// act that would need it is refused, and a person is offered it when the skill is installed.
     #[serde(default)]
     pub permissions: Requests,
     /// JSON Schema of the operator's settings for this skill.
@@ -172,6 +173,7 @@ impl Manifest {
         {
             return Err(ManifestError::new("`[build]` needs either `lang` or `component`".into()));
         }
+        self.permissions.check().map_err(ManifestError::new)?;
         if self.self_test.len() > SELF_TESTS {
             return Err(ManifestError::new(format!("it has more than {SELF_TESTS} of `[[self-test]]`")));
         }
@@ -263,6 +265,13 @@ mod tests {
         let json = serde_json::to_vec(&manifest).unwrap();
         assert_eq!(Manifest::from_json(&json).unwrap(), manifest);
         assert_eq!(manifest.permissions.model.unwrap().models, ["default"]);
+        assert!(!String::from_utf8_lossy(&json).contains("optional"), "what is not said is not packed");
+        for said in ["true", "[\"default\"]"] {
+            let manifest = Manifest::from_toml(&GOOD.replace("reason", &format!("optional = {said}\nreason"))).unwrap();
+            let json = serde_json::to_vec(&manifest).unwrap();
+            assert_eq!(Manifest::from_json(&json).unwrap(), manifest);
+            assert!(manifest.permissions.wishes()[0].optional, "{said}");
+        }
     }
 
     #[test]
@@ -273,6 +282,8 @@ mod tests {
             (GOOD.replace("\"0.1.0\"", "\"one\""), "version"),
             (GOOD.replace("[build]", "[builds]"), "builds"),
             (GOOD.replace("models =", "model ="), "model"),
+            (GOOD.replace("reason", "optional = [\"defualt\"]\nreason"), "`defualt`"),
+            (GOOD.replace("reason", "optional = \"yes\"\nreason"), "expected true, false, or a list"),
             (format!("{GOOD}\nlang = \"c\""), "lang"),
             ("name = ".into(), "name"),
             ("x".repeat(MANIFEST_BYTES + 1), "at most"),
