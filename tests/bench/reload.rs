@@ -15,6 +15,7 @@ use ringfence_core::{Call, Grants, Host, Manifest, Settings, SkillRef};
 use crate::clock::{median, ms, percentile};
 use crate::guest;
 use crate::options;
+use crate::server::{Mode, Server};
 use crate::table::Table;
 
 /// Bytes of the component that is saved.
@@ -22,8 +23,6 @@ const SIZE: usize = 200 << 10;
 const SAVES: usize = 60;
 /// Installed skills that are listed.
 const INSTALLED: usize = 1_000;
-/// How long a call goes on that a reload must not disturb.
-const LONG_MS: u64 = 5_000;
 
 pub(crate) fn measure(table: &mut Table) {
     let runtime = guest::runtime();
@@ -132,7 +131,10 @@ async fn saves(table: &mut Table) {
 async fn under_load(table: &mut Table) {
     let reloads = options::number("reloads").unwrap_or(1_000);
     let state = tempfile::tempdir().unwrap();
-    let host = Host::open(guest::config(state.path(), Settings::default())).await.unwrap();
+    let server = Server::start();
+    server.mode(Mode::Slow).await;
+    let ground = guest::Ground::open(Some(&server.base_url), |_| {}).await;
+    let host = ground.host.clone();
     let path = state.path().join("live.wasm");
     let mut all = Vec::new();
     for n in 0..8 {
@@ -142,9 +144,11 @@ async fn under_load(table: &mut Table) {
         all.iter().map(|(bytes, says)| (ringfence_core::engine::digest(bytes), says.clone())).collect();
     save(&path, &all[0].0);
     let skill = host.load_file(&path, None, None).await.unwrap();
-    // Long ones go on all the time, on another skill's versions that are replaced as well.
-    let long_path = guest::packaged(&host, state.path(), "long", "").await;
+    // Answers of a model that stream for about five seconds go on all the time, of a skill whose versions are replaced as well.
+    const MODEL: &str = "[permissions.model]\nmodels = [\"default\"]\nreason = \"To stream.\"\n";
+    let long_path = guest::packaged(&host, state.path(), "long", MODEL).await;
     let long = host.load_file(&long_path, None, None).await.unwrap();
+    host.grant(long.identity(), Grants::parse(["model=default"]).unwrap()).await.unwrap();
     let (over, published) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let order = Arc::new(std::sync::Mutex::new(vec![skill.digest()]));
     let mut callers = tokio::task::JoinSet::new();
@@ -177,8 +181,7 @@ async fn under_load(table: &mut Table) {
             while !over.load(Ordering::Relaxed) {
                 let mut some = tokio::task::JoinSet::new();
                 for _ in 0..8 {
-                    let call =
-                        Call { tool: Some("sleep".into()), ..Call::new(long.clone(), format!("{{\"ms\":{LONG_MS}}}")) };
+                    let call = Call { tool: Some("stream".into()), ..Call::new(long.clone(), "{}") };
                     let host = host.clone();
                     some.spawn(async move { host.invoke(call).await });
                 }
@@ -199,7 +202,7 @@ async fn under_load(table: &mut Table) {
         swap(&host, &skill, &path).await;
         published.fetch_add(1, Ordering::SeqCst);
         if round % 50 == 0 {
-            let manifest = format!("name = \"long\"\nversion = \"0.1.{round}\"\ndescription = \"Measured.\"\n");
+            let manifest = format!("name = \"long\"\nversion = \"0.1.{round}\"\ndescription = \"Measured.\"\n{MODEL}");
             let mut bytes = std::fs::read(guest::component()).unwrap();
             bytes = host.package(&bytes, &Manifest::from_toml(&manifest).unwrap(), None).await.unwrap();
             seal(&mut bytes);
@@ -227,6 +230,7 @@ async fn under_load(table: &mut Table) {
     let (early, late) = (resident[resident.len() / 2], *resident.last().unwrap());
     let figure = format!("{:+.1} %", (late as f64 / early as f64 - 1.0) * 100.0);
     table.note("reload: memory, second half", format!("{} MiB", late >> 10), format!("{} MiB", early >> 10), figure);
+    drop(ground);
     host.close().await.unwrap();
 }
 

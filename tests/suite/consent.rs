@@ -254,7 +254,12 @@ fn what_is_optional_keeps_nobody_from_installing_or_running() {
     // What it needs is asked for alone.
     let refused = home.run(&["add", &file]);
     refused.fails("denied", 3, "keep data", "`--allow model=default --allow kv` for exactly what you want");
-    refused.fails("denied", 3, "money: default;", "it can do without `--allow files=docs:FOLDER --allow model=fake/other");
+    refused.fails(
+        "denied",
+        3,
+        "money: default;",
+        "it can do without `--allow files=docs:FOLDER --allow model=fake/other",
+    );
     let message = refused.err.split("help").next().unwrap();
     assert!(!message.contains("docs") && !message.contains("questions"), "{refused:?}");
     let run = home.run(&["run", &file, "--input", "{}"]);

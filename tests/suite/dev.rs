@@ -218,7 +218,8 @@ fn a_version_that_asks_for_more_than_it_needs_serves_without_it() {
     folder.manifest("0.3.0", "[permissions.kv]\n[permissions.files.folders.docs]\noptional = true\n");
     assert_eq!(dev.next("serving")["version"], "0.3.0");
     // What is new and needed waits, and is told with what is new and not needed.
-    folder.manifest("0.4.0", "[permissions.kv]\n[permissions.user]\n[permissions.files.folders.out]\noptional = true\n");
+    folder
+        .manifest("0.4.0", "[permissions.kv]\n[permissions.user]\n[permissions.files.folders.out]\noptional = true\n");
     let waits = dev.next("pending-consent");
     let more = waits["more"].as_array().unwrap().iter().map(|one| (&one["grant"], &one["optional"]));
     let more: Vec<_> = more.map(|(grant, optional)| (grant.as_str().unwrap(), optional.as_bool().unwrap())).collect();

@@ -260,7 +260,8 @@ pub(super) fn commands(skill: &SkillRef, missing: &[Missing]) -> String {
         true => String::new(),
         false => format!("{what}\n  {}\n", command_for(skill.identity(), missing)),
     };
-    told("Not granted yet; to grant it all:", &needed) + &told("Not granted, and it can do without; to grant it:", &without)
+    told("Not granted yet; to grant it all:", &needed)
+        + &told("Not granted, and it can do without; to grant it:", &without)
 }
 
 fn command_for(target: &str, missing: &[Missing]) -> String {

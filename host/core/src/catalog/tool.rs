@@ -56,8 +56,7 @@ pub(crate) struct Callable {
 impl Callable {
     /// A tool of a skill, which takes and gives JSON itself.
     fn new(tool: &Tool) -> Result<Self, LoadError> {
-        let invalid =
-            |which: &str, error| LoadError::Tools(format!("the {which} schema of `{}`: {error}", tool.name));
+        let invalid = |which: &str, error| LoadError::Tools(format!("the {which} schema of `{}`: {error}", tool.name));
         let compile = |schema: &Value, which: &str| schema::compile(schema).map_err(|error| invalid(which, error));
         let input = schema::arguments(&tool.input_schema).map_err(|error| invalid("input", error))?;
         Ok(Self {

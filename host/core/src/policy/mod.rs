@@ -553,10 +553,7 @@ mod tests {
             more(serde_json::json!({ "files": { "folders": folders } }), &optional),
             [("files=a:FOLDER:write".to_owned(), false), ("files=c:FOLDER".to_owned(), true)]
         );
-        assert_eq!(
-            more(serde_json::json!({ "user": { "optional": true } }), &needed),
-            [("user".to_owned(), true)],
-        );
+        assert_eq!(more(serde_json::json!({ "user": { "optional": true } }), &needed), [("user".to_owned(), true)],);
     }
 
     #[test]

@@ -12,8 +12,7 @@ use super::{SchemaError, shorten};
 /// What chooses between forms of the whole input.
 const CHOICES: [&str; 6] = ["oneOf", "anyOf", "allOf", "not", "enum", "const"];
 /// What may stand beside a reference at the root without changing what it means.
-const BESIDE: [&str; 8] =
-    ["$ref", "$defs", "$schema", "$comment", "title", "description", "examples", "definitions"];
+const BESIDE: [&str; 8] = ["$ref", "$defs", "$schema", "$comment", "title", "description", "examples", "definitions"];
 /// References at the root that lead to another one.
 const HOPS: usize = 16;
 /// Longest name of an argument.

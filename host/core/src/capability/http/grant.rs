@@ -184,7 +184,11 @@ mod tests {
     }
 
     fn request(rules: &[&str]) -> Request {
-        Request { allow: rules.iter().map(|rule| Rule::parse(rule).unwrap()).collect(), reason: "r".into(), ..Request::default() }
+        Request {
+            allow: rules.iter().map(|rule| Rule::parse(rule).unwrap()).collect(),
+            reason: "r".into(),
+            ..Request::default()
+        }
     }
 
     const NOBODY: Facts<'_> = Facts { is_free: &|_| false };

@@ -97,11 +97,7 @@ impl Grantable for Grant {
     }
 
     fn whole(request: &Request) -> Self {
-        Self {
-            models: request.models.clone(),
-            max_tokens: None,
-            provider_options: request.provider_options,
-        }
+        Self { models: request.models.clone(), max_tokens: None, provider_options: request.provider_options }
     }
 
     fn missing(request: &Request, have: Option<&Self>, facts: &Facts<'_>) -> Option<Missing> {

@@ -84,7 +84,13 @@ impl Grantable for Grant {
 
     fn wish(request: &Request) -> Wish {
         let tools: Vec<&str> = request.tools.iter().map(String::as_str).collect();
-        Wish { capability: Self::CAPABILITY, words: words(&tools), reason: request.reason.clone(), risk: RISK, optional: false }
+        Wish {
+            capability: Self::CAPABILITY,
+            words: words(&tools),
+            reason: request.reason.clone(),
+            risk: RISK,
+            optional: false,
+        }
     }
 
     fn check(&self) -> Result<(), GrantError> {

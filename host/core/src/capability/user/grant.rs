@@ -62,7 +62,13 @@ impl Grantable for Grant {
     }
 
     fn wish(request: &Request) -> Wish {
-        Wish { capability: Self::CAPABILITY, words: WORDS.into(), reason: request.reason.clone(), risk: RISK, optional: false }
+        Wish {
+            capability: Self::CAPABILITY,
+            words: WORDS.into(),
+            reason: request.reason.clone(),
+            risk: RISK,
+            optional: false,
+        }
     }
 
     fn check(&self) -> Result<(), GrantError> {
