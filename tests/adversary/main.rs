@@ -27,6 +27,7 @@ mod plain;
 #[cfg(target_os = "linux")]
 mod privileges;
 mod schemas;
+mod signatures;
 mod spending;
 mod stack;
 mod streams;

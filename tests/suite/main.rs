@@ -29,6 +29,7 @@ mod plain;
 mod providers;
 mod sandbox;
 mod secrets;
+mod signatures;
 mod skills;
 mod start;
 mod state;
