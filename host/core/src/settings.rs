@@ -10,6 +10,7 @@ use crate::budget::Budgets;
 use crate::capability::http::HttpSettings;
 use crate::capability::model::settings::ModelSettings;
 use crate::capability::secrets::SecretsSettings;
+use crate::catalog::source::CatalogSettings;
 use crate::engine::{EngineSettings, LimitSettings};
 use crate::policy::rules::Rules;
 use crate::state::Durability;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// The sandbox.
     pub engine: EngineSettings,
+    /// Where skills come from.
+    pub catalog: CatalogSettings,
     /// Requests of skills to servers.
     pub http: HttpSettings,
     /// Providers, aliases and prices of models.

@@ -3,6 +3,7 @@
 mod add;
 mod audit;
 mod build;
+mod clean;
 mod completions;
 mod config;
 mod consent;
@@ -12,17 +13,25 @@ mod grant;
 mod grants;
 mod interrupt;
 mod list;
+mod lock;
 mod log;
 mod models;
 mod new;
+mod outdated;
 mod permissions;
+mod pull;
+mod push;
 mod remove;
 mod revoke;
 mod run;
+mod search;
 mod secret;
 mod show;
+mod source;
+mod sync;
 mod target;
 mod test;
+mod update;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -62,7 +71,14 @@ pub(crate) enum Verb {
     Build(build::Args),
     Test(test::Args),
     Add(add::Args),
+    Update(update::Args),
+    Outdated(outdated::Args),
+    Search(search::Args),
+    Sync(sync::Args),
     Remove(remove::Args),
+    Clean(clean::Args),
+    Push(push::Args),
+    Pull(pull::Args),
     List(list::Args),
     Show(show::Args),
     Grant(grant::Args),
@@ -237,6 +253,13 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<ExitCode, Error> {
         Verb::Build(args) => build::run(&args, context).await.map(done),
         Verb::Test(args) => test::run(&args, context).await,
         Verb::Add(args) => add::run(&args, context).await.map(done),
+        Verb::Update(args) => update::run(&args, context).await.map(done),
+        Verb::Outdated(args) => outdated::run(&args, context).await.map(done),
+        Verb::Search(args) => search::run(&args, context).await.map(done),
+        Verb::Sync(args) => sync::run(&args, context).await.map(done),
+        Verb::Clean(args) => clean::run(&args, context).await.map(done),
+        Verb::Push(args) => push::run(&args, context).await.map(done),
+        Verb::Pull(args) => pull::run(&args, context).await.map(done),
         Verb::Remove(args) => remove::run(&args, context).await.map(done),
         Verb::Show(args) => show::run(&args, context).await.map(done),
         // One look or one change, done or not done: may be dropped anywhere.

@@ -8,10 +8,12 @@ pub(crate) mod components;
 pub(crate) mod fuzz;
 pub(crate) mod index;
 pub(crate) mod loaded;
+pub mod lock;
 pub(crate) mod package;
 pub(crate) mod reflect;
 pub mod signature;
 mod skill;
+pub mod source;
 mod texts;
 pub mod tool;
 
@@ -60,6 +62,15 @@ impl Generation {
 }
 
 impl SkillRef {
+    /// The version of our interface that it is written for; None for a plain component.
+    #[must_use]
+    pub fn wit(&self) -> Option<semver::Version> {
+        match &self.current().pre {
+            Pre::Skill(_) => semver::Version::parse(crate::engine::linker::VERSION).ok(),
+            Pre::Plain(_) => None,
+        }
+    }
+
     /// Functions of a plain component that are no tools, with the reason.
     #[must_use]
     pub fn left_out(&self) -> Vec<LeftOut> {
@@ -74,6 +85,7 @@ pub struct Incoming {
     pub stem: String,
     /// Where it came from: a path, a URL, a registry's name.
     pub source: String,
+    pub kind: signature::SourceKind,
     /// What travelled beside it. Nothing of it is checked yet.
     pub signatures: Vec<signature::Signature>,
 }

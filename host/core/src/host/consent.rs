@@ -6,9 +6,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Host, Progress, STATE_WAIT};
+use super::{Host, STATE_WAIT};
 use crate::capability::user;
 use crate::catalog::index;
+use crate::catalog::signature::SourceKind;
 use crate::catalog::{Incoming, Installed, SkillRef};
 use crate::error::Error;
 use crate::invocation::InvokeError;
@@ -16,6 +17,7 @@ use crate::journal::audit::{Audit, Entry, Used};
 use crate::policy::denials::{Denied, standing};
 use crate::policy::{self, Facts, Grantable, Grants, Missing, Requests, Wish};
 use crate::state::{Durability, State};
+use crate::step::Progress;
 
 /// A component that was looked at and is not installed. It holds the bytes: what was shown is what is installed.
 pub struct Candidate {
@@ -102,12 +104,16 @@ impl Host {
         let bytes = self.read(path)?;
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let source = path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string();
-        self.consider_incoming(Incoming { bytes, stem, source, signatures: Vec::new() }, progress).await
+        self.consider_incoming(
+            Incoming { bytes, stem, source, kind: SourceKind::File, signatures: Vec::new() },
+            progress,
+        )
+        .await
     }
 
     /// The same for a component that is already in memory, wherever it came from.
     pub async fn consider_incoming(&self, incoming: Incoming, progress: Option<Progress>) -> Result<Candidate, Error> {
-        let Incoming { bytes, stem, source, signatures: _ } = incoming;
+        let Incoming { bytes, stem, source, kind: _, signatures: _ } = incoming;
         let generation = self.0.generation(&bytes, &stem, progress.as_ref()).await?;
         let name = generation.manifest.name.clone();
         let before = self.0.index.get(&name).await?.map(Installed::try_from).transpose()?;
