@@ -15,7 +15,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let line = Line::new(context.quiet);
-    let rows = update::look(&args.skills, context, &line).await?;
+    let (rows, _) = update::look(&args.skills, context, &line).await?;
     line.clear();
     let rows: Vec<_> = rows.into_iter().map(|(row, _)| row).collect();
     update::print(&rows, context)?;

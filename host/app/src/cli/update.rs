@@ -84,7 +84,11 @@ pub(super) enum There {
 type Look = (Row, Option<Result<There, Error>>);
 
 /// Looks for newer versions of the skills of these names, or of all. One that cannot be looked at keeps none of the others back.
-pub(super) async fn look(names: &[String], context: &Context, line: &Line) -> Result<Vec<Look>, Error> {
+pub(super) async fn look(
+    names: &[String],
+    context: &Context,
+    line: &Line,
+) -> Result<(Vec<Look>, Option<Index>), Error> {
     let (chosen, index) = chosen(names, context, line).await?;
     let mut rows = Vec::new();
     for skill in &chosen {
@@ -93,9 +97,10 @@ pub(super) async fn look(names: &[String], context: &Context, line: &Line) -> Re
             return Err(Trouble::new("cancelled", "stopped by you", "run it again when you like"));
         }
     }
-    Ok(rows)
+    Ok((rows, index))
 }
 
+/// The installed skills of these names, and the index where one of them came from it.
 async fn chosen(names: &[String], context: &Context, line: &Line) -> Result<(Vec<Installed>, Option<Index>), Error> {
     let host = context.host().await?;
     for name in names {
@@ -173,9 +178,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
         return Err(Trouble::input("an update without fetching is none", "leave `--frozen` out"));
     }
     let line = Line::new(context.quiet);
-    let (_, index) = chosen(&args.skills, context, &line).await?;
+    let (found, index) = look(&args.skills, context, &line).await?;
     let (mut rows, mut failed) = (Vec::new(), None);
-    for (mut row, there) in look(&args.skills, context, &line).await? {
+    for (mut row, there) in found {
         let done = match there {
             None => Ok(()),
             Some(Err(error)) => Err(error),

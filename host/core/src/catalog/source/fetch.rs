@@ -143,13 +143,21 @@ impl Partial {
     }
 
     /// Takes it away: it is what it had to become, or never will be.
-    pub(super) fn remove(self) -> Vec<u8> {
+    pub(super) fn remove(mut self) -> Vec<u8> {
+        // An empty one goes when it is dropped.
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+/// One of which nothing has come is of no use to the next try.
+impl Drop for Partial {
+    fn drop(&mut self) {
         if self.file.is_some()
+            && self.bytes.is_empty()
             && let Err(error) = std::fs::remove_file(&self.path)
         {
             tracing::debug!(%error, path = %self.path.display(), "a partial file could not be removed");
         }
-        self.bytes
     }
 }
 

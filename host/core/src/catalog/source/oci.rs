@@ -83,7 +83,9 @@ impl<'a> Registry<'a> {
         let challenge = answer.header(WWW_AUTHENTICATE).and_then(Challenge::parse);
         let value = match challenge {
             // Only the registry itself is told who we are.
-            Some(challenge) if answer.from.origin() == self.origin() => self.answer(&challenge).await?,
+            Some(challenge) if answer.from.origin() == self.origin() && order.target.origin() == self.origin() => {
+                self.answer(&challenge).await?
+            }
             _ => None,
         };
         let Some(value) = value else { return self.allowed(answer) };

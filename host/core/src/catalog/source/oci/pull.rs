@@ -103,6 +103,11 @@ impl Registry<'_> {
                     tries += 1;
                     continue;
                 }
+                // More than there may be: none of it is the right thing.
+                Err(error @ SourceError::TooLarge { .. }) => {
+                    drop(partial.remove());
+                    return Err(error);
+                }
                 Err(error) => return Err(error),
                 Ok(()) => {}
             }
