@@ -27,6 +27,7 @@ mod others;
 mod plain;
 #[cfg(target_os = "linux")]
 mod privileges;
+mod reload;
 mod schemas;
 mod spending;
 mod stack;

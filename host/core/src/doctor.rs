@@ -19,7 +19,7 @@ pub(crate) async fn examine(host: &Shared, engine: &Engine) -> Vec<Finding> {
         cores(),
         models(host),
     ];
-    findings.extend(host.models.exposed().into_iter().map(|(provider, base)| exposed(&provider, &base)));
+    findings.extend(host.models.load().exposed().into_iter().map(|(provider, base)| exposed(&provider, &base)));
     findings
 }
 
@@ -161,7 +161,7 @@ fn own() -> Finding {
 }
 
 fn state(host: &Shared) -> Finding {
-    let durability = match host.settings.durability {
+    let durability = match host.settings.load().durability {
         crate::state::Durability::Normal => "survives a killed process",
         crate::state::Durability::Full => "survives a power cut",
     };
@@ -186,8 +186,8 @@ async fn secrets(host: &Shared) -> Finding {
 
 /// What the alias that most skills name leads to. Asks nobody.
 fn models(host: &Shared) -> Finding {
-    let names: Vec<String> = host.models.resolve("default").iter().map(|candidate| candidate.name()).collect();
-    if host.models.is_free("default") {
+    let names: Vec<String> = host.models.load().resolve("default").iter().map(|candidate| candidate.name()).collect();
+    if host.models.load().is_free("default") {
         return note(
             "models",
             format!("`default` is {}, which picks sentences and understands nothing", names.join(", ")),

@@ -2,17 +2,19 @@
 
 mod consent;
 mod sources;
+mod reload;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::broker;
-use crate::budget::Treasury;
+use crate::budget::{Budgets, Treasury};
 use crate::capability::filling::Filling;
 use crate::capability::model::report::ModelReport;
 use crate::capability::model::{ModelError, ModelSettings, Router, discover};
@@ -25,6 +27,7 @@ use crate::capability::{
 use crate::catalog::Installed;
 use crate::catalog::components::Components;
 use crate::catalog::index::Index;
+use crate::catalog::live::LiveSkills;
 use crate::catalog::loaded::LoadedSkills;
 use crate::catalog::package::{Package, PackageError};
 use crate::catalog::reflect::{self, Docs, Reflection};
@@ -32,7 +35,7 @@ use crate::catalog::tool::{self, Tool};
 use crate::catalog::{self, CatalogError, Generation, SkillRef, Texts};
 use crate::engine::linker::Pre;
 use crate::engine::wasi::{Machine, Sources};
-use crate::engine::{Engine, EngineError, WorkerCommand, digest};
+use crate::engine::{Engine, EngineError, LimitSettings, WorkerCommand, digest};
 use crate::error::Error;
 use crate::invocation::{self, Call, Finished};
 use crate::journal::Journal;
@@ -42,11 +45,15 @@ use crate::policy::manifest::Manifest;
 use crate::policy::store::GrantsStore;
 use crate::policy::{self, Grants};
 use crate::schema;
-use crate::settings::{Settings, SkillSettings};
+use crate::settings::Settings;
 use crate::state::State;
 use crate::step::{Progress, Step};
 
 pub use consent::{Candidate, Permissions};
+pub use reload::Successor;
+
+/// Environment variables with their values.
+pub(crate) type Secrets = BTreeMap<String, SecretString>;
 
 /// What a host is started with. A face fills it from its own layers; the core reads no environment.
 pub struct HostConfig {
@@ -75,12 +82,14 @@ pub struct Host(pub(crate) Arc<Shared>);
 /// What lives as long as the host.
 pub(crate) struct Shared {
     engine: Starting,
-    pub(crate) settings: Settings,
+    /// As they are now; each generation has its part of them.
+    pub(crate) settings: ArcSwap<Settings>,
+    reconfiguring: tokio::sync::Mutex<()>,
     pub(crate) grants: GrantsStore,
     denials: Denials,
     pub(crate) treasury: Treasury,
     pub(crate) journal: Journal,
-    pub(crate) models: Arc<Router>,
+    pub(crate) models: ArcSwap<Router>,
     pub(crate) http: Arc<http::Egress>,
     pub(crate) vault: Arc<secrets::Vault>,
     pub(crate) kv: Arc<dyn kv::Store>,
@@ -93,6 +102,8 @@ pub(crate) struct Shared {
     index: Index,
     /// Installed skills that other skills called.
     loaded: LoadedSkills,
+    /// Skills that somebody holds.
+    pub(crate) live: LiveSkills,
     pub(crate) state: State,
     components: Components,
 }
@@ -156,7 +167,7 @@ impl Host {
             cache_dir,
             key_file: state_dir.join("artefact.key"),
         };
-        let models = Arc::new(router(&settings.models, &environment)?);
+        let models = ArcSwap::from_pointee(router(&settings.models, &environment)?);
         let vault = Arc::new(secrets::Vault::open(state.clone(), &state_dir, &settings.secrets, keyring).await?);
         let treasury = Treasury::open(state.clone()).await?;
         let io = tokio::runtime::Handle::current();
@@ -166,7 +177,7 @@ impl Host {
             open.await.map_err(|_| invocation::InvokeError::HostFault)??
         };
         let disk = files::Disk::new(io.clone(), places);
-        let sessions = Arc::new(broker::Shared { audit, rules: settings.rules.clone(), io });
+        let sessions = Arc::new(broker::Shared { audit, rules: ArcSwap::from_pointee(settings.rules.clone()), io });
         seal_from_time_to_time(&sessions);
         Ok(Self(Arc::new(Shared {
             sessions,
@@ -175,6 +186,8 @@ impl Host {
             journal: Journal::new(state.clone()),
             index: Index::new(state.clone()),
             loaded: LoadedSkills::default(),
+            live: LiveSkills::default(),
+            reconfiguring: tokio::sync::Mutex::default(),
             http: Arc::new(egress(settings.http.clone(), Arc::new(Filling(Arc::clone(&vault))))),
             vault,
             kv: Arc::new(Sqlite::new(state.clone())),
@@ -183,7 +196,7 @@ impl Host {
             treasury,
             models,
             engine,
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             sources: Arc::new(Machine::default()),
             components: Components::new(&data_dir, state.clone()),
             state,
@@ -211,9 +224,9 @@ impl Host {
         let identity = identity.unwrap_or(path);
         let identity = identity.canonicalize().unwrap_or_else(|_| identity.to_owned()).display().to_string();
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let generation =
-            self.0.generation(&bytes, &stem, progress.as_ref()).await.map_err(|error| error.about(path))?;
-        Ok(SkillRef::new(identity, generation))
+        let generation = self.0.generation(&bytes, &stem, Some(&identity), progress.as_ref()).await;
+        let skill = SkillRef::new(identity, generation.map_err(|error| error.about(path))?);
+        Ok(self.0.live.enter(skill))
     }
 
     /// Loads an installed skill. Its file must be the one that was installed.
@@ -304,18 +317,18 @@ impl Host {
     /// The aliases that skills can name, in order of name.
     #[must_use]
     pub fn aliases(&self) -> Vec<String> {
-        self.0.models.aliases()
+        self.0.models.load().aliases()
     }
 
     /// The names of the providers, in order. Reaches none of them.
     #[must_use]
     pub fn providers(&self) -> Vec<String> {
-        self.0.models.providers()
+        self.0.models.load().providers()
     }
 
     /// Aliases, providers and prices, and what answers now.
     pub async fn models(&self) -> ModelReport {
-        self.0.models.report().await
+        self.0.models.load_full().report().await
     }
 
     /// The newest runs, newest first.
@@ -417,7 +430,7 @@ impl Shared {
         if let Some(engine) = starting.engine.get() {
             return Ok(engine);
         }
-        let settings = self.settings.engine.clone();
+        let settings = self.settings.load().engine.clone();
         let engine = Engine::start(
             settings,
             starting.worker.clone(),
@@ -428,21 +441,13 @@ impl Shared {
         Ok(starting.engine.get_or_init(|| engine))
     }
 
-    /// What is set for a skill, by identity or by the manifest's name.
-    ///
-    /// A stranger's folder may carry any name, so limits and budgets of a name hold only for the installed skill of that
-    /// name (or for the path that is written). Settings hold for the name: they are no place for secrets.
-    pub(crate) fn skill_settings(&self, identity: &str, name: &str) -> SkillSettings {
-        let skills = &self.settings.skills;
-        match (skills.get(identity), skills.get(name)) {
-            (Some(settings), _) => settings.clone(),
-            (None, Some(named)) => SkillSettings { config: named.config.clone(), ..SkillSettings::default() },
-            (None, None) => SkillSettings::default(),
-        }
+    /// Largest file of a component.
+    pub(crate) fn component_bytes(&self) -> u64 {
+        u64::from(self.settings.load().engine.component_mib) << 20
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, CatalogError> {
-        catalog::read_component(path, u64::from(self.settings.engine.component_mib) << 20)
+        catalog::read_component(path, self.component_bytes())
     }
 
     /// What the index says of an installed skill.
@@ -477,8 +482,8 @@ impl Shared {
             let expected = installed.digest.clone();
             return Err(CatalogError::DigestMismatch { name: name.clone(), expected, found }.into());
         }
-        let generation = self.generation(&bytes, name, progress).await?;
-        Ok(SkillRef::new(name.clone(), generation))
+        let generation = self.generation(&bytes, name, Some(name), progress).await?;
+        Ok(self.live.enter(SkillRef::new(name.clone(), generation)))
     }
 
     async fn load(&self, code: &[u8], name: &str, progress: Option<&Progress>) -> Result<crate::engine::Loaded, Error> {
@@ -493,14 +498,16 @@ impl Shared {
         Ok(loaded)
     }
 
-    /// Makes a generation out of a file's bytes: the same buffer is hashed, checked and compiled.
+    /// Makes a generation out of a file's bytes: the same buffer is hashed, checked and compiled. `identity` is the manifest's
+    /// name where none is given.
     async fn generation(
         self: &Arc<Self>,
         bytes: &[u8],
         stem: &str,
+        identity: Option<&str>,
         progress: Option<&Progress>,
     ) -> Result<Generation, Error> {
-        let limit = u64::from(self.settings.engine.component_mib) << 20;
+        let limit = self.component_bytes();
         if bytes.len() as u64 > limit {
             return Err(crate::engine::LoadError::TooLarge { limit, actual: bytes.len() as u64 }.into());
         }
@@ -508,16 +515,21 @@ impl Shared {
         let manifest = package.manifest.unwrap_or_else(|| Manifest::bare(stem));
         let loaded = self.load(&package.code, &manifest.name, progress).await?;
         let offered = self.offered(&loaded.pre, package.tools, package.docs).await?;
-        let settings = self.checked_settings(&manifest)?;
-        Ok(Generation {
+        let mut generation = Generation {
             digest: digest(bytes),
-            tools: offered.tools(),
-            callables: offered.callables,
+            tools: offered.tools().into(),
+            callables: offered.callables.into(),
             left_out: offered.left_out,
             pre: loaded.pre,
-            settings: Arc::new(settings),
+            settings: Arc::default(),
+            limits: LimitSettings::default(),
+            budgets: Budgets::default(),
+            withdrawn: CancellationToken::new(),
             manifest,
-        })
+        };
+        let identity = identity.unwrap_or(&generation.manifest.name).to_owned();
+        generation.configure(&self.settings.load(), &identity)?;
+        Ok(generation)
     }
 
     /// The tools of a component. `stored` are those that its package lists.
@@ -538,17 +550,6 @@ impl Shared {
                 Ok(reflect::reflect(&self.engine()?.wasmtime, pre.component(), &docs)?)
             }
         }
-    }
-
-    fn checked_settings(&self, manifest: &Manifest) -> Result<serde_json::Map<String, Value>, CatalogError> {
-        let settings = self.skill_settings(&manifest.name, &manifest.name).config;
-        let wrong = |reason: String| CatalogError::Settings { skill: manifest.name.clone(), reason };
-        if let Some(schema) = &manifest.config {
-            let validator = schema::compile(schema).map_err(|error| wrong(error.to_string()))?;
-            schema::check(&validator, &Value::Object(settings.clone()))
-                .map_err(|found| wrong(schema::render(&found)))?;
-        }
-        Ok(settings)
     }
 
     /// Removes a component that no installed skill uses any more.

@@ -129,6 +129,8 @@ pub struct Timings {
 #[serde(rename_all = "kebab-case")]
 pub struct Finished {
     pub invocation: String,
+    /// Of the file that answered: another version may serve by now.
+    pub digest: String,
     pub outcome: Outcome,
     pub usage: Amount,
     pub timings: Timings,
@@ -171,8 +173,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
     let place = engine.slots.enter(depth).map_err(InvokeError::from)?;
     let generation = call.skill.current();
     let callable = generation.tool(call.tool.as_deref())?;
-    let settings = host.skill_settings(call.skill.identity(), &generation.manifest.name);
-    let limits = call.limits.over(settings.limits).over(host.settings.limits).resolve();
+    let limits = call.limits.over(generation.limits).resolve();
     let given = Given::new(callable, call.input, &limits)?;
 
     let id = uuid::Uuid::now_v7().to_string();
@@ -187,7 +188,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
         Some(outer) => (own.within(outer.session.grants()), Some(Above { session: outer.session.clone(), own })),
     };
     let folders = host.disk.open(grants.files.as_ref()).await?;
-    let mut budgets = settings.budget.over(host.settings.budget);
+    let mut budgets = generation.budgets;
     budgets.invocation = call.budget.over(budgets.invocation);
     let ledger = match outer {
         None => host.treasury.ledger(identity, &id, &budgets),
@@ -256,6 +257,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
             deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             locale: call.locale,
         };
+        let withdrawn = generation.withdrawn.clone();
         let job = Job { generation: Arc::clone(&generation), tool: callable.tool.name.clone(), given, context };
         let sandbox = Sandbox {
             engine,
@@ -264,6 +266,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
             cpu: here.cpu.clone(),
             habit: Arc::clone(&callable.habit),
             deadline,
+            withdrawn,
         };
         let (raw, measured) = in_sandbox(host, sandbox, services, &call.cancel, job).await?;
         timings.instantiate_us = measured.instantiate_us;
@@ -277,6 +280,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
     let (outcome, memory_peak) = result?;
     Ok(Finished {
         invocation: id,
+        digest: generation.digest.clone(),
         outcome,
         usage,
         timings,
@@ -304,7 +308,7 @@ fn services(
         http_gate: Arc::clone(&here.http_gate),
         secrets: Arc::clone(&host.vault),
         kv: Arc::clone(&host.kv),
-        models: Arc::clone(&host.models),
+        models: host.models.load_full(),
         money_limited: here.money_limited,
         toolbox: Arc::new(Nested::new(Arc::clone(host), here.clone(), locale)),
         answers: host.answers.clone(),
@@ -351,6 +355,8 @@ struct Sandbox<'a> {
     cpu: Share,
     habit: Arc<Habit>,
     deadline: tokio::time::Instant,
+    /// Cancelled when another version has taken its place and its time is over.
+    withdrawn: CancellationToken,
 }
 
 /// How long a guest that runs has for seeing that its time is over: two ticks.
@@ -371,7 +377,7 @@ async fn in_sandbox(
     cancel: &CancellationToken,
     job: Job,
 ) -> Result<(Answer, Measured), InvokeError> {
-    let Sandbox { engine, limits, memory, cpu, habit, deadline } = sandbox;
+    let Sandbox { engine, limits, memory, cpu, habit, deadline, withdrawn } = sandbox;
     let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), limits, memory);
     let (called_off, cancel) = (cancel, cancel.clone());
     // Told from outside when its time has come. A timer in the guest's own future would be one of the runtime that it was called
@@ -379,6 +385,11 @@ async fn in_sandbox(
     let late = CancellationToken::new();
     let is_late = late.clone();
     let wall = limits.wall;
+    let is_withdrawn = withdrawn.clone();
+    let too_late = move || match is_withdrawn.is_cancelled() {
+        true => InvokeError::Withdrawn,
+        false => InvokeError::Deadline(wall),
+    };
     let hostcall_bytes = limits.hostcall_bytes;
     let guest = async move {
         let work = job.run(&mut store);
@@ -386,7 +397,7 @@ async fn in_sandbox(
             biased;
             () = cancel.cancelled() => return Err(InvokeError::Cancelled),
             worked = work => worked,
-            () = is_late.cancelled() => return Err(InvokeError::Deadline(wall)),
+            () = is_late.cancelled() => return Err(too_late()),
         };
         // A host call may have taken the time that the guest no longer had.
         if tokio::time::Instant::now() > deadline {
@@ -418,6 +429,11 @@ async fn in_sandbox(
                 called_off.cancelled().await;
                 tokio::time::sleep(TURN).await;
             } => InvokeError::Cancelled,
+            () = async {
+                withdrawn.cancelled().await;
+                late.cancel();
+                tokio::time::sleep(TURN).await;
+            } => InvokeError::Withdrawn,
         }
     };
     tokio::select! {

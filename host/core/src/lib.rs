@@ -36,11 +36,11 @@ mod step;
 mod sync;
 mod tls;
 
-pub use catalog::SkillRef;
 pub use catalog::tool::{Hints, Tool};
+pub use catalog::{SkillRef, Standing};
 pub use error::{Error, Explain, Refusal};
 pub use events::Event;
-pub use host::{Candidate, Finding, Health, Host, HostConfig, Permissions};
+pub use host::{Candidate, Finding, Health, Host, HostConfig, Permissions, Successor};
 pub use invocation::{Call, Caller, Content, Finished, Link, Media, Outcome, Timings};
 pub use person::{Approval, Person, Question};
 pub use policy::manifest::Manifest;

@@ -41,6 +41,20 @@ pub struct Settings {
     pub skills: BTreeMap<String, SkillSettings>,
 }
 
+impl Settings {
+    /// What is set for a skill, by identity or by the manifest's name.
+    ///
+    /// A stranger's folder may carry any name, so limits and budgets of a name hold only for the installed skill of that
+    /// name (or for the path that is written). Settings hold for the name: they are no place for secrets.
+    pub(crate) fn of_skill(&self, identity: &str, name: &str) -> SkillSettings {
+        match (self.skills.get(identity), self.skills.get(name)) {
+            (Some(settings), _) => settings.clone(),
+            (None, Some(named)) => SkillSettings { config: named.config.clone(), ..SkillSettings::default() },
+            (None, None) => SkillSettings::default(),
+        }
+    }
+}
+
 /// `[skills.NAME]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]

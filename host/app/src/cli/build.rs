@@ -65,6 +65,17 @@ fn texts(folder: &Path) -> Texts {
     texts
 }
 
+/// What outside of a skill's folder its build reads and somebody may edit: in a checkout, the SDK.
+pub(super) fn beside(folder: &Path) -> Vec<PathBuf> {
+    let near = || {
+        let manifest = manifest(folder).ok()?;
+        let lang = Way::of(&manifest, folder).ok()?.lang?;
+        let near = folder.join(crate::sdk::in_checkout(folder, lang)?).canonicalize().ok()?;
+        Some(vec![near.join("sdk").join(lang.sdk), near.join("wit")])
+    };
+    near().unwrap_or_default()
+}
+
 /// Where the component of the skill in `folder` is, or would be.
 pub(super) fn packaged(folder: &Path, manifest: &Manifest) -> PathBuf {
     folder.join("target/ringfence").join(format!("{}.wasm", manifest.name))
@@ -118,6 +129,7 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     let bytes = toolchain::comments::with(bytes, folder);
     let mut bytes = context.unless_cancelled(host.package(&bytes, &manifest, Some(line.steps()))).await?;
     texts(folder).append(&mut bytes);
+    ringfence_core::catalog::seal(&mut bytes);
     // A stamp must never stand beside a component that it does not tell of, whenever this is ended.
     match std::fs::remove_file(&stamp) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Trouble::unwritable(&stamp, &error)),

@@ -178,7 +178,7 @@ pub(super) async fn ask(question: &str, answers: Vec<&'static str>, context: &Co
 }
 
 /// Everything that is missing, as grants. What only a person can say is asked for.
-async fn all(missing: &[Missing]) -> Result<Grants, Error> {
+pub(super) async fn all(missing: &[Missing]) -> Result<Grants, Error> {
     let words: Vec<String> = missing.iter().map(|request| request.grant.clone()).collect();
     grants::parse(&folders::chosen(words).await?, None)
 }

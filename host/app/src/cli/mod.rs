@@ -7,6 +7,7 @@ mod clean;
 mod completions;
 mod config;
 mod consent;
+mod dev;
 mod doctor;
 mod folders;
 mod grant;
@@ -35,13 +36,14 @@ mod update;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use ringfence_core::{Error, Host, HostConfig};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Environment, Flags};
+use crate::config::{Config, Configuration, Environment, Flags};
 use crate::toolchain::Shelf;
 use crate::trouble::Trouble;
 use crate::ui::Format;
@@ -69,6 +71,7 @@ pub(crate) enum Verb {
     Run(run::Args),
     New(new::Args),
     Build(build::Args),
+    Dev(dev::Args),
     Test(test::Args),
     Add(add::Args),
     Update(update::Args),
@@ -104,6 +107,8 @@ const ONE_CALL: u32 = 8;
 /// What every verb works with.
 pub(crate) struct Context {
     pub(crate) config: Config,
+    /// Where that came from, to be read again.
+    pub(crate) configuration: Configuration,
     pub(crate) quiet: bool,
     pub(crate) verbose: u8,
     /// Whether no toolchain and no dependency may be fetched.
@@ -223,20 +228,22 @@ pub(crate) fn execute(cli: Cli, env: &Environment) -> Result<ExitCode, (Error, O
     log::start(cli.flags.verbose, env);
     let here =
         std::env::current_dir().map_err(|error| (Trouble::unreadable(std::path::Path::new("."), &error), None))?;
-    let config = Config::load(&cli.flags, env, &here).map_err(|error| (error, None))?;
+    let configuration = Configuration::new(&cli.flags, env, &here);
+    let config = configuration.load().map_err(|error| (error, None))?;
     config.output.color.apply();
     let format = config.output.format;
-    in_runtime(cli, config).map_err(|error| (error, Some(format)))
+    in_runtime(cli, config, configuration).map_err(|error| (error, Some(format)))
 }
 
-fn in_runtime(cli: Cli, config: Config) -> Result<ExitCode, Error> {
+fn in_runtime(cli: Cli, config: Config, configuration: Configuration) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Trouble::new("host-fault", format!("cannot start threads: {error}"), "free some memory"))?;
     let done = runtime.block_on(async {
         let Flags { quiet, verbose, offline, .. } = cli.flags;
-        let context = Context { config, quiet, verbose, offline, cancel: interrupt::watch() };
+        let cancel = interrupt::watch();
+        let context = Arc::new(Context { config, configuration, quiet, verbose, offline, cancel });
         dispatch(cli.verb, &context).await
     });
     // A thread that still reads a terminal must not keep the process.
@@ -244,13 +251,14 @@ fn in_runtime(cli: Cli, config: Config) -> Result<ExitCode, Error> {
     done
 }
 
-async fn dispatch(verb: Verb, context: &Context) -> Result<ExitCode, Error> {
+async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error> {
     let done = |()| ExitCode::SUCCESS;
     match verb {
         // What has something to settle, or changes more than one thing, looks at Ctrl-C by itself.
         Verb::Run(args) => run::run(args, context).await.map(done),
         Verb::New(args) => new::run(&args, context).map(done),
         Verb::Build(args) => build::run(&args, context).await.map(done),
+        Verb::Dev(args) => dev::run(args, Arc::clone(context)).await.map(done),
         Verb::Test(args) => test::run(&args, context).await,
         Verb::Add(args) => add::run(&args, context).await.map(done),
         Verb::Update(args) => update::run(&args, context).await.map(done),

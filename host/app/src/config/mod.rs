@@ -86,7 +86,38 @@ pub(crate) struct Config {
     keyring: keyring::Session,
 }
 
+/// Where configuration comes from, so that it can be read again.
+#[derive(Clone)]
+pub(crate) struct Configuration {
+    flags: Flags,
+    env: Environment,
+    here: PathBuf,
+}
+
+impl Configuration {
+    pub(crate) fn new(flags: &Flags, env: &Environment, here: &Path) -> Self {
+        Self { flags: flags.clone(), env: env.clone(), here: here.to_owned() }
+    }
+
+    /// As it is now.
+    pub(crate) fn load(&self) -> Result<Config, Error> {
+        Config::load(&self.flags, &self.env, &self.here)
+    }
+
+    /// The files that it is read from, whether they exist or not.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let chosen = self.flags.config.clone();
+        let user = chosen.or_else(|| Some(dirs::Bases::find(&self.env).ok()?.config.join("config.toml")));
+        user.into_iter().chain(self.here.ancestors().map(|folder| folder.join(PROJECT_FILE))).collect()
+    }
+}
+
 impl Config {
+    /// The variables that providers are found by.
+    pub(crate) fn secrets(&self) -> &BTreeMap<String, SecretString> {
+        &self.secrets
+    }
+
     /// Reads all layers. `from` is where the search for the project's file begins.
     pub(crate) fn load(flags: &Flags, env: &Environment, from: &Path) -> Result<Self, Error> {
         let bases = dirs::Bases::find(env)?;

@@ -26,7 +26,7 @@ use crate::ui::progress::Line;
 
 pub(crate) use process::watch;
 pub(crate) use shelf::Shelf;
-pub(crate) use stale::{digest, digest_without, lock};
+pub(crate) use stale::{digest, digest_without, is_source_path, lock};
 
 /// What builds skills of one language, or of a few that are built alike.
 pub(crate) trait Toolchain: Send + Sync {

@@ -44,6 +44,12 @@ fn is_source(entry: &DirEntry) -> bool {
     entry.depth() == 0 || !(LEFT.contains(&&*name) || (name.starts_with('.') && entry.file_type().is_dir()))
 }
 
+/// The same of a path below a source, for whoever watches it.
+pub(crate) fn is_source_path(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    !(LEFT.contains(&&*name) || name.starts_with('.'))
+}
+
 /// The first digits of a digest, for names of folders.
 pub(super) fn short(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes)[..6])

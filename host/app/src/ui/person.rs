@@ -6,6 +6,8 @@
 
 mod talk;
 
+pub(crate) use talk::about;
+
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -54,6 +54,18 @@ impl Line {
         self.bar.set_message(crate::ui::printable(&message.into()).replace('\n', " "));
     }
 
+    /// Something that stays as it is: a line that nothing moves, and that costs nothing.
+    pub(crate) fn rest(&self, message: &str) {
+        self.bar.disable_steady_tick();
+        if message.is_empty() {
+            return self.bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        if !self.bar.is_hidden() || std::io::stderr().is_terminal() {
+            self.bar.set_style(resting());
+            self.bar.set_message(crate::ui::printable(message));
+        }
+    }
+
     /// `done` of `total`, where the total is known.
     pub(crate) fn count(&self, done: u64, total: Option<u64>, message: impl Into<String>) {
         if let Some(total) = total.filter(|total| *total > 0) {
@@ -105,6 +117,10 @@ impl Line {
 
 fn spinner() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn resting() -> ProgressStyle {
+    ProgressStyle::with_template("{wide_msg:.dim}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 fn bar() -> ProgressStyle {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +56,7 @@ pub(crate) struct Above {
 /// What all sessions of a host have in common.
 pub(crate) struct Shared {
     pub(crate) audit: Audit,
-    pub(crate) rules: Rules,
+    pub(crate) rules: ArcSwap<Rules>,
     pub(crate) io: tokio::runtime::Handle,
 }
 
@@ -321,7 +322,7 @@ impl Session {
             };
             return Err(denial(reason, hint.replace("{skill}", &plain::word(lacking))));
         }
-        let (rules, callers) = (&self.0.shared.rules, self.0.callers.iter().copied());
+        let (rules, callers) = (self.0.shared.rules.load(), self.0.callers.iter().copied());
         let of_caller = rules.of(callers.clone(), A::CAPABILITY);
         let touch = ask.touches();
         let tainted = touch.has(Touch::OUT) && self.0.taint.completed_by(touch) && !ask.named(grant);

@@ -1,51 +1,82 @@
 //! Which skills exist now.
 //!
-//! A caller holds a [`SkillRef`]. Behind it is the **generation** that was loaded, and calls that run keep it. Nothing
-//! puts another one in its place yet: what is loaded again is another [`SkillRef`].
+//! A caller holds a [`SkillRef`]. Behind it is the **generation** that serves. Another one is prepared beside it and put in its
+//! place in one step: the next call runs it, and calls that run keep theirs.
 
 pub(crate) mod components;
 #[cfg(debug_assertions)]
 pub(crate) mod fuzz;
 pub(crate) mod index;
+pub(crate) mod live;
 pub(crate) mod loaded;
 pub mod lock;
 pub(crate) mod package;
 pub(crate) mod reflect;
+pub(crate) mod settle;
 pub mod signature;
 mod skill;
 pub mod source;
+mod standing;
 mod texts;
 pub mod tool;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
+use crate::budget::Budgets;
+use crate::engine::LimitSettings;
 use crate::engine::linker::Pre;
 use crate::error::Explain;
 use crate::policy::manifest::Manifest;
+use crate::schema;
+use crate::settings::Settings;
 pub use reflect::LeftOut;
 pub use skill::SkillRef;
+pub use standing::{ReloadError, Standing};
 pub use texts::{TEXT_BYTES, Texts};
 use tool::{CallError, Callable, Tool};
 
-/// One loaded version of a skill.
+/// One loaded version of a skill: component, manifest and what is configured for it, which change together or not at all.
+#[derive(Clone)]
 pub(crate) struct Generation {
     /// Of the whole file: what an operator pins.
     pub(crate) digest: String,
     pub(crate) manifest: Manifest,
-    pub(crate) tools: Vec<Tool>,
-    pub(crate) callables: Vec<Callable>,
+    pub(crate) tools: Arc<[Tool]>,
+    pub(crate) callables: Arc<[Callable]>,
     /// Functions of a plain component that are no tools.
     pub(crate) left_out: Vec<LeftOut>,
     pub(crate) pre: Pre,
     /// The operator's settings, validated against the manifest's schema.
     pub(crate) settings: Arc<serde_json::Map<String, Value>>,
+    /// What is configured for the skill, over what is for all.
+    pub(crate) limits: LimitSettings,
+    pub(crate) budgets: Budgets,
+    /// Cancelled when another one serves in its place and the time for what still ran is over.
+    pub(crate) withdrawn: CancellationToken,
 }
 
 impl Generation {
+    /// Takes what is configured for it. The operator's settings must be what the manifest's schema says.
+    pub(crate) fn configure(&mut self, settings: &Settings, identity: &str) -> Result<(), CatalogError> {
+        let own = settings.of_skill(identity, &self.manifest.name);
+        let wrong = |reason: String| CatalogError::Settings { skill: self.manifest.name.clone(), reason };
+        if let Some(schema) = &self.manifest.config {
+            let validator = schema::compile(schema).map_err(|error| wrong(error.to_string()))?;
+            schema::check(&validator, &Value::Object(own.config.clone()))
+                .map_err(|found| wrong(schema::render(&found)))?;
+        }
+        self.limits = own.limits.over(settings.limits);
+        self.budgets = own.budget.over(settings.budget);
+        self.settings = Arc::new(own.config);
+        Ok(())
+    }
+
     /// The tool of this name, or the only one where none is named.
     pub(crate) fn tool(&self, name: Option<&str>) -> Result<&Callable, CallError> {
         let known = || self.tools.iter().map(|tool| tool.name.clone()).collect();
@@ -53,7 +84,7 @@ impl Generation {
             Some(name) => self.callables.iter().find(|callable| callable.tool.name == name).ok_or_else(|| {
                 CallError::UnknownTool { skill: self.manifest.name.clone(), tool: name.to_owned(), known: known() }
             }),
-            None => match self.callables.as_slice() {
+            None => match &*self.callables {
                 [only] => Ok(only),
                 _ => Err(CallError::NoTool { skill: self.manifest.name.clone(), known: known() }),
             },
@@ -141,19 +172,34 @@ impl TryFrom<index::Entry> for Installed {
 }
 
 /// Reads a component, at most `limit` bytes of it, so that a file that grows or never ends is no danger.
+///
+/// The last part of the path is never a link: the file that a caller looked at could be changed for another one unseen. What is
+/// read is hashed, checked and compiled as it lies in memory.
 pub(crate) fn read_component(path: &Path, limit: u64) -> Result<Vec<u8>, CatalogError> {
     use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => CatalogError::NotFound(path.display().to_string()),
+        _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            CatalogError::Unreadable { path: path.to_owned(), reason: "it is a symbolic link".into() }
+        }
         _ => CatalogError::Unreadable { path: path.to_owned(), reason: error.to_string() },
     };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // Nor does a pipe keep us waiting for somebody who writes.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
     if !file.metadata().map_err(unreadable)?.is_file() {
         return Err(CatalogError::Unreadable { path: path.to_owned(), reason: "it is not a file".into() });
     }
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
+}
+
+/// Ends the file of a component, once everything is in it: whoever watches it then need not wait to see whether more is coming.
+pub fn seal(component: &mut Vec<u8>) {
+    package::Package::seal(component);
 }
 
 /// Why a skill was not found, read or installed.

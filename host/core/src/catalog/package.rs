@@ -4,6 +4,7 @@
 //! identified apart from the package: a new description compiles nothing.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use wasm_encoder::{ComponentSection, CustomSection};
 use wasmparser::{Parser, Payload};
 
@@ -14,6 +15,8 @@ use crate::policy::manifest::{Manifest, ManifestError};
 
 const MANIFEST: &str = "ringfence:manifest";
 const TOOLS: &str = "ringfence:tools";
+/// The last section of a file that is whole: the digest of all bytes before it.
+const WHOLE: &str = "ringfence:whole";
 /// Where WIT's own tools keep doc comments.
 const DOCS: &str = "package-docs";
 
@@ -97,6 +100,24 @@ impl Package {
         CustomSection { name: TOOLS.into(), data: tools.into() }.append_to_component(&mut bytes);
         bytes
     }
+
+    /// Ends a file, so that whoever watches it knows that it is whole the moment the last byte is there. It proves nothing
+    /// about who wrote it.
+    pub(crate) fn seal(bytes: &mut Vec<u8>) {
+        let digest = Sha256::digest(&*bytes).to_vec();
+        CustomSection { name: WHOLE.into(), data: digest.into() }.append_to_component(bytes);
+    }
+
+    /// Whether it ends with a seal that is right. Strangers' bytes: reads no more than the end of them and their digest.
+    pub(crate) fn is_sealed(bytes: &[u8]) -> bool {
+        let mut seal = Vec::new();
+        CustomSection { name: WHOLE.into(), data: [0; 32].as_slice().into() }.append_to_component(&mut seal);
+        let Some((rest, end)) = bytes.len().checked_sub(seal.len()).and_then(|at| bytes.split_at_checked(at)) else {
+            return false;
+        };
+        let Some((head, digest)) = end.split_at_checked(seal.len() - 32) else { return false };
+        seal.starts_with(head) && *Sha256::digest(rest) == *digest
+    }
 }
 
 fn read_tools(data: &[u8]) -> Result<Vec<Tool>, LoadError> {
@@ -126,6 +147,24 @@ mod tests {
         assert_eq!(apart.code, Package::read(&code).unwrap().code, "the code does not depend on what was put in");
         let again = Package::write(&apart.code, &manifest, &[]);
         assert_eq!(Package::read(&again).unwrap().code, apart.code);
+    }
+
+    #[test]
+    fn a_file_is_known_to_be_whole_by_its_last_byte() {
+        let code = wat::parse_str("(component (core module (func)))").unwrap();
+        let mut whole = Package::write(&code, &Manifest::bare("echo"), &[]);
+        assert!(!Package::is_sealed(&whole));
+        Package::seal(&mut whole);
+        assert!(Package::is_sealed(&whole));
+        assert_eq!(Package::read(&whole).unwrap().code, Package::read(&code).unwrap().code);
+        for end in 0..whole.len() {
+            assert!(!Package::is_sealed(&whole[..end]), "{end} of {}", whole.len());
+        }
+        for at in 0..whole.len() {
+            let mut torn = whole.clone();
+            torn[at] ^= 1;
+            assert!(!Package::is_sealed(&torn), "byte {at}");
+        }
     }
 
     #[test]

@@ -1,35 +1,80 @@
 //! A skill as callers hold it, and the generation behind it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 
-use super::Generation;
 use super::tool::Tool;
+use super::{Generation, Standing};
 use crate::policy::manifest::Manifest;
 
-/// A skill that can be called. Cheap to clone.
+/// A skill that can be called. Cheap to clone; clones see the same generation.
 #[derive(Clone)]
 pub struct SkillRef(Arc<Slot>);
 
 struct Slot {
     identity: String,
     current: ArcSwap<Generation>,
+    /// What became of the newest attempt to put another generation here.
+    standing: Mutex<Standing>,
+    /// Held while that goes on, so that two attempts cannot overtake each other.
+    changing: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A skill that is held by others. It keeps none of it.
+pub(crate) struct WeakSkill(Weak<Slot>);
+
+impl WeakSkill {
+    pub(crate) fn upgrade(&self) -> Option<SkillRef> {
+        self.0.upgrade().map(SkillRef)
+    }
 }
 
 impl SkillRef {
     pub(crate) fn new(identity: String, generation: Generation) -> Self {
-        Self(Arc::new(Slot { identity, current: ArcSwap::from_pointee(generation) }))
+        Self::of(identity, Arc::new(generation))
+    }
+
+    fn of(identity: String, generation: Arc<Generation>) -> Self {
+        Self(Arc::new(Slot {
+            identity,
+            current: ArcSwap::new(generation),
+            standing: Mutex::default(),
+            changing: Arc::default(),
+        }))
     }
 
     /// The same skill as it is now, whatever is put in its place later.
     pub(crate) fn pinned(&self) -> Self {
-        let slot = Slot { identity: self.0.identity.clone(), current: ArcSwap::new(self.current()) };
-        Self(Arc::new(slot))
+        Self::of(self.0.identity.clone(), self.current())
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakSkill {
+        WeakSkill(Arc::downgrade(&self.0))
     }
 
     pub(crate) fn current(&self) -> Arc<Generation> {
         self.0.current.load_full()
+    }
+
+    /// Puts another generation in the place of this one, in one step, and gives the old one: calls that run have it still.
+    pub(crate) fn replace(&self, next: Arc<Generation>) -> Arc<Generation> {
+        self.0.current.swap(next)
+    }
+
+    /// Waits until nobody else changes this skill.
+    pub(crate) async fn change(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.0.changing).lock_owned().await
+    }
+
+    pub(crate) fn set_standing(&self, standing: Standing) {
+        *self.0.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    }
+
+    /// Whether it serves what was offered last, or something older, and why.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.0.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What grants, budgets and state belong to: the name of an installed skill, or the path of one that is run in place.
@@ -45,7 +90,7 @@ impl SkillRef {
 
     #[must_use]
     pub fn tools(&self) -> Vec<Tool> {
-        self.current().tools.clone()
+        self.current().tools.to_vec()
     }
 
     #[must_use]

@@ -22,6 +22,8 @@ pub struct EngineSettings {
     pub compile_seconds: u32,
     /// Most MiB of address space of the process that compiles. Default 2,048.
     pub compile_mib: u32,
+    /// Seconds that a call may go on after another version has taken its skill's place. Default 300.
+    pub drain_seconds: u32,
 }
 
 impl Default for EngineSettings {
@@ -33,6 +35,7 @@ impl Default for EngineSettings {
             component_mib: 64,
             compile_seconds: 120,
             compile_mib: 2048,
+            drain_seconds: 300,
         }
     }
 }

@@ -114,7 +114,7 @@ impl Host {
     /// The same for a component that is already in memory, wherever it came from.
     pub async fn consider_incoming(&self, incoming: Incoming, progress: Option<Progress>) -> Result<Candidate, Error> {
         let Incoming { bytes, stem, source, kind: _, signatures: _ } = incoming;
-        let generation = self.0.generation(&bytes, &stem, progress.as_ref()).await?;
+        let generation = self.0.generation(&bytes, &stem, None, progress.as_ref()).await?;
         let name = generation.manifest.name.clone();
         let before = self.0.index.get(&name).await?.map(Installed::try_from).transpose()?;
         let requests = &generation.manifest.permissions;
@@ -154,7 +154,7 @@ impl Host {
             source,
             added_at: jiff::Timestamp::now(),
             manifest: generation.manifest.clone(),
-            tools: generation.tools.clone(),
+            tools: generation.tools.to_vec(),
         };
         if let Some(before) = &before {
             let had = &before.manifest.permissions;
@@ -165,6 +165,7 @@ impl Host {
         }
         self.0.index.put(index::Entry::from(&installed)).await?;
         self.0.sessions.audit.note(Entry::admin("add", &*installed.name, &*installed.digest));
+        self.0.succeed(&installed.name, &generation).await?;
         if let Some(before) = before.filter(|before| before.digest != installed.digest) {
             self.0.remove_component(&before.digest).await;
         }
@@ -241,7 +242,8 @@ impl Host {
         let requests = &skill.current().manifest.permissions;
         self.settle_names(requests).await;
         let (held, denied) = (self.0.grants.of(skill.identity()), self.0.denials.of(skill.identity()));
-        let is_free = |model: &str| self.0.models.is_free(model);
+        let models = self.0.models.load();
+        let is_free = |model: &str| models.is_free(model);
         standing(requests, &[&*held, allow], &Facts { is_free: &is_free }, &denied)
     }
 
@@ -253,7 +255,8 @@ impl Host {
 
     async fn open_wishes(&self, requests: &Requests, granted: &[&Grants]) -> Vec<Missing> {
         self.settle_names(requests).await;
-        policy::missing(requests, granted, &Facts { is_free: &|model| self.0.models.is_free(model) })
+        let models = self.0.models.load();
+        policy::missing(requests, granted, &Facts { is_free: &|model| models.is_free(model) })
     }
 
     /// What a skill may do, what it asked for and what it did.
@@ -282,9 +285,10 @@ impl Host {
     pub async fn costs(&self, requests: &Requests) -> Vec<String> {
         self.settle_names(requests).await;
         let names = requests.model.iter().flat_map(|request| &request.models);
-        let mut costs: Vec<String> = names.filter_map(|name| self.0.models.cost(name)).collect();
+        let models = self.0.models.load_full();
+        let mut costs: Vec<String> = names.filter_map(|name| models.cost(name)).collect();
         if !costs.is_empty() {
-            costs.push(self.0.settings.budget.money_in_words());
+            costs.push(self.0.settings.load().budget.money_in_words());
         }
         costs
     }
@@ -304,9 +308,9 @@ impl Host {
     }
 
     /// What a name leads to must be known before a person is asked about it.
-    async fn settle_names(&self, requests: &Requests) {
+    pub(super) async fn settle_names(&self, requests: &Requests) {
         for model in requests.model.iter().flat_map(|request| &request.models) {
-            self.0.models.ready(model).await;
+            self.0.models.load_full().ready(model).await;
         }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum InvokeError {
     Trap(String),
     #[error("the call was cancelled")]
     Cancelled,
+    #[error("another version has taken the place of the one that ran, and its time to finish is over")]
+    Withdrawn,
     #[error("no slot came free before the call's deadline")]
     Busy,
     #[error("the clock that interrupts skills has not ticked for {} s, so that nothing new is begun", .0.as_secs_f32())]
@@ -57,6 +59,7 @@ impl Explain for InvokeError {
             Self::WrongExport(_) => "missing-export",
             Self::Trap(_) => "trap",
             Self::Cancelled => "cancelled",
+            Self::Withdrawn => "withdrawn",
             Self::Busy | Self::Crowded { .. } | Self::Unticked(_) => "busy",
             Self::HostFault => "host-fault",
             Self::Failed { kind, .. } => kind,
@@ -73,6 +76,7 @@ impl Explain for InvokeError {
             Self::StackOverflow | Self::Trap(_) => "tell the author; `-v` shows the skill's log".into(),
             Self::WrongExport(_) => "build it with the SDK: its attribute makes the export".into(),
             Self::Cancelled => "what was spent until then is settled; run it again when you like".into(),
+            Self::Withdrawn => "call it again: the new version answers; `engine.drain-seconds` is the time".into(),
             Self::Busy => "try again, or raise `engine.concurrent`".into(),
             Self::Unticked(_) => "try again: it is restarted within a second or two".into(),
             Self::Crowded { .. } => {

@@ -37,10 +37,30 @@ pub struct Manifest {
     /// JSON Schema of the operator's settings for this skill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Value>,
+    /// Calls that must succeed before a version serves in the place of another one. They have no grants and ten seconds each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub self_test: Vec<SelfTest>,
     /// How `ringfence build` makes the component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Build>,
 }
+
+/// `[[self-test]]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SelfTest {
+    pub tool: String,
+    /// An object of the tool's input schema.
+    #[serde(default = "nothing")]
+    pub input: Value,
+}
+
+fn nothing() -> Value {
+    Value::Object(serde_json::Map::new())
+}
+
+/// Most tests of its own.
+const SELF_TESTS: usize = 16;
 
 /// `[build]`: one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -105,6 +125,7 @@ impl Manifest {
             homepage: None,
             permissions: Requests::default(),
             config: None,
+            self_test: Vec::new(),
             build: None,
         }
     }
@@ -120,6 +141,9 @@ impl Manifest {
             && build.lang.is_some() == build.component.is_some()
         {
             return Err(ManifestError::new("`[build]` needs either `lang` or `component`".into()));
+        }
+        if self.self_test.len() > SELF_TESTS {
+            return Err(ManifestError::new(format!("it has more than {SELF_TESTS} of `[[self-test]]`")));
         }
         if self.description.len() > 4096 {
             return Err(ManifestError::new("`description` is longer than 4,096 bytes".into()));

@@ -3,7 +3,7 @@
 mod fields;
 mod flags;
 mod input;
-mod output;
+pub(super) mod output;
 
 use std::ffi::OsString;
 

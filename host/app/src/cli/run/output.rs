@@ -87,7 +87,7 @@ fn is_warning(line: &LogLine) -> bool {
     matches!(line.level, Level::Warn | Level::Error)
 }
 
-fn log(line: &LogLine) -> String {
+pub(in crate::cli) fn log(line: &LogLine) -> String {
     let fields: String = line.fields.iter().map(|(key, value)| format!(" {key}={value}")).collect();
     crate::ui::printable(&format!("{} {}{fields}", format!("{:?}", line.level).to_lowercase(), line.message))
 }
@@ -127,7 +127,7 @@ fn rest(whole: &str, streamed: &str) -> String {
 }
 
 /// The outcome as text. A structured outcome without any content is printed as JSON.
-fn text(finished: &Finished) -> String {
+pub(in crate::cli) fn text(finished: &Finished) -> String {
     let outcome = &finished.outcome;
     if outcome.content.is_empty() {
         let structured = outcome.structured.as_ref().and_then(|value| serde_json::to_string_pretty(value).ok());
@@ -153,7 +153,7 @@ fn part(content: &Content) -> String {
 }
 
 /// The shape that scripts rely on: what the host tells, with money apart. Bytes are base64.
-fn json(finished: &Finished) -> Value {
+pub(in crate::cli) fn json(finished: &Finished) -> Value {
     let mut whole = json!(finished);
     let cost = whole["usage"].as_object_mut().and_then(|usage| usage.remove("micro-dollars"));
     whole["cost"] = json!({ "micro-dollars": cost });

@@ -14,10 +14,10 @@ const PAGE_CHARS: usize = 3_000;
 /// Characters that are shown of an answer that may be kept.
 const SHOWN_ANSWER: usize = 200;
 
-type Read<'a> = &'a mut dyn FnMut() -> Option<String>;
+pub(crate) type Read<'a> = &'a mut dyn FnMut() -> Option<String>;
 
 /// Asks, and gives the answer. None where the person gave none.
-pub(super) fn about(question: &Question, out: &mut dyn Write, read: Read<'_>) -> Option<Value> {
+pub(crate) fn about(question: &Question, out: &mut dyn Write, read: Read<'_>) -> Option<Value> {
     match question {
         Question::Approve(approval) => approve(approval, out, read).map(Value::Bool),
         Question::Skill { skill, text, schema, remember } => {

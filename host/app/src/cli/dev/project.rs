@@ -1,0 +1,203 @@
+//! One skill that is worked on: built, loaded and put in its place, again and again.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ringfence_core::catalog::watch::{Counts, Watch};
+use ringfence_core::{Error, Grants, Missing, SkillRef, Successor};
+
+use super::Stage;
+use super::calls::{Latest, Wanted};
+use super::screen::Told;
+use crate::cli::target::Target;
+use crate::cli::{build, consent};
+use crate::toolchain;
+use crate::ui::progress::Line;
+
+pub(super) struct Project {
+    target: Target,
+    /// Granted until this ends.
+    allow: Grants,
+    /// Whether everything that it asks for is.
+    yes: bool,
+    /// Made after each reload.
+    calls: Vec<Wanted>,
+    state: Mutex<State>,
+    /// What the calls gave the last time.
+    pub(super) latest: Latest,
+}
+
+#[derive(Default)]
+struct State {
+    serving: Option<SkillRef>,
+    /// Waits for a person.
+    pending: Option<Successor>,
+    /// Whether what was saved last does not serve.
+    behind: bool,
+}
+
+impl Project {
+    pub(super) fn new(target: Target, allow: Grants, yes: bool, calls: Vec<Wanted>) -> Self {
+        Self { target, allow, yes, calls, state: Mutex::default(), latest: Latest::default() }
+    }
+
+    /// What is called by name: the folder or the file.
+    fn path(&self) -> &Path {
+        match &self.target {
+            Target::Folder(path) | Target::File(path) => path,
+            Target::Installed(name) => Path::new(name),
+        }
+    }
+
+    pub(super) fn label(&self) -> String {
+        self.path().display().to_string()
+    }
+
+    /// What serves now, once the first version could be loaded.
+    pub(super) fn serving(&self) -> Option<SkillRef> {
+        self.state().serving.clone()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Builds and reloads at every change, for ever.
+    pub(super) async fn follow(&self, stage: &Stage, poll: bool) {
+        let (roots, counts) = (self.roots(), self.counts());
+        let begin = move || Watch::new(roots, counts, poll);
+        // Before the first build, so that a save during it is not missed.
+        let Ok(mut watch) = tokio::task::spawn_blocking(begin).await else { return };
+        loop {
+            let line = stage.screen.line();
+            let done = self.refresh(stage, &line).await;
+            line.clear();
+            if let Err(error) = done {
+                self.state().behind = true;
+                stage.screen.tell(&Told::failed(&self.label(), &error));
+            }
+            watch.changed().await;
+        }
+    }
+
+    fn roots(&self) -> Vec<PathBuf> {
+        let mut roots = vec![self.path().to_owned()];
+        if let Target::Folder(folder) = &self.target {
+            roots.extend(build::beside(folder));
+        }
+        roots
+    }
+
+    fn counts(&self) -> Counts {
+        match &self.target {
+            Target::Folder(_) => Arc::new(toolchain::is_source_path),
+            _ => Arc::new(|_| true),
+        }
+    }
+
+    /// Builds what has changed, and lets it serve where it may.
+    async fn refresh(&self, stage: &Stage, line: &Line) -> Result<(), Error> {
+        let begun = Instant::now();
+        let component = match &self.target {
+            Target::Folder(folder) => build::fresh(&stage.host, folder, &stage.context, line).await?,
+            _ => self.path().to_owned(),
+        };
+        let built = begun.elapsed();
+        match self.serving() {
+            None => self.first(stage, &component, built, line).await,
+            Some(skill) => self.next(stage, &skill, &component, built, line).await,
+        }
+    }
+
+    async fn first(&self, stage: &Stage, component: &Path, built: Duration, line: &Line) -> Result<(), Error> {
+        let begun = Instant::now();
+        let host = &stage.host;
+        let skill = host.load_file(component, Some(self.path()), Some(line.steps())).await?;
+        let missing = host.missing(&skill, &self.allow).await;
+        let allow = if self.yes { consent::all(&missing).await? } else { self.allow.clone() };
+        if allow != Grants::default() {
+            host.grant_for_session(skill.identity(), allow).await?;
+        }
+        let missing = host.missing(&skill, &Grants::default()).await;
+        self.state().serving = Some(skill.clone());
+        line.clear();
+        stage.screen.tell(&Told::serving(&skill, built, begun.elapsed(), true));
+        if !missing.is_empty() {
+            stage.screen.tell(&Told::ungranted(&skill, &missing));
+        }
+        self.call_all(stage).await
+    }
+
+    async fn next(
+        &self,
+        stage: &Stage,
+        skill: &SkillRef,
+        component: &Path,
+        built: Duration,
+        line: &Line,
+    ) -> Result<(), Error> {
+        let begun = Instant::now();
+        // A folder is its author's own, who may count backwards.
+        let downgrade = matches!(self.target, Target::Folder(_));
+        let Some(next) = stage.host.prepare(skill, component, downgrade, Some(line.steps())).await? else {
+            // What failed or waited was taken back.
+            let mut state = self.state();
+            if state.pending.take().is_some() || state.behind {
+                state.behind = false;
+                stage.screen.tell(&Told::serving(skill, built, begun.elapsed(), false));
+            }
+            return Ok(());
+        };
+        line.clear();
+        let allow = if self.yes { consent::all(next.more()).await? } else { self.allow.clone() };
+        if !self.covers(&next, &allow) {
+            stage.screen.tell(&Told::pending(skill, &next));
+            self.state().pending = Some(next);
+            return Ok(());
+        }
+        self.state().pending = None;
+        stage.host.replace(skill, next, allow, false).await?;
+        self.state().behind = false;
+        stage.screen.tell(&Told::serving(skill, built, begun.elapsed(), false));
+        self.call_all(stage).await
+    }
+
+    /// Whether a successor asks for nothing beyond what is allowed.
+    fn covers(&self, next: &Successor, allow: &Grants) -> bool {
+        next.lacks(allow).is_empty()
+    }
+
+    async fn call_all(&self, stage: &Stage) -> Result<(), Error> {
+        for wanted in self.calls.iter().filter(|wanted| self.is_meant(wanted)) {
+            self.call(stage, wanted).await;
+        }
+        Ok(())
+    }
+
+    /// Whether a call is one of this skill.
+    pub(super) fn is_meant(&self, wanted: &Wanted) -> bool {
+        let Some(name) = &wanted.skill else { return true };
+        self.serving().is_some_and(|skill| skill.manifest().name == *name)
+    }
+
+    /// What waits for a person, with the words of what it asks for.
+    pub(super) fn pending(&self) -> Option<Vec<Missing>> {
+        self.state().pending.as_ref().map(|next| next.more().to_vec())
+    }
+
+    /// Lets what waits serve, with what it asks for granted for good.
+    pub(super) async fn allow(&self, stage: &Stage) -> Result<(), Error> {
+        let (skill, next) = {
+            let mut state = self.state();
+            let Some(next) = state.pending.take() else { return Ok(()) };
+            (state.serving.clone(), next)
+        };
+        let Some(skill) = skill else { return Ok(()) };
+        let begun = Instant::now();
+        let granted = consent::all(next.more()).await?;
+        stage.host.replace(&skill, next, granted, true).await?;
+        stage.screen.tell(&Told::serving(&skill, Duration::ZERO, begun.elapsed(), false));
+        self.call_all(stage).await
+    }
+}

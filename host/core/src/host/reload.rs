@@ -1,0 +1,283 @@
+//! Another version of a skill that serves: prepared beside it, and put in its place in one step.
+//!
+//! Everything that can fail happens before the step. Whatever fails, the old version serves on, and [`SkillRef::standing`] says why.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Host, Progress, Secrets, Shared, router};
+use crate::catalog::{Generation, ReloadError, SkillRef, Standing, settle};
+use crate::engine::{LimitSettings, digest};
+use crate::error::Error;
+use crate::invocation::{self, Call};
+use crate::journal::audit::Entry;
+use crate::policy::{self, Facts, Grants, Missing};
+use crate::settings::Settings;
+
+/// What a skill's own test may take.
+const SELF_TEST: LimitSettings = LimitSettings {
+    wall_seconds: Some(10),
+    cpu_seconds: Some(5),
+    memory_mib: None,
+    hostcall_kib: None,
+    input_kib: None,
+    output_kib: None,
+    handles: None,
+};
+
+/// A version that is ready to serve in the place of another one.
+pub struct Successor {
+    generation: Arc<Generation>,
+    /// The digest of what served when it was prepared.
+    before: String,
+    more: Vec<Missing>,
+    less: Vec<Missing>,
+    kept: Grants,
+    asks_the_same: bool,
+}
+
+impl Successor {
+    /// What it asks for that the serving one does not. Nobody has granted any of it yet.
+    #[must_use]
+    pub fn more(&self) -> &[Missing] {
+        &self.more
+    }
+
+    /// What the serving one asks for and this one does not.
+    #[must_use]
+    pub fn less(&self) -> &[Missing] {
+        &self.less
+    }
+
+    /// What of that `allow` does not hold.
+    #[must_use]
+    pub fn lacks(&self, allow: &Grants) -> Vec<Missing> {
+        let requests = &self.generation.manifest.permissions;
+        // What is free here was left out of `more` when it was prepared.
+        let lacks = policy::missing(requests, &[&self.kept, allow], &Facts { is_free: &|_| false });
+        self.more.iter().filter(|one| lacks.iter().any(|lacking| lacking.grant == one.grant)).cloned().collect()
+    }
+
+    #[must_use]
+    pub fn version(&self) -> &semver::Version {
+        &self.generation.manifest.version
+    }
+
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.generation.digest
+    }
+}
+
+impl std::fmt::Debug for Successor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Successor").field("digest", &self.generation.digest).finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// Reads the component of a skill again and makes it ready beside the one that serves: read once, hashed, checked, compiled, linked,
+    /// its tools listed, its rights compared, its own tests run. None where the file is what serves already.
+    ///
+    /// `downgrade` lets an older version through: an author's own, or one that a person chose.
+    pub async fn prepare(
+        &self,
+        skill: &SkillRef,
+        path: &Path,
+        downgrade: bool,
+        progress: Option<Progress>,
+    ) -> Result<Option<Successor>, Error> {
+        let prepared = self.successor(skill, path, downgrade, progress).await;
+        match &prepared {
+            Ok(None) => skill.set_standing(Standing::Serving),
+            Ok(Some(next)) if !next.more.is_empty() => {
+                let (version, missing) = (next.version().clone(), next.more.clone());
+                skill.set_standing(Standing::PendingConsent { version, missing });
+            }
+            Ok(Some(_)) => {}
+            Err(error) => self.not_replaced(skill, error),
+        }
+        prepared
+    }
+
+    async fn successor(
+        &self,
+        skill: &SkillRef,
+        path: &Path,
+        downgrade: bool,
+        progress: Option<Progress>,
+    ) -> Result<Option<Successor>, Error> {
+        let serving = skill.current();
+        let bytes = settle::read_settled(path, self.0.component_bytes()).await.map_err(|error| error.about(path))?;
+        if digest(&bytes) == serving.digest {
+            return Ok(None);
+        }
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let generation = self.0.generation(&bytes, &stem, Some(skill.identity()), progress.as_ref()).await;
+        let generation = generation.map_err(|error| error.about(path))?;
+        let (old, new) = (&serving.manifest, &generation.manifest);
+        if old.name != new.name {
+            return Err(ReloadError::Renamed { name: old.name.clone(), found: new.name.clone() }.into());
+        }
+        if new.version < old.version && !downgrade {
+            let (serving, found) = (old.version.clone(), new.version.clone());
+            return Err(ReloadError::Rollback { name: old.name.clone(), serving, found }.into());
+        }
+        let (requests, had) = (&new.permissions, &old.permissions);
+        let asks_the_same = requests.ask_the_same(had);
+        let held = self.0.grants.of(skill.identity());
+        // What was granted as a pattern, or before anybody asked for it, must not cover what is new.
+        let kept = if asks_the_same { (*held).clone() } else { policy::effective(had, &[&*held]) };
+        self.settle_names(requests).await;
+        let models = self.0.models.load();
+        let lacks = policy::missing(requests, &[&kept], &Facts { is_free: &|model| models.is_free(model) });
+        let mut more = requests.beyond(had);
+        more.retain(|one| lacks.iter().any(|lacking| lacking.grant == one.grant));
+        let less = had.beyond(requests);
+        let generation = Arc::new(generation);
+        self.self_test(skill, &generation).await?;
+        let before = serving.digest.clone();
+        Ok(Some(Successor { generation, before, more, less, kept, asks_the_same }))
+    }
+
+    /// Puts a version in the place of the one that serves. The next call runs it; calls under way end on what they began with,
+    /// within `engine.drain-seconds`. `allow` is what a person granted of what is new, until this host ends or for good; where something is
+    /// left of that, the old version serves on.
+    pub async fn replace(&self, skill: &SkillRef, next: Successor, allow: Grants, for_good: bool) -> Result<(), Error> {
+        let allow = self.settled(allow).await?;
+        let _changing = skill.change().await;
+        let serving = skill.current();
+        let name = || serving.manifest.name.clone();
+        if serving.digest != next.before {
+            return Err(ReloadError::Overtaken { name: name() }.into());
+        }
+        let missing = next.lacks(&allow);
+        if !missing.is_empty() {
+            let (version, shown) = (next.version().clone(), missing.clone());
+            skill.set_standing(Standing::PendingConsent { version, missing: shown });
+            return Err(ReloadError::Widened { name: name(), missing }.into());
+        }
+        if !next.asks_the_same {
+            self.0.grants.narrow(skill.identity(), &serving.manifest.permissions).await?;
+        }
+        match (allow == Grants::default(), for_good) {
+            (true, _) => {}
+            (false, true) => _ = self.grant(skill.identity(), allow).await?,
+            (false, false) => self.grant_for_session(skill.identity(), allow).await?,
+        }
+        // As it is configured now: that may have changed since it was prepared.
+        let generation = self.0.configured(skill.identity(), &next.generation)?;
+        self.0.publish(skill, Arc::new(generation));
+        self.0.sessions.audit.note(Entry::admin("reload", skill.identity(), next.digest()));
+        Ok(())
+    }
+
+    fn not_replaced(&self, skill: &SkillRef, error: &Error) {
+        skill.set_standing(Standing::failed(error));
+        self.0.sessions.audit.note(Entry::admin("reload-refused", skill.identity(), error.kind()));
+    }
+
+    /// Lets a version prove itself before anybody depends on it. It has no grants, and an identity of nobody.
+    async fn self_test(&self, skill: &SkillRef, generation: &Generation) -> Result<(), Error> {
+        let manifest = &generation.manifest;
+        for (number, test) in (1..).zip(&manifest.self_test) {
+            let identity = format!("{} (own test)", skill.identity());
+            let call = Call {
+                tool: Some(test.tool.clone()),
+                limits: SELF_TEST,
+                ..Call::new(SkillRef::new(identity, generation.clone()), test.input.to_string())
+            };
+            invocation::run(&self.0, call).await.map_err(|error| {
+                let (name, tool, reason) = (manifest.name.clone(), test.tool.clone(), error.to_string());
+                ReloadError::SelfTest { name, number, tool, reason }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Takes another configuration. Calls under way go on with the old one; each skill's next call sees all of the new one or, where
+    /// this fails, all of the old one. Gives what is changed and holds only when the host is started again.
+    pub async fn reconfigure(&self, settings: Settings, environment: &Secrets) -> Result<Vec<&'static str>, Error> {
+        let shared = &self.0;
+        let _one = shared.reconfiguring.lock().await;
+        if let Some(name) = settings.rules.unknown() {
+            return Err(policy::unknown(name).into());
+        }
+        let old = shared.settings.load_full();
+        let later = [
+            ("durability", old.durability != settings.durability),
+            ("engine", old.engine != settings.engine),
+            ("http", old.http != settings.http),
+            ("secrets", old.secrets != settings.secrets),
+        ];
+        let models = (old.models != settings.models).then(|| router(&settings.models, environment)).transpose()?;
+        let settings = Arc::new(Settings {
+            durability: old.durability,
+            engine: old.engine.clone(),
+            http: old.http.clone(),
+            secrets: old.secrets.clone(),
+            ..settings
+        });
+        for skill in shared.live.all() {
+            shared.configured_by(&settings, skill.identity(), &skill.current())?;
+        }
+        shared.sessions.rules.store(Arc::new(settings.rules.clone()));
+        if let Some(models) = models {
+            shared.models.store(Arc::new(models));
+        }
+        shared.settings.store(Arc::clone(&settings));
+        for skill in shared.live.all() {
+            let _changing = skill.change().await;
+            match shared.configured_by(&settings, skill.identity(), &skill.current()) {
+                Ok(generation) => _ = skill.replace(Arc::new(generation)),
+                // Replaced in this moment by one that takes other settings.
+                Err(error) => tracing::warn!(%error, skill = skill.identity(), "it keeps the settings that it had"),
+            }
+        }
+        shared.sessions.audit.note(Entry::admin("reconfigure", "configuration", ""));
+        Ok(later.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect())
+    }
+}
+
+impl Shared {
+    /// A generation as it is configured now.
+    fn configured(&self, identity: &str, generation: &Generation) -> Result<Generation, Error> {
+        self.configured_by(&self.settings.load_full(), identity, generation)
+    }
+
+    fn configured_by(&self, settings: &Settings, identity: &str, generation: &Generation) -> Result<Generation, Error> {
+        let mut generation = generation.clone();
+        generation.configure(settings, identity)?;
+        Ok(generation)
+    }
+
+    /// Lets what was installed serve wherever an older version of it is held.
+    pub(super) async fn succeed(&self, name: &str, generation: &Generation) -> Result<(), Error> {
+        for skill in self.live.of(name) {
+            let _changing = skill.change().await;
+            self.publish(&skill, Arc::new(self.configured(name, generation)?));
+        }
+        Ok(())
+    }
+
+    /// Puts a generation in the place of the one that serves. The old one is freed when its last call ends; what still runs when its time
+    /// is over is ended.
+    pub(super) fn publish(&self, skill: &SkillRef, next: Arc<Generation>) {
+        let old = skill.replace(Arc::clone(&next));
+        skill.set_standing(Standing::Serving);
+        if old.digest == next.digest {
+            return;
+        }
+        let drain = Duration::from_secs(u64::from(self.settings.load().engine.drain_seconds));
+        let withdrawn: CancellationToken = old.withdrawn.clone();
+        // Not the generation itself: it would live as long as this waits.
+        drop(old);
+        self.sessions.io.spawn(async move {
+            tokio::time::sleep(drain).await;
+            withdrawn.cancel();
+        });
+    }
+}
