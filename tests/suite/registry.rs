@@ -236,7 +236,10 @@ fn logins_are_those_of_docker() {
     home.run(&["add", &to, "-vv"]).worked();
 
     // A helper, as desktops have it.
-    let helper = home.write("bin/docker-credential-fake", "#!/bin/sh\ncat > /dev/null\necho '{\"Username\":\"me\",\"Secret\":\"hunter2\"}'\n");
+    let helper = home.write(
+        "bin/docker-credential-fake",
+        "#!/bin/sh\ncat > /dev/null\necho '{\"Username\":\"me\",\"Secret\":\"hunter2\"}'\n",
+    );
     std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     home.write(".docker/config.json", json!({ "credsStore": "fake" }).to_string());
     let with_helper = || {

@@ -1,8 +1,8 @@
 //! The small API that every face calls, and nothing else.
 
 mod consent;
-mod sources;
 mod reload;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

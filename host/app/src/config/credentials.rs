@@ -1,11 +1,15 @@
 //! Logins at registries, as `docker login` keeps them: in `config.json`, or in the helper that it names. Looked at only when a
 //! registry asks for a login.
 
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docker_credential::{CredentialRetrievalError as Trouble, DockerCredential};
 use futures_util::future::BoxFuture;
 use ringfence_core::catalog::source::{Credentials, Login};
+
+use super::Environment;
 
 /// How long a helper may take. One that asks a person has been asked before.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -14,15 +18,41 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const DOCKER: (&[&str], &str) =
     (&["docker.io", "registry-1.docker.io", "index.docker.io"], "https://index.docker.io/v1/");
 
+/// Longest configuration of Docker's that is read.
+const MOST_BYTES: u64 = 1 << 20;
+
 /// What Docker's tools keep.
-pub(crate) struct Docker;
+#[derive(Clone, Debug)]
+pub(crate) struct Docker {
+    /// `config.json`. Not there for those who have never logged in.
+    file: Option<PathBuf>,
+}
+
+impl Docker {
+    /// In `DOCKER_CONFIG`, or `.docker` of the home folder.
+    pub(super) fn of(env: &Environment) -> Self {
+        let folder = env.get("DOCKER_CONFIG").map(PathBuf::from);
+        let folder = folder.or_else(|| Some(super::dirs::home(env)?.join(".docker")));
+        Self { file: folder.map(|folder| folder.join("config.json")) }
+    }
+
+    /// Blocks: a helper is another program.
+    fn look(file: &Path, registry: &str) -> Result<DockerCredential, Trouble> {
+        let file = std::fs::File::open(file).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Trouble::ConfigNotFound,
+            _ => Trouble::ConfigReadError,
+        })?;
+        docker_credential::get_credential_from_reader(file.take(MOST_BYTES), registry)
+    }
+}
 
 impl Credentials for Docker {
     fn login<'a>(&'a self, registry: &'a str) -> BoxFuture<'a, Result<Option<Login>, String>> {
         let kept_as = if DOCKER.0.contains(&registry) { DOCKER.1 } else { registry }.to_owned();
+        let file = self.file.clone();
         Box::pin(async move {
-            // A helper is another program.
-            let look = tokio::task::spawn_blocking(move || docker_credential::get_credential(&kept_as));
+            let Some(file) = file else { return Ok(None) };
+            let look = tokio::task::spawn_blocking(move || Self::look(&file, &kept_as));
             match tokio::time::timeout(PATIENCE, look).await {
                 Err(_) => Err("the helper that Docker's configuration names does not answer".into()),
                 Ok(Err(_)) => Err("the helper that Docker's configuration names has failed".into()),

@@ -84,6 +84,7 @@ pub(crate) struct Config {
     home: Option<PathBuf>,
     secrets: BTreeMap<String, SecretString>,
     keyring: keyring::Session,
+    docker: credentials::Docker,
 }
 
 /// Where configuration comes from, so that it can be read again.
@@ -147,6 +148,7 @@ impl Config {
         let dirs = Dirs::new(&face.directories, bases);
         let secrets = secrets(env, &merged);
         let keyring = keyring::Session::of(env);
+        let docker = credentials::Docker::of(env);
         Ok(Self {
             settings,
             output: face.output,
@@ -158,6 +160,7 @@ impl Config {
             home,
             secrets,
             keyring,
+            docker,
         })
     }
 
@@ -167,7 +170,7 @@ impl Config {
             cache_dir: self.dirs.cache.clone(),
             component_bytes: u64::from(self.settings.engine.component_mib) << 20,
             settings: self.settings.catalog.clone(),
-            credentials: std::sync::Arc::new(credentials::Docker),
+            credentials: std::sync::Arc::new(self.docker.clone()),
         })
     }
 

@@ -207,7 +207,9 @@ mod tests {
 
     fn lock(names: &[&str]) -> Lock {
         let mut lock = Lock::default();
-        names.iter().for_each(|name| drop(lock.put(locked(name))));
+        for name in names {
+            lock.put(locked(name));
+        }
         lock
     }
 

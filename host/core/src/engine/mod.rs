@@ -136,7 +136,7 @@ pub(crate) struct Loaded {
 }
 
 /// `sha256:` and 64 hexadecimal digits, as in OCI.
-pub(crate) fn digest(bytes: &[u8]) -> String {
+pub fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write;
     Sha256::digest(bytes).iter().fold(String::from("sha256:"), |mut text, byte| {
         // Writing to a string cannot fail.

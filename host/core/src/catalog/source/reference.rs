@@ -327,7 +327,7 @@ mod tests {
             ("oci://GHCR.io/a/b__c--d.e:x", "oci://ghcr.io/a/b__c--d.e:x"),
             ("oci://localhost:5000/x:y", "oci://localhost:5000/x:y"),
             ("oci://[::1]:5000/x:y", "oci://[::1]:5000/x:y"),
-            ("oci://ghсr.io/x:y", "oci://xn--ghr-0ed.io/x:y"),
+            ("oci://ghсr.io/x:y", "oci://xn--ghr-5ed.io/x:y"),
         ] {
             assert_eq!(read(text).map(|found| found.to_string()), Ok(shown.to_owned()), "{text}");
         }
