@@ -14,6 +14,7 @@ import (
 
 type BehavioursInput struct {
 	File  string `json:"file" desc:"A source file below the granted folder."`
+	Text  string `json:"text,omitempty" desc:"What stands in that file. With it no folder is read: the file is all that is known of the project."`
 	Focus string `json:"focus,omitempty" desc:"What to pay attention to: a function, or a kind of mistake."`
 	Count int    `json:"count" desc:"At most how many." default:"8" min:"1" max:"30"`
 }
@@ -44,7 +45,7 @@ const role = "You are a careful engineer who decides what to test. Keep to what 
 	"Prefer edges, errors and rules of the domain to what cannot fail."
 
 func behaviours(ctx *ringfence.Context, in BehavioursInput) (Behaviours, error) {
-	file, project, err := open(in.File)
+	file, project, err := open(in.File, in.Text)
 	if err != nil {
 		return Behaviours{}, err
 	}
@@ -59,13 +60,19 @@ func behaviours(ctx *ringfence.Context, in BehavioursInput) (Behaviours, error) 
 	return out, nil
 }
 
-// open reads the file that is meant, and the project around it.
-func open(name string) (*source, *project, error) {
+// open reads the file that is meant, and the project around it. A file whose text was given is a project of its own.
+func open(name, given string) (*source, *project, error) {
 	clean, err := within(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	file, err := readSource(clean)
+	alone := strings.TrimSpace(given) != ""
+	var file *source
+	if alone {
+		file, err = sourceOf(clean, given)
+	} else {
+		file, err = readSource(clean)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -74,6 +81,9 @@ func open(name string) (*source, *project, error) {
 	}
 	if file.isTest {
 		return nil, nil, ringfence.InvalidInput("`%s` holds tests itself", clean).WithHint("name the file that they test")
+	}
+	if alone {
+		return file, &project{files: []source{*file}}, nil
 	}
 	project, err := readProject(".")
 	return file, project, err

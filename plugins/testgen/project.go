@@ -87,10 +87,8 @@ func readProject(folder string) (*project, error) {
 
 // readSource reads one source file.
 func readSource(name string) (*source, error) {
-	language := languageOf(name)
-	if language == nil {
-		return nil, ringfence.InvalidInput("`%s` is in none of the languages that this skill knows", name).
-			WithHint("name a file of Go, Python, TypeScript, JavaScript, Rust or Java")
+	if languageOf(name) == nil {
+		return nil, unknownLanguage(name)
 	}
 	about, err := fs.Stat(code, name)
 	if err != nil {
@@ -109,10 +107,28 @@ func readSource(name string) (*source, error) {
 	if !utf8.Valid(text) {
 		return nil, ringfence.InvalidInput("`%s` is no UTF-8 text", name)
 	}
-	return &source{path: name, language: language, text: string(text), isTest: language.isTest.MatchString(name)}, nil
+	return sourceOf(name, string(text))
+}
+
+// sourceOf is a source file whose text is known.
+func sourceOf(name, text string) (*source, error) {
+	language := languageOf(name)
+	if language == nil {
+		return nil, unknownLanguage(name)
+	}
+	return &source{path: name, language: language, text: text, isTest: language.isTest.MatchString(name)}, nil
+}
+
+func unknownLanguage(name string) error {
+	return ringfence.InvalidInput("`%s` is in none of the languages that this skill knows", name).
+		WithHint("name a file of Go, Python, TypeScript, JavaScript, Rust or Java")
 }
 
 func missing(name string, err error) error {
+	if _, none := fs.Stat(code, "."); none != nil {
+		return ringfence.InvalidInput("`%s` cannot be read: no folder of code was granted", name).
+			WithHint("grant one with `ringfence grant testgen files=code:FOLDER`, or give one file's code as `text`")
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return ringfence.InvalidInput("there is no `%s` in the folder of the code", name).WithHint("`survey` lists the files that there are")
 	}

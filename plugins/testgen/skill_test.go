@@ -57,6 +57,30 @@ func TestTheSampleIsSurveyed(t *testing.T) {
 	}
 }
 
+func TestOneFileNeedsNoFolder(t *testing.T) {
+	with(t, os.DirFS("nowhere"))
+	host := fake.New(t)
+	host.Answer(`{"behaviours": [{"subject": "Price", "given": "1", "expected": "1", "catches": "It adds.", "risk": "high"}]}`)
+	outcome, failure := host.Call("behaviours", map[string]any{"file": "shop.go", "text": shop})
+	found := decoded[Behaviours](t, outcome, failure)
+	if found.File != "shop.go" || len(found.Behaviours) != 1 || found.Behaviours[0].Subject != "Price" {
+		t.Errorf("found %+v", found)
+	}
+	for _, input := range []map[string]any{{"file": "shop.go"}, {"file": "shop.go", "text": " "}} {
+		_, failure := host.Call("behaviours", input)
+		if failure == nil || !strings.Contains(failure.Message, "no folder of code was granted") || !strings.Contains(failure.Hint, "as `text`") {
+			t.Errorf("%v: %+v", input, failure)
+		}
+	}
+	if _, failure := host.Call("survey", map[string]any{}); failure == nil || !strings.Contains(failure.Hint, "files=code:FOLDER") {
+		t.Errorf("survey: %+v", failure)
+	}
+	_, failure = host.Call("behaviours", map[string]any{"file": "shop.txt", "text": shop})
+	if failure == nil || !strings.Contains(failure.Message, "none of the languages") {
+		t.Errorf("no language: %+v", failure)
+	}
+}
+
 func decode(t *testing.T, tool string, input any) Survey {
 	t.Helper()
 	outcome, failure := fake.New(t).Call(tool, input)

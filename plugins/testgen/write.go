@@ -16,6 +16,7 @@ import (
 
 type WriteTestsInput struct {
 	File       string   `json:"file" desc:"A source file below the granted folder."`
+	Text       string   `json:"text,omitempty" desc:"What stands in that file. With it no folder is read: the file is all that is known of the project."`
 	Behaviours []string `json:"behaviours,omitempty" desc:"What to test, one sentence each. Without it the skill proposes behaviours itself."`
 	Focus      string   `json:"focus,omitempty" desc:"What to pay attention to: a function, or a kind of mistake."`
 	Count      int      `json:"count" desc:"At most how many tests." default:"6" min:"1" max:"20"`
@@ -39,7 +40,7 @@ type Catch struct {
 }
 
 func writeTests(ctx *ringfence.Context, in WriteTestsInput) (*ringfence.Outcome, error) {
-	file, project, err := open(in.File)
+	file, project, err := open(in.File, in.Text)
 	if err != nil {
 		return nil, err
 	}

@@ -230,7 +230,12 @@ def _speaker(name: str | None) -> tuple[str | None, Voice | None]:
     if name:
         key = store.key(name)
         return key, store.get(key)
-    known = store.every()
+    try:
+        known = store.every()
+    except refusal.Denied as error:
+        # Nobody let it keep voices: it writes in nobody's.
+        log.info("no voice is known", why=error.message)
+        return None, None
     return known[0] if len(known) == 1 else (None, None)
 
 

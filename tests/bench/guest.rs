@@ -126,7 +126,7 @@ impl Ground {
         use ringfence_core::capability::http;
         let mut manifest = self.skill.manifest();
         let allow = vec![http::Rule::parse(url).unwrap()];
-        manifest.permissions.http = Some(http::Request { allow: allow.clone(), reason: String::new() });
+        manifest.permissions.http = Some(http::Request { allow: allow.clone(), ..http::Request::default() });
         let packaged = self.host.package(&std::fs::read(component()).unwrap(), &manifest, None).await.unwrap();
         let path = self.state.path().join("reaching.wasm");
         std::fs::write(&path, packaged).unwrap();

@@ -1,9 +1,9 @@
 //! The figures: what the host adds to the engine and to the network, each measured beside its floor in the same run.
 //!
-//! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `languages`, `permit`, `http`, `model`, `start`, `spin`,
+//! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `languages`, `permit`, `http`, `model`, `start`, `reload`, `spin`,
 //! `waiting`, `queueing`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`,
 //! `kills`, `disk`, `chaos`, `overload`; all of them without a name. Numbers can be given beside the names: `seed=N` of what is
-//! random in `kills` and `chaos` (it is printed), `kills=50`, `calls=500` of `chaos` and `leaks`, `seconds=20` of `overload`, and
+//! random in `kills` and `chaos` (it is printed), `kills=50`, `reloads=1000`, `calls=500` of `chaos` and `leaks`, `seconds=20` of `overload`, and
 //! `rounds=20` of `invoke`, `http` and `model`. Absolute times mean little on a machine that does other things too: look at the
 //! ratios, and at the time of the processor beside the time on the wall. Nothing here is a test.
 
@@ -33,6 +33,7 @@ mod neighbours;
 mod options;
 mod overload;
 mod price;
+mod reload;
 mod server;
 mod spenders;
 mod spin;
@@ -49,13 +50,14 @@ use table::Table;
 
 /// Figures in the order in which they are measured, cheap ones first.
 type Figure = (&'static str, fn(&mut Table));
-const FIGURES: [Figure; 17] = [
+const FIGURES: [Figure; 18] = [
     ("invoke", invoke::measure),
     ("languages", languages::measure),
     ("permit", http::permit),
     ("http", http::measure),
     ("model", model::measure),
     ("start", start::measure),
+    ("reload", reload::measure),
     ("spin", spin::measure),
     ("neighbours", neighbours::measure),
     ("deadlines", deadlines::measure),

@@ -1,7 +1,7 @@
 //! Numbers on the command line, and numbers that are random in the same way each time.
 
 /// What can be said beside the names of figures, as `name=number`.
-const NAMES: [&str; 5] = ["seed", "kills", "calls", "seconds", "rounds"];
+const NAMES: [&str; 6] = ["seed", "kills", "calls", "seconds", "rounds", "reloads"];
 
 pub(crate) fn is_one(arg: &str) -> bool {
     arg.split_once('=').is_some_and(|(name, number)| NAMES.contains(&name) && number.parse::<u64>().is_ok())

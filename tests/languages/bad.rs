@@ -3,7 +3,9 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Instant;
 
+use crate::support::process::{below, interrupt, is_alive, start, until};
 use crate::support::{Done, Home};
 
 /// A new skill with one file changed, and what building it says.
@@ -210,6 +212,196 @@ fn a_component_that_something_else_built() {
     }
     home.write("work/odd/skill.toml", format!("{}lang = \"rust\"\n", manifest("odd.wasm")));
     home.run(&["build", "odd"]).fails("manifest-invalid", 2, "either `lang` or `component`", "skill.toml");
+}
+
+/// A stranger's folder is built as the person who builds: what it links to must not get into what is handed on.
+#[test]
+fn links_out_of_a_strangers_folder_are_not_followed() {
+    let home = Home::new();
+    home.write("work/odd/skill.toml", PREBUILT);
+    let outside = home.write("outside/odd.wasm", std::fs::read(crate::support::probe()).unwrap());
+    let secret = home.write("outside/secret.txt", "the person's own words");
+    symlink(&outside, home.path("work/odd/odd.wasm")).unwrap();
+    home.run(&["build", "odd"]).fails("manifest-invalid", 2, "a link that leads out of the skill's folder", "copy");
+    home.run(&["run", "./odd", "echo", "--text", "x"]).fails("manifest-invalid", 2, "`odd.wasm` is a link", "copy");
+    assert_eq!(home.files("work/odd/target/ringfence"), [""; 0]);
+
+    // One inside of the folder is as good as the file.
+    std::fs::remove_file(home.path("work/odd/odd.wasm")).unwrap();
+    std::fs::create_dir(home.path("work/odd/out")).unwrap();
+    std::fs::copy(&outside, home.path("work/odd/out/real.wasm")).unwrap();
+    symlink("out/real.wasm", home.path("work/odd/odd.wasm")).unwrap();
+    for name in ["README.md", "LICENSE"] {
+        symlink(&secret, home.path(&format!("work/odd/{name}"))).unwrap();
+    }
+    let done = home.run(&["build", "odd"]).worked();
+    for name in ["README.md", "LICENSE"] {
+        assert!(done.err.contains(&format!("odd/{name} is a link and is left out of the package")), "{done:?}");
+    }
+    home.run(&["run", "./odd", "echo", "--text", "x", "--allow", "kv", "--allow", "model"]).gives("x\n");
+    home.run(&["show", "./odd", "--readme"]).fails("not-found", 2, "no README", "ringfence build");
+    home.run(&["show", "./odd", "--license"]).fails("not-found", 2, "no licence", "ringfence build");
+    let packed = std::fs::read(home.path("work/odd/target/ringfence/odd.wasm")).unwrap();
+    let words = b"the person's own words";
+    assert!(!packed.windows(words.len()).any(|window| window == words));
+    std::fs::remove_file(home.path("work/odd/README.md")).unwrap();
+    home.write("work/odd/README.md", "The skill's own words.\n");
+    home.run(&["show", "./odd", "--readme"]).gives("The skill's own words.\n");
+}
+
+/// A skill whose component something else has built.
+const PREBUILT: &str =
+    "name = \"odd\"\nversion = \"0.1.0\"\ndescription = \"Odd.\"\n[build]\ncomponent = \"odd.wasm\"\n";
+
+/// What `.npmrc` names in place of git would run outside of the sandbox, and what it fills into an address would tell the stranger.
+#[test]
+fn a_strangers_npmrc_runs_nothing_and_tells_nobody() {
+    let home = Home::new();
+    home.run(&["new", "odd", "--lang", "javascript"]).worked();
+    let folder = home.work().join("odd");
+    let depend = |on: &str| {
+        let package = format!(r#"{{"type": "module", "dependencies": {{"x": "{on}"}}}}"#);
+        std::fs::write(folder.join("package.json"), package).unwrap();
+    };
+    let evil = home.write("work/odd/evil.sh", "#!/bin/sh\necho ran > \"$(dirname \"$0\")/ran\"\n");
+    std::fs::set_permissions(&evil, std::fs::Permissions::from_mode(0o755)).unwrap();
+    depend("git+http://127.0.0.1:1/x.git");
+    for (text, word) in [
+        (format!("git={}\n", evil.display()), "sets `git`"),
+        ("registry=http://127.0.0.1:1/${HOME}/\n".to_owned(), "sets `registry`"),
+    ] {
+        home.write("work/odd/.npmrc", text);
+        home.run(&["build", "odd"]).fails("build-failed", 1, word, "~/.npmrc");
+    }
+    assert!(!folder.join("ran").exists());
+
+    // An address alone is honoured: npm asks it for the package.
+    let index = Index::start();
+    home.write("work/odd/.npmrc", format!("registry={}\n", index.url()));
+    depend("1.0.0");
+    let begun = Instant::now();
+    let child = start(unmirrored(&mut home.command(&["build", "odd"])));
+    index.wait();
+    interrupt(&child);
+    Done::wait(child, begun).fails("cancelled", 130, "", "again");
+}
+
+/// An index of packages on this machine that takes a request and never answers.
+struct Index(std::net::TcpListener);
+
+impl Index {
+    fn start() -> Self {
+        Self(std::net::TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/simple/", self.0.local_addr().unwrap())
+    }
+
+    /// Until somebody asks it for something. The connection stays open as long as what is given is held.
+    fn wait(&self) -> std::net::TcpStream {
+        let (mut stream, _) = self.0.accept().unwrap();
+        let mut request = [0; 4];
+        std::io::Read::read_exact(&mut stream, &mut request).unwrap();
+        assert_eq!(&request, b"GET ");
+        stream
+    }
+}
+
+/// No proxy of this machine's stands between a client and the index of a test.
+fn unmirrored(command: &mut Command) -> &mut Command {
+    command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1")
+}
+
+/// Ctrl-C while a client waits for its index: it ends with all that it started, no toolchain is half there, and the next run fetches it.
+#[track_caller]
+fn stopped_while_it_fetches(lang: &str, variable: &str) {
+    let home = Home::new();
+    home.run(&["new", "odd", "--lang", lang]).worked();
+    let index = Index::start();
+    let mut command = home.command(&["build", "odd"]);
+    command.env("RINGFENCE_CACHE_DIR", home.path("cache")).env(variable, index.url());
+    let begun = Instant::now();
+    let child = start(unmirrored(&mut command));
+    let asked = index.wait();
+    let fetching = below(child.id());
+    assert!(!fetching.is_empty(), "a client runs");
+    interrupt(&child);
+    Done::wait(child, begun).fails("cancelled", 130, "the build was cancelled", "again");
+    for (pid, name) in fetching {
+        until(&format!("{name} ends"), || (!is_alive(pid)).then_some(()));
+    }
+    nothing_half_made(&home);
+    drop((asked, index));
+    // Neither a lock nor a folder stands in the way of the next one.
+    let mut command = home.command(&["run", "./odd", "count", "--text", "one two"]);
+    let counted = Done::of(command.env("RINGFENCE_CACHE_DIR", home.path("cache"))).worked();
+    assert!(counted.out.contains("\"words\": 2") || counted.out.contains("\"words\":2"), "{counted:?}");
+}
+
+#[test]
+fn ctrl_c_while_pip_fetches_a_toolchain() {
+    stopped_while_it_fetches("python", "PIP_INDEX_URL");
+}
+
+#[test]
+fn ctrl_c_while_npm_fetches_a_toolchain() {
+    stopped_while_it_fetches("javascript", "NPM_CONFIG_REGISTRY");
+}
+
+/// The limit is of the file, whatever language it was written in: what a toolchain has built goes the same way.
+#[test]
+fn a_component_of_100_megabytes_of_any_language_is_refused_or_taken_by_the_limit() {
+    let home = Home::new();
+    home.write("work/odd/skill.toml", PREBUILT);
+    let mut bytes = std::fs::read(crate::support::probe()).unwrap();
+    // A section that says nothing: kind 0, its size in LEB128, the name `x`.
+    let size: usize = 100 << 20;
+    let leb = |at: usize| (size >> (7 * at) & 0x7f) as u8 | if at < 3 { 0x80 } else { 0 };
+    bytes.push(0);
+    bytes.extend((0..4).map(leb));
+    bytes.extend([1, b'x']);
+    bytes.resize(bytes.len() + size - 2, 0);
+    let file = home.write("work/odd/odd.wasm", &bytes);
+    for args in [&["build", "odd"][..], &["run", "./odd", "echo", "--text", "x"], &["add", "odd", "--grant-nothing"]] {
+        home.run(args).fails("too-large", 2, "at most 67108864", "raise `engine.component-mib`");
+    }
+    assert_eq!(home.files("data"), [""; 0]);
+    let echo = ["run", "./odd", "echo", "--text", "x", "--allow", "kv", "--allow", "model"];
+    home.run(&[&echo[..], &["--set", "engine.component-mib=128"]].concat()).gives("x\n");
+    // What says nothing is not packed, so that the package is no larger than its code and runs below the usual limit.
+    let packed = home.path("work/odd/target/ringfence/odd.wasm");
+    assert!(std::fs::metadata(&packed).unwrap().len() < 10 << 20);
+    home.run(&[&["run", &*packed.display().to_string()], &echo[2..]].concat()).gives("x\n");
+    std::fs::remove_file(&file).unwrap();
+    home.run(&["build", "odd"]).fails("build-failed", 1, "odd.wasm is not there", "build it first");
+}
+
+/// A schema that no model can be given is told when the skill is built: by the SDK, in its language's own words, where its types cannot
+/// say one, and else by the host, which looks at what every language lists in the same way.
+#[test]
+fn a_tool_that_no_model_can_be_given_is_no_tool() {
+    let go = "package main\n\nimport \"ringfence\"\n\nfunc main() {}\n\nfunc init() {\n\tringfence.Tool(\"a\", \"Does.\", \
+              func(_ *ringfence.Context, in []string) (string, error) { return in[0], nil })\n}\n";
+    let python = "from ringfence import tool\n\n\n@tool\ndef a(größe: int) -> str:\n    \"\"\"Does.\"\"\"\n    return str(größe)\n";
+    let c = "#include <ringfence.h>\nstatic rf_outcome *a(const rf_json *in) { return rf_outcome_text(rf_json_write(in)); }\n\
+             RF_TOOL(a, rf_json, \"Does.\", .input_schema = RF_JSON({\"type\": \"array\"}));\n";
+    let typescript = "import { s, skill, tool } from \"ringfence\";\n\nexport default skill(tool({\n  name: \"a\", description: \"Does.\", \
+                      input: { \"first name\": s.string() }, run: () => \"x\",\n}));\n";
+    let host = "the input schema of `a`: no model can be given it";
+    for (lang, text, words) in [
+        ("go", go, ["its input is `[]string`", "make it a struct"]),
+        ("python", python, [host, "`größe`"]),
+        ("c", c, [host, "of type \"array\""]),
+        ("typescript", typescript, [host, "`first name`"]),
+    ] {
+        let home = Home::new();
+        let done = broken(&home, lang, |folder| std::fs::write(folder.join(source(lang)), text).unwrap());
+        assert_ne!(done.code, 0, "{lang}: {done:?}");
+        for word in words {
+            assert!(done.err.contains(word), "{lang}: {word}: {done:?}");
+        }
+    }
 }
 
 /// Two tools of one name, and one that says nothing about its input, are told before there is a component.

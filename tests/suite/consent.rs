@@ -237,6 +237,153 @@ fn permissions_tell_what_was_asked_granted_used_and_never_used() {
     assert_eq!(held(&home, &probe)["never-used"], json!([]));
 }
 
+/// What it needs and what it can do without: a model and a place for state, a folder and questions.
+fn half_optional() -> serde_json::Value {
+    json!({
+        "kv": { "reason": "To remember." },
+        "model": { "models": ["default", "fake/other"], "optional": ["fake/other"] },
+        "files": { "folders": { "docs": { "optional": true, "reason": "To read." } } },
+        "user": { "optional": true },
+    })
+}
+
+#[test]
+fn what_is_optional_keeps_nobody_from_installing_or_running() {
+    let home = Home::with_config(&Provider::says("x").config());
+    let file = skill(&home, "1.0.0", half_optional());
+    // What it needs is asked for alone.
+    let refused = home.run(&["add", &file]);
+    refused.fails("denied", 3, "keep data", "`--allow model=default --allow kv` for exactly what you want");
+    refused.fails(
+        "denied",
+        3,
+        "money: default;",
+        "it can do without `--allow files=docs:FOLDER --allow model=fake/other",
+    );
+    let message = refused.err.split("help").next().unwrap();
+    assert!(!message.contains("docs") && !message.contains("questions"), "{refused:?}");
+    let run = home.run(&["run", &file, "--input", "{}"]);
+    run.fails("denied", 3, "keep data", "model=default kv`");
+    assert!(!run.err.contains("docs") && !run.err.contains("fake/other"), "{run:?}");
+
+    home.run(&["add", &file, "--allow", "kv", "--allow", "model=default"]).worked();
+    home.run(&["run", "asker", "--input", "{}"]).worked();
+    let told = held(&home, "asker");
+    let optional = |of: &str, name: &str| {
+        let all = told[of].as_array().unwrap().iter();
+        all.filter(|one| one["capability"] == name).map(|one| one["optional"].as_bool().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(optional("missing", "files"), [true]);
+    assert_eq!((optional("missing", "model"), optional("requested", "model")), (vec![true], vec![false, true]));
+    assert_eq!((optional("missing", "kv"), optional("requested", "kv")), (vec![], vec![false]));
+    for verb in ["show", "permissions"] {
+        let text = home.run(&[verb, "asker"]).worked().out;
+        for part in [
+            "in a folder that you choose (`docs`), which it can do without (it says: \"To read.\")",
+            "ask you questions while it works, which it can do without",
+            "Not granted, and it can do without; to grant it:\n  ringfence grant asker files=docs:FOLDER model=fake/other user",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("keep data of its own on this machine between calls, which"), "{text}");
+    }
+    // A grant of it is one as ever.
+    home.run(&["grant", "asker", "user", "files=docs:."]).worked();
+    assert_eq!(optional_left(&home), ["model=fake/other"]);
+    home.run(&["revoke", "asker", "kv"]).worked();
+    home.run(&["run", "asker", "--input", "{}"]).fails("denied", 3, "keep data", "ringfence grant asker kv");
+
+    // All of it, but for a folder that nobody has named.
+    home.run(&["remove", "asker", "--purge"]).worked();
+    let added = home.run(&["add", &file, "--yes"]).worked();
+    assert!(added.err.contains("`files=docs:FOLDER` is not granted: it leaves open which folder it is"), "{added:?}");
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=default,fake/other", "user"]));
+
+    // One that needs nothing is installed without a word.
+    home.run(&["remove", "asker", "--purge"]).worked();
+    let free = skill(&home, "1.0.1", json!({ "kv": { "optional": true }, "user": { "optional": true } }));
+    home.run(&["add", &free]).worked();
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!([]));
+    home.run(&["run", "asker", "--input", "{}"]).worked();
+}
+
+fn optional_left(home: &Home) -> Vec<String> {
+    let told = held(home, "asker");
+    let missing = told["missing"].as_array().unwrap().iter();
+    missing.filter(|one| one["optional"] == true).map(|one| one["grant"].as_str().unwrap().to_owned()).collect()
+}
+
+/// To need what was optional is no wish for more, and neither is the other way round: what was granted stays.
+#[test]
+fn an_update_that_changes_what_is_optional_takes_nothing_away_and_gets_no_more() {
+    let home = Home::with_config(&Provider::says("x").config());
+    let first = skill(&home, "1.0.0", json!({ "kv": {}, "user": { "optional": true } }));
+    home.run(&["add", &first, "--allow", "kv"]).worked();
+    home.run(&["grant", "asker", "model=fake/*"]).worked();
+    let second = skill(&home, "1.1.0", json!({ "kv": { "optional": true }, "user": {} }));
+    home.run(&["add", &second]).fails("denied", 3, "it asks for what nobody has granted: ask you", "`--allow user`");
+    home.run(&["add", &second, "--grant-nothing"]).worked();
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=fake/*"]));
+    home.run(&["run", "asker", "--input", "{}"]).fails("denied", 3, "ask you questions", "ringfence grant asker user");
+    home.run(&["add", &first]).worked();
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=fake/*"]));
+
+    // What is new and optional is more: it is not granted, and neither does a pattern cover it.
+    let third = json!({ "kv": {}, "user": { "optional": true }, "model": { "models": ["fake/x"], "optional": true } });
+    home.run(&["add", &skill(&home, "1.2.0", third)]).worked();
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv"]));
+    assert_eq!(optional_left(&home), ["model=fake/x", "user"]);
+    home.run(&["run", "asker", "--input", "{}"]).worked();
+}
+
+#[test]
+fn what_is_optional_is_offered_once_and_not_at_each_run() {
+    let home = Home::with_config(&Provider::says("x").config());
+    let file = skill(&home, "1.0.0", half_optional());
+    // Enter grants what it needs.
+    let mut terminal = Terminal::start(&home, &["add", &file]);
+    terminal.expect("(`docs`), which it can do without").expect("Install it?").expect("grant what it needs");
+    terminal.press(ENTER);
+    assert_eq!(terminal.end().0, 0);
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=default"]));
+    let (code, seen) = Terminal::start(&home, &["run", "asker", "--input", "{}"]).end();
+    assert!(code == 0 && !seen.contains("Allow it?") && !seen.contains("docs"), "{seen}");
+
+    // All of it, but for a folder that is named by nobody.
+    home.run(&["remove", "asker", "--purge"]).worked();
+    let mut terminal = Terminal::start(&home, &["add", &file]);
+    terminal.expect("Install it?").press(DOWN).press(ENTER);
+    terminal.expect("Which folder is `docs`? (nothing where it shall do without)").press(ENTER);
+    assert_eq!(terminal.end().0, 0);
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=default,fake/other", "user"]));
+
+    // One by one, and what is refused for good stands in no run's way and is offered no more.
+    home.run(&["remove", "asker", "--purge"]).worked();
+    let small = skill(&home, "1.0.1", json!({ "kv": {}, "user": { "optional": true } }));
+    let mut terminal = Terminal::start(&home, &["add", &small]);
+    terminal.expect("Install it?").press(DOWN).press(DOWN).press(ENTER);
+    terminal.expect("Grant `user`, which it can do without?").press(DOWN).press(DOWN).press(ENTER);
+    terminal.expect("Grant `kv`?").press(ENTER);
+    assert_eq!(terminal.end().0, 0);
+    let now = held(&home, "asker");
+    assert_eq!((&now["granted"]["always"], &now["denied"][0]["wanted"]), (&json!(["kv"]), &json!("user")));
+    home.run(&["run", "asker", "--input", "{}"]).worked();
+    let (code, seen) = Terminal::start(&home, &["add", &small]).end();
+    assert!(code == 0 && !seen.contains("Install it?"), "{seen}");
+
+    // Where nothing else is missing, Enter grants nothing. A run that asks for what it needs tells of the rest.
+    home.run(&["remove", "asker", "--purge"]).worked();
+    let free = skill(&home, "1.0.2", json!({ "kv": { "optional": true } }));
+    let mut terminal = Terminal::start(&home, &["add", &free]);
+    terminal.expect("Install it?").press(ENTER);
+    assert_eq!(terminal.end().0, 0);
+    assert_eq!(held(&home, "asker")["granted"]["always"], json!([]));
+    let mut terminal = Terminal::start(&home, &["run", &small, "--input", "{}"]);
+    terminal.expect("keep data of its own").expect("Not asked about here; `ringfence grant").expect("user` grants it");
+    terminal.expect("Allow it?").press(ENTER);
+    assert_eq!(terminal.end().0, 0);
+}
+
 #[tokio::test]
 async fn nobody_but_a_user_brings_grants_along() {
     let host = TestHost::new().await;

@@ -106,6 +106,75 @@ fn a_stream_that_never_ends_is_cut_off() {
     assert!(writer.join().unwrap() < 20 << 20, "it was not read to its end");
 }
 
+/// The tool `maybe` of the probe, whose text may be left out, with something to read from.
+fn maybe(home: &Home, args: &[&str], stdin: impl Into<Stdio>) -> Done {
+    let mut command = home.command(&["run"]);
+    command.arg(probe()).args(["maybe", "--allow", "model", "--allow", "kv"]).args(args).stdin(stdin);
+    Done::of(&mut command)
+}
+
+/// A pipe with `text` in it, and its end.
+fn pipe(text: &str) -> Stdio {
+    let (from, mut into) = std::io::pipe().unwrap();
+    into.write_all(text.as_bytes()).unwrap();
+    from.into()
+}
+
+#[test]
+fn a_text_that_may_be_left_out_comes_from_a_pipe_or_a_file() {
+    let home = Home::new();
+    maybe(&home, &[], pipe("a,b\n1,2\n")).gives("text=a,b\n1,2\n;\n");
+    maybe(&home, &["--title", "x"], pipe("hello")).gives("text=hello;title=x;\n");
+    let file = home.write("work/notes.txt", "of a file");
+    maybe(&home, &[], std::fs::File::open(&file).unwrap()).gives("text=of a file;\n");
+    maybe(&home, &[], pipe(r#"{"text": "t", "path": "p"}"#)).gives("text=t;path=p;\n");
+    // Nothing is no text.
+    maybe(&home, &[], pipe("")).gives("");
+    maybe(&home, &[], Stdio::null()).gives("");
+}
+
+/// What a loop of a shell has on its stdin, and what a parent never ends, is left alone where the tool has what it needs.
+#[test]
+fn stdin_is_left_alone_where_something_else_says_what_to_read() {
+    let home = Home::new();
+    for (args, given) in [
+        (&["--path", "a.csv"][..], "path=a.csv;\n"),
+        (&["--text", "t"], "text=t;\n"),
+        (&["--input", r#"{"title": "x"}"#], "title=x;\n"),
+    ] {
+        let (from, into) = std::io::pipe().unwrap();
+        let mut kept = from.try_clone().unwrap();
+        maybe(&home, args, from).gives(given);
+        // It read nothing: what is written now is all that there is.
+        let mut into = into;
+        into.write_all(b"rest").unwrap();
+        drop(into);
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut kept, &mut rest).unwrap();
+        assert_eq!(rest, "rest", "{args:?}");
+    }
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    maybe(&home, &[], std::os::fd::OwnedFd::from(theirs)).gives("");
+    drop(ours);
+}
+
+#[test]
+fn whoever_waits_for_stdin_is_told() {
+    let home = Home::new();
+    let (from, into) = std::io::pipe().unwrap();
+    let mut command = home.command(&["run"]);
+    command.arg(probe()).args(["maybe", "--allow", "model", "--allow", "kv"]).stdin(from);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let begun = Instant::now();
+    let mut child = command.spawn().unwrap();
+    let mut told = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut told, &mut line).unwrap();
+    assert_eq!(line, "waiting for stdin to end; `< /dev/null` gives nothing\n");
+    drop(into);
+    Done::wait(child, begun).gives("");
+}
+
 #[test]
 fn a_document_that_is_no_text() {
     let home = Home::new();

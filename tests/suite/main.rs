@@ -8,11 +8,13 @@
     reason = "a test that fails says so by a panic"
 )]
 
+mod agent_skill;
 mod audit;
 mod budgets;
 mod cli;
 mod completions;
 mod consent;
+mod dev;
 mod docs;
 mod files;
 #[cfg(debug_assertions)]

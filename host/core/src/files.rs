@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Component, Path};
+
+use rustix::fs::{Mode, OFlags, open, openat};
+use rustix::io::Errno;
 
 /// Makes a directory, and those above it, for this user only. One that exists stays as it is. What was made survives a power
 /// cut: otherwise everything that is kept in it, and synced there, could go with its name.
@@ -45,6 +48,29 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_dir(parent(path))
 }
 
+/// Opens a file below a folder that a stranger filled. No link is followed on the way or at its end, whichever way it leads, and nothing
+/// waits for a pipe. A link gives `NotADirectory`, wherever it stands.
+pub(crate) fn open_beneath(folder: &Path, name: &Path) -> io::Result<std::fs::File> {
+    let base = OFlags::RDONLY | OFlags::CLOEXEC;
+    let mut at = open(folder, base | OFlags::DIRECTORY, Mode::empty())?;
+    let mut parts = name.components().filter(|part| *part != Component::CurDir).peekable();
+    while let Some(part) = parts.next() {
+        let Component::Normal(part) = part else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leads out of the folder"));
+        };
+        let more = if parts.peek().is_some() { OFlags::DIRECTORY } else { OFlags::NONBLOCK };
+        at = openat(&at, part, base | OFlags::NOFOLLOW | more, Mode::empty()).map_err(|error| match error {
+            Errno::LOOP | Errno::MLINK => io::Error::new(io::ErrorKind::NotADirectory, "it is a link"),
+            other => other.into(),
+        })?;
+    }
+    let file = std::fs::File::from(at);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file")),
+    }
+}
+
 fn temporary(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let mut file = tempfile::NamedTempFile::new_in(parent(path))?;
     file.write_all(bytes)?;
@@ -60,4 +86,27 @@ fn put(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
 
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beneath_a_folder_no_link_is_followed() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("in")).unwrap();
+        std::fs::write(at("in/file"), "x").unwrap();
+        symlink("/etc/hostname", at("in/out")).unwrap();
+        symlink("in", at("same")).unwrap();
+        symlink("file", at("in/twin")).unwrap();
+        for good in ["in/file", "./in/file", "in/./file"] {
+            assert!(open_beneath(folder.path(), Path::new(good)).is_ok(), "{good}");
+        }
+        for bad in ["in/out", "same/file", "in/twin", "in", "../x", "in/../in/file", "/etc/hostname", "none", ""] {
+            assert!(open_beneath(folder.path(), Path::new(bad)).is_err(), "{bad}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The small API that every face calls, and nothing else.
 
+mod agent_skill;
 mod consent;
 mod reload;
 mod sources;
@@ -32,7 +33,7 @@ use crate::catalog::loaded::LoadedSkills;
 use crate::catalog::package::{Package, PackageError};
 use crate::catalog::reflect::{self, Docs, Reflection};
 use crate::catalog::tool::{self, Tool};
-use crate::catalog::{self, CatalogError, Generation, SkillRef, Texts};
+use crate::catalog::{self, CatalogError, Generation, SkillRef};
 use crate::engine::linker::Pre;
 use crate::engine::wasi::{Machine, Sources};
 use crate::engine::{Engine, EngineError, LimitSettings, WorkerCommand, digest};
@@ -259,13 +260,6 @@ impl Host {
         Ok(Package::write(&apart.code, manifest, &offered.tools()))
     }
 
-    /// What its author wrote about an installed skill.
-    pub async fn texts(&self, name: &str) -> Result<Texts, Error> {
-        let installed = self.0.find_installed(name).await?;
-        let path = self.0.components.path(&installed.digest);
-        Ok(Texts::read(&self.read(&path)?))
-    }
-
     /// Removes an installed skill; with `purge` its grants and its stored data as well.
     pub async fn remove(&self, name: &str, purge: bool) -> Result<Installed, Error> {
         let installed = self.0.find_installed(name).await?;
@@ -394,6 +388,11 @@ impl Host {
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, CatalogError> {
         self.0.read(path)
+    }
+
+    /// The bytes of a component's file: of a plain file alone, and no more of them than `engine.component-mib` allows.
+    pub fn read_component(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        Ok(self.read(path)?)
     }
 }
 
@@ -525,6 +524,7 @@ impl Shared {
             limits: LimitSettings::default(),
             budgets: Budgets::default(),
             withdrawn: CancellationToken::new(),
+            life: Arc::default(),
             manifest,
         };
         let identity = identity.unwrap_or(&generation.manifest.name).to_owned();

@@ -39,7 +39,7 @@ use job::{Given, Job};
 use nested::Nested;
 use outcome::Answer;
 pub use outcome::{Content, Link, Media, Outcome};
-pub(crate) use packaging::ask_tools;
+pub(crate) use packaging::{ask_tools, instantiate};
 use record::Begun;
 
 /// Who asked. Different callers may be granted different things.

@@ -13,11 +13,13 @@ use crate::error::Refusal;
 
 use crate::error::Explain;
 
+mod arguments;
 mod cost;
 #[cfg(debug_assertions)]
 pub(crate) mod fuzz;
 mod steps;
 
+pub use arguments::arguments;
 use cost::Cost;
 use steps::{Counted, One};
 
@@ -57,6 +59,8 @@ pub enum SchemaError {
     Costly(String),
     #[error("{path}: {message}")]
     Malformed { path: String, message: String },
+    #[error("no model can be given it: {0}")]
+    Ungivable(String),
 }
 
 impl Explain for SchemaError {
@@ -71,6 +75,9 @@ impl Explain for SchemaError {
             Self::Remote(_) => "copy the definition under `$defs` and refer to it as `#/$defs/NAME`",
             Self::Costly(_) => {
                 "refer to each definition from fewer places, and to none from itself except for parts of the value"
+            }
+            Self::Ungivable(_) => {
+                "make it an object with a property for each argument; what may take several forms goes into one of them"
             }
             Self::Malformed { .. } => "correct it after JSON Schema 2020-12 (https://json-schema.org/draft/2020-12)",
         }

@@ -1,6 +1,7 @@
 /* Merges an edit that a model sketched into a file: exactly where its anchors match, with a model where they do not. */
 #include <ringfence.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ask.h"
 #include "diff.h"
@@ -92,6 +93,8 @@ RF_TYPE(file_edit,
 rf_outcome *apply_in(const char *folder, const file_edit *in) {
     const char *path = inside(folder, in->path);
     RF_TRY(path);
+    struct stat about;
+    if (stat(folder, &about)) return RF_FAIL_HINT(RF_INVALID_INPUT, "grant one with `ringfence grant apply files=work:FOLDER:write`, or give the text to the tool `apply`", "no folder was granted, so there is no `%s`", in->path);
     const char *original = read_text(path);
     RF_TRY(original);
     result *merged = merge_into(original, in->edit, path + strlen(folder) + 1, in->exact);

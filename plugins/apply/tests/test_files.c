@@ -38,6 +38,12 @@ RF_TEST(a_file_that_is_none_is_refused) {
     remove(place);
 }
 
+RF_TEST(without_a_folder_it_is_said) {
+    RF_CHECK(!apply_in("/nowhere", &(file_edit) { .path = "a.txt", .edit = "a\n" }));
+    RF_CHECK_HAS(rf_failed()->message, "no folder was granted, so there is no `a.txt`");
+    RF_CHECK_HAS(rf_failed()->hint, "files=work:FOLDER:write");
+}
+
 RF_TEST(a_path_stays_in_its_folder) {
     RF_CHECK_TEXT(inside("/work", "src/a.c"), "/work/src/a.c");
     RF_CHECK_TEXT(inside("/work", "/work/a.c"), "/work/a.c");

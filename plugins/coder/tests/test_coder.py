@@ -377,6 +377,9 @@ def test_a_folder_that_cannot_be_written_fails(host, tmp_path, monkeypatch):
     assert failed.message == "`lib/greet.py` cannot be written: Permission denied" and "ringfence grant" in failed.hint
     monkeypatch.setattr(disk, "ROOT", tmp_path / "gone")
     assert failure(build, prompt=PROMPT).kind == "refused"
+    # To plan needs no folder.
+    host.answer(NONE, PLAN)
+    assert {*states(fake.call(plan, prompt=PROMPT, name="Other")).values()} == {"to write"}
 
 
 def test_a_deleted_file_is_written_again(greeter, host):

@@ -106,6 +106,16 @@ def test_without_a_voice_nobody_speaks(host):
     assert "no voice to rewrite in" in failure(rewrite, text="Some text.").message
 
 
+def test_without_a_place_for_voices_it_writes_in_nobodys(host):
+    denied = refusal.Denied("kv", "kv list", "not granted", "ringfence grant writer kv")
+    host.refuse_kv(denied).answer("Text.")
+    assert fake.call(draft, brief="Anything").structured == {"text": "Text.", "voice": None}
+    host.refuse_kv(denied)
+    with pytest.raises(refusal.Denied) as failed:
+        fake.call(voices)
+    assert failed.value.hint == "ringfence grant writer kv"
+
+
 def test_a_long_text_is_rewritten_in_order(ada):
     ada.answer_with(lambda request: f"<{request.messages[-1].text.split('Chapter ')[1][0]}>")
     long = "\n\n".join(f"# Chapter {n}\n\n{'A sentence about clay. ' * 400}" for n in range(1, 5))

@@ -58,7 +58,8 @@ impl TestHost {
     pub(crate) async fn web(&self, rules: &[&str]) -> SkillRef {
         let mut manifest = self.probe.manifest();
         let allow = rules.iter().map(|rule| http::Rule::parse(rule).unwrap()).collect();
-        manifest.permissions.http = Some(http::Request { allow, reason: "To try requests.".into() });
+        manifest.permissions.http =
+            Some(http::Request { allow, reason: "To try requests.".into(), ..http::Request::default() });
         manifest.build = None;
         let bytes = std::fs::read(tokio::task::spawn_blocking(super::probe).await.unwrap()).unwrap();
         let packaged = self.host.package(&bytes, &manifest, None).await.unwrap();

@@ -10,8 +10,9 @@ use crate::ui::progress::Line;
 
 /// Install a skill from a folder, a file, a server, a registry or an index
 ///
-/// A folder is built first. `https://HOST/PATH.wasm` and `oci://REGISTRY/NAME:TAG` are fetched, `NAME` or `NAME@VERSION` is looked up in
-/// the index that is configured. Shows what the skill asks for and asks once what of it to grant; a script says so with --yes,
+/// A folder is built first, unless it is an Agent Skill that carries its component. `https://HOST/PATH.wasm` and
+/// `oci://REGISTRY/NAME:TAG` are fetched, `NAME` or `NAME@VERSION` is looked up in the index that is configured. Shows what the
+/// skill asks for and asks once what of it to grant; a script says so with --yes,
 /// --allow or --grant-nothing. A skill of the same name is replaced and keeps what it was granted, but nothing that the new
 /// version asks for beyond the old one is granted by that. In a project with a ringfence.lock it is written down there.
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use ringfence_core::catalog::agent_skill::{self, AgentSkill};
 use ringfence_core::catalog::{TEXT_BYTES, Texts};
 use ringfence_core::policy::manifest::Manifest;
 use ringfence_core::{Error, Host};
@@ -49,14 +50,25 @@ const MANIFEST: &str = "skill.toml";
 const README: &str = "README.md";
 const LICENSES: [&str; 4] = ["LICENSE", "LICENSE.md", "LICENSE.txt", "COPYING"];
 
-/// README and licence of the skill in `folder`, where it has them.
+/// README, licence and instructions of the skill in `folder`, where it has them.
 fn texts(folder: &Path) -> Texts {
     // No link: a stranger's could lead to a file of the person who builds.
-    let own = |path: &Path| path.symlink_metadata().is_ok_and(|found| found.is_file());
+    let own = |path: &Path| {
+        let kind = path.symlink_metadata().map(|found| found.file_type());
+        if kind.as_ref().is_ok_and(std::fs::FileType::is_symlink) {
+            crate::ui::note(&format!("{} is a link and is left out of the package", path.display()));
+        }
+        kind.is_ok_and(|kind| kind.is_file())
+    };
     let text = |name: &&str| {
         Some(folder.join(name)).filter(|path| own(path)).and_then(|path| std::fs::read_to_string(path).ok())
     };
-    let texts = Texts { readme: text(&README), license: LICENSES.iter().find_map(text) };
+    let instructions = AgentSkill::of(folder).ok().flatten().map(|skill| skill.instructions);
+    let texts = Texts {
+        readme: text(&README),
+        license: LICENSES.iter().find_map(text),
+        instructions: instructions.filter(|text| !text.is_empty()),
+    };
     for (name, text) in [(README, &texts.readme), ("the licence", &texts.license)] {
         if text.as_ref().is_some_and(|text| text.len() > TEXT_BYTES) {
             crate::ui::note(&format!("{name} is longer than {} KiB and is left out of the package", TEXT_BYTES >> 10));
@@ -81,11 +93,16 @@ pub(super) fn packaged(folder: &Path, manifest: &Manifest) -> PathBuf {
     folder.join("target/ringfence").join(format!("{}.wasm", manifest.name))
 }
 
-/// What it says.
+/// What it says, with what `SKILL.md` beside it says of the same skill.
 pub(super) fn manifest(folder: &Path) -> Result<Manifest, Error> {
     let file = folder.join(MANIFEST);
     let text = std::fs::read_to_string(&file).map_err(|error| Trouble::unreadable(&file, &error))?;
-    Manifest::from_toml(&text).map_err(|error| Error::from(error).about(&file))
+    let beside = AgentSkill::of(folder).map_err(|error| Error::from(error).about(folder))?;
+    let read = match &beside {
+        Some(skill) => Manifest::from_toml_beside(&text, &skill.beside()),
+        None => Manifest::from_toml(&text),
+    };
+    read.map_err(|error| Error::from(error).about(&file))
 }
 
 async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line: &Line) -> Result<PathBuf, Error> {
@@ -98,7 +115,7 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     let cache = &context.config.dirs.cache;
     let toolchain = way.toolchain();
     let mut sources = toolchain.sources(folder, &way.build);
-    sources.extend([MANIFEST, "wit", README].iter().chain(&LICENSES).map(|name| folder.join(name)));
+    sources.extend([MANIFEST, "wit", README, agent_skill::FILE].iter().chain(&LICENSES).map(|name| folder.join(name)));
     let (mut sdk, mut salt) = (folder.to_owned(), way.name().to_owned());
     if let Some(lang) = way.lang {
         let near = crate::sdk::ready(folder, lang, line)?;
@@ -125,7 +142,7 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     let job = Job { folder, build: &way.build, sdk: &sdk, work: &work, errand };
     let component = component(toolchain, job, &salt, &sources, force).await?;
     line.say("packaging");
-    let bytes = std::fs::read(&component).map_err(|error| Trouble::unreadable(&component, &error))?;
+    let bytes = host.read_component(&component)?;
     let bytes = toolchain::comments::with(bytes, folder);
     let mut bytes = context.unless_cancelled(host.package(&bytes, &manifest, Some(line.steps()))).await?;
     texts(folder).append(&mut bytes);
@@ -156,7 +173,7 @@ async fn component(
     if !toolchain.keeps_component() {
         return toolchain.build(job).await;
     }
-    let beside: Vec<&str> = [MANIFEST, README, "tests"].into_iter().chain(LICENSES).collect();
+    let beside: Vec<&str> = [MANIFEST, README, agent_skill::FILE, "tests"].into_iter().chain(LICENSES).collect();
     let code: Vec<_> =
         sources.iter().filter(|path| !beside.iter().any(|name| **path == job.folder.join(name))).cloned().collect();
     let digest = || toolchain::digest_without(salt, &code, &beside);

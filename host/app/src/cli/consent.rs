@@ -5,7 +5,7 @@
 
 use inquire::Select;
 use ringfence_core::plain::word as quoted;
-use ringfence_core::policy::denials::Denied;
+use ringfence_core::policy::denials::{self, Denied};
 use ringfence_core::policy::{Grants, Missing, Requests};
 use ringfence_core::{Candidate, Error, Host, SkillRef};
 
@@ -26,6 +26,8 @@ pub(super) async fn settle(
     context: &Context,
 ) -> Result<Grants, Error> {
     let missing = context.unless_cancelled(async { Ok(host.missing(skill, &allow).await) }).await?;
+    // Nobody is asked again and again about what it can do without.
+    let (without, missing): (Vec<_>, Vec<_>) = missing.into_iter().partition(|one| one.optional);
     if missing.is_empty() {
         return Ok(allow);
     }
@@ -37,6 +39,10 @@ pub(super) async fn settle(
         return Err(refusal(skill, target, &missing));
     }
     crate::ui::note(&format!("{} wants to:\n{}", crate::ui::printable(&skill.manifest().name), list(&missing)));
+    if !without.is_empty() {
+        let command = crate::ui::printable(&command_for(target, &without));
+        crate::ui::note(&format!("Not asked about here; `{command}` grants it:\n{}", list(&without)));
+    }
     note_costs(host, &skill.manifest().permissions).await;
     match ask("Allow it?", vec![ONCE, ALWAYS, NO, NEVER], context).await? {
         ONCE => Ok(allow.merged(all(&missing).await?)),
@@ -71,6 +77,7 @@ pub(super) struct Decision {
     pub(super) deny: Vec<Missing>,
 }
 
+const NEEDED: &str = "install it and grant what it needs";
 const ALL: &str = "install it and grant all of this";
 const SOME: &str = "install it and choose one by one";
 const NONE: &str = "install it and grant nothing of this";
@@ -90,17 +97,27 @@ pub(super) async fn offer(
         // Also what is free today: a script that says yes means tomorrow as well.
         return Ok(Decision { grant: all(&host.everything_missing_of(candidate)).await?, ..Decision::default() });
     }
-    let missing = host.missing_of(candidate, &Grants::default()).await;
-    if missing.is_empty() || wanted.nothing {
+    let before = host.denials(candidate.skill().identity());
+    let mut missing = host.missing_of(candidate, &Grants::default()).await;
+    missing.retain(|one| !one.optional || !denials::cover(&before, one));
+    let (without, needed): (Vec<_>, Vec<_>) = missing.iter().cloned().partition(|one| one.optional);
+    let unattended = !crate::ui::can_ask() || context.json();
+    if missing.is_empty() || wanted.nothing || (unattended && needed.is_empty()) {
         return Ok(Decision::default());
     }
-    if !crate::ui::can_ask() || context.json() {
-        return Err(unattended(candidate, &missing));
+    if unattended {
+        return Err(refused_unattended(candidate, &needed, &without));
     }
-    let before = host.denials(candidate.skill().identity());
     crate::ui::note(&presented(candidate, &missing, &before));
     note_costs(host, &candidate.skill().manifest().permissions).await;
-    match ask("Install it?", vec![ALL, SOME, NONE, CANCEL], context).await? {
+    // Enter alone grants what it needs and nothing that it can do without.
+    let answers = match (needed.is_empty(), without.is_empty()) {
+        (false, true) => vec![ALL, SOME, NONE, CANCEL],
+        (false, false) => vec![NEEDED, ALL, SOME, NONE, CANCEL],
+        (true, _) => vec![NONE, ALL, SOME, CANCEL],
+    };
+    match ask("Install it?", answers, context).await? {
+        NEEDED => Ok(Decision { grant: all(&needed).await?, ..Decision::default() }),
         ALL => Ok(Decision { grant: all(&missing).await?, ..Decision::default() }),
         SOME => one_by_one(&missing, context).await,
         NONE => Ok(Decision::default()),
@@ -149,7 +166,8 @@ async fn one_by_one(missing: &[Missing], context: &Context) -> Result<Decision, 
     const YES: &str = "yes";
     let mut decision = Decision::default();
     for one in missing {
-        let question = format!("Grant `{}`?", crate::ui::printable(&one.grant));
+        let without = if one.optional { WITHOUT } else { "" };
+        let question = format!("Grant `{}`{without}?", crate::ui::printable(&one.grant));
         match ask(&question, vec![YES, NO, NEVER], context).await? {
             YES => decision.grant = decision.grant.merged(all(std::slice::from_ref(one)).await?),
             NEVER => decision.deny.push(one.clone()),
@@ -179,8 +197,7 @@ pub(super) async fn ask(question: &str, answers: Vec<&'static str>, context: &Co
 
 /// Everything that is missing, as grants. What only a person can say is asked for.
 pub(super) async fn all(missing: &[Missing]) -> Result<Grants, Error> {
-    let words: Vec<String> = missing.iter().map(|request| request.grant.clone()).collect();
-    grants::parse(&folders::chosen(words).await?, None)
+    grants::parse(&folders::chosen(missing).await?, None)
 }
 
 /// The skill as a person sees it before it is installed.
@@ -223,30 +240,38 @@ async fn note_costs(host: &Host, requests: &Requests) {
     }
 }
 
-fn unattended(candidate: &Candidate, missing: &[Missing]) -> Error {
-    let words: Vec<_> = missing.iter().map(|one| one.words.as_str()).collect();
-    let grants: Vec<_> = missing.iter().map(|one| format!("--allow {}", quoted(&one.grant))).collect();
-    let what = match candidate.more().is_empty() {
-        true => "it asks for what nobody has granted",
-        false => "it asks for more than the version before it",
+fn refused_unattended(candidate: &Candidate, needed: &[Missing], without: &[Missing]) -> Error {
+    let words: Vec<_> = needed.iter().map(|one| one.words.as_str()).collect();
+    let what = match candidate.more().iter().any(|one| !one.optional) {
+        false => "it asks for what nobody has granted",
+        true => "it asks for more than the version before it",
+    };
+    let without = match without.is_empty() {
+        true => String::new(),
+        false => format!("; it can do without `{}`", allows(without)),
     };
     Trouble::new(
         "denied",
         format!("{} was not installed: {what}: {}", candidate.skill().identity(), words.join("; ")),
         format!(
-            "say `--yes` to grant all of that, `{}` for exactly what you want, or `--grant-nothing`",
-            grants.join(" ")
+            "say `--yes` to grant all of that, `{}` for exactly what you want, or `--grant-nothing`{without}",
+            allows(needed)
         ),
     )
 }
 
+/// As flags: `--allow kv --allow model=default`.
+fn allows(missing: &[Missing]) -> String {
+    let flags: Vec<_> = missing.iter().map(|one| format!("--allow {}", quoted(&one.grant))).collect();
+    flags.join(" ")
+}
+
 fn refusal(skill: &SkillRef, target: &str, missing: &[Missing]) -> Error {
     let wanted: Vec<_> = missing.iter().map(|request| request.words.as_str()).collect();
-    let once: Vec<_> = missing.iter().map(|request| format!("--allow {}", quoted(&request.grant))).collect();
     Trouble::new(
         "denied",
         format!("{} has not been granted what it needs: {}", skill.manifest().name, wanted.join("; ")),
-        format!("allow it with `{}`, or once with `{}`", command_for(target, missing), once.join(" ")),
+        format!("allow it with `{}`, or once with `{}`", command_for(target, missing), allows(missing)),
     )
 }
 
@@ -273,9 +298,15 @@ fn wanted(denied: &[Denied]) -> String {
     denied.iter().map(|one| one.wanted.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// The command that grants all of `missing` for good.
-pub(super) fn command(skill: &SkillRef, missing: &[Missing]) -> String {
-    command_for(skill.identity(), missing)
+/// What is not granted, with the command that grants it for good: what the skill needs, and what it can do without.
+pub(super) fn commands(skill: &SkillRef, missing: &[Missing]) -> String {
+    let (without, needed): (Vec<_>, Vec<_>) = missing.iter().cloned().partition(|one| one.optional);
+    let told = |what: &str, missing: &[Missing]| match missing.is_empty() {
+        true => String::new(),
+        false => format!("{what}\n  {}\n", command_for(skill.identity(), missing)),
+    };
+    told("Not granted yet; to grant it all:", &needed)
+        + &told("Not granted, and it can do without; to grant it:", &without)
 }
 
 fn command_for(target: &str, missing: &[Missing]) -> String {
@@ -286,18 +317,22 @@ fn command_for(target: &str, missing: &[Missing]) -> String {
 /// What is missing as lines for a person, in the host's order: the riskiest first. Reasons are a stranger's words, and
 /// are shown as such.
 pub(super) fn list(missing: &[Missing]) -> String {
-    missing.iter().map(|one| line(&one.words, &one.reason)).collect()
+    missing.iter().map(|one| line(&one.words, &one.reason, one.optional)).collect()
 }
 
 /// All that a manifest requests, granted or not.
 pub(super) fn wishes(requests: &Requests) -> String {
-    let text: String = requests.wishes().iter().map(|wish| line(&wish.words, &wish.reason)).collect();
+    let text: String = requests.wishes().iter().map(|wish| line(&wish.words, &wish.reason, wish.optional)).collect();
     if text.is_empty() { "  nothing\n".into() } else { text }
 }
 
-fn line(words: &str, reason: &str) -> String {
+/// What stands behind what is optional.
+const WITHOUT: &str = ", which it can do without";
+
+fn line(words: &str, reason: &str, optional: bool) -> String {
+    let without = if optional { WITHOUT } else { "" };
     let reason = if reason.is_empty() { String::new() } else { format!(" (it says: \"{reason}\")") };
-    crate::ui::printable(&format!("  - {words}{reason}")).replace('\n', " ") + "\n"
+    crate::ui::printable(&format!("  - {words}{without}{reason}")).replace('\n', " ") + "\n"
 }
 
 #[cfg(test)]
@@ -312,9 +347,11 @@ mod tests {
             words: words.into(),
             reason: reason.into(),
             risk: 0,
+            optional: words == "keep state",
         };
         let text = list(&[one("send your text to models", "to summarise\n\x1b[2J"), one("keep state", "")]);
-        assert_eq!(text, "  - send your text to models (it says: \"to summarise \u{fffd}[2J\")\n  - keep state\n");
+        let shown = "  - send your text to models (it says: \"to summarise \u{fffd}[2J\")\n  - keep state, which it can do without\n";
+        assert_eq!(text, shown);
         assert_eq!(wishes(&Requests::default()), "  nothing\n");
     }
 }

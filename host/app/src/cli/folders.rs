@@ -3,48 +3,69 @@
 use inquire::Text;
 use ringfence_core::Error;
 use ringfence_core::capability::files::SOME_FOLDER;
+use ringfence_core::policy::Missing;
 
 use crate::trouble::Trouble;
 
-/// The words of grants, with a folder of the person's choice wherever one was left open.
-pub(super) async fn chosen(words: Vec<String>) -> Result<Vec<String>, Error> {
+/// What is missing, in the words of grants, with a folder of the person's choice wherever one was left open. A folder that the
+/// skill can do without is left out where nobody names it.
+pub(super) async fn chosen(missing: &[Missing]) -> Result<Vec<String>, Error> {
     let mut whole = Vec::new();
-    for word in words {
-        let open = word.strip_prefix("files=").filter(|rest| rest.contains(SOME_FOLDER)).map(str::to_owned);
+    for one in missing {
+        let open = one.grant.strip_prefix("files=").filter(|rest| rest.contains(SOME_FOLDER));
         let Some(open) = open else {
-            whole.push(word);
+            whole.push(one.grant.clone());
             continue;
         };
+        let word = crate::ui::printable(&one.grant);
         if !crate::ui::can_ask() {
+            if one.optional {
+                crate::ui::note(&format!("`{word}` is not granted: it leaves open which folder it is"));
+                continue;
+            }
             return Err(Trouble::new(
                 "denied",
-                format!("`{}` leaves open which folder it is", crate::ui::printable(&word)),
+                format!("`{word}` leaves open which folder it is"),
                 "name it, for example `--allow files=docs:./notes`",
             ));
         }
-        for one in open.split(',') {
-            let (name, rest) = one.split_once(':').unwrap_or((one, ""));
-            let mode = rest.strip_prefix(SOME_FOLDER).unwrap_or_default().to_owned();
-            let question = format!("Which folder is `{}`?", crate::ui::printable(name));
-            let answer = tokio::task::spawn_blocking(move || Text::new(&question).prompt()).await;
-            let Ok(Ok(path)) = answer else {
-                return Err(Trouble::new(
-                    "cancelled",
-                    "nobody answered, so nothing was run",
-                    "run it again when you like",
-                ));
-            };
-            whole.push(format!("files={name}:{}{mode}", path.trim()));
+        for part in open.split(',') {
+            let (name, rest) = part.split_once(':').unwrap_or((part, ""));
+            let mode = rest.strip_prefix(SOME_FOLDER).unwrap_or_default();
+            let path = named(name, one.optional).await?;
+            if !path.is_empty() || !one.optional {
+                whole.push(format!("files={name}:{path}{mode}"));
+            }
         }
     }
     Ok(whole)
 }
 
+async fn named(name: &str, optional: bool) -> Result<String, Error> {
+    let none = if optional { " (nothing where it shall do without)" } else { "" };
+    let question = format!("Which folder is `{}`?{none}", crate::ui::printable(name));
+    let answer = tokio::task::spawn_blocking(move || Text::new(&question).prompt()).await;
+    match answer {
+        Ok(Ok(path)) => Ok(path.trim().to_owned()),
+        _ => Err(Trouble::new("cancelled", "nobody answered, so nothing was run", "run it again when you like")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[tokio::test]
     async fn what_leaves_nothing_open_asks_nobody() {
-        let words = vec!["model=default".to_owned(), "files=docs:./notes:write".to_owned(), "kv".to_owned()];
-        assert_eq!(super::chosen(words.clone()).await.unwrap(), words);
+        let words = ["model=default", "files=docs:./notes:write", "kv"];
+        let missing = words.map(|grant| Missing {
+            capability: "any",
+            grant: grant.into(),
+            words: String::new(),
+            reason: String::new(),
+            risk: 0,
+            optional: false,
+        });
+        assert_eq!(chosen(&missing).await.unwrap(), words);
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod consent;
 mod dev;
 mod doctor;
+mod export;
 mod folders;
 mod grant;
 mod grants;
@@ -84,6 +85,7 @@ pub(crate) enum Verb {
     Pull(pull::Args),
     List(list::Args),
     Show(show::Args),
+    Export(export::Args),
     Grant(grant::Args),
     Revoke(revoke::Args),
     Permissions(permissions::Args),
@@ -270,6 +272,7 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Pull(args) => pull::run(&args, context).await.map(done),
         Verb::Remove(args) => remove::run(&args, context).await.map(done),
         Verb::Show(args) => show::run(&args, context).await.map(done),
+        Verb::Export(args) => export::run(&args, context).await.map(done),
         // One look or one change, done or not done: may be dropped anywhere.
         Verb::List(args) => context.unless_cancelled(list::run(&args, context)).await.map(done),
         Verb::Grant(args) => context.unless_cancelled(grant::run(&args, context)).await.map(done),

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use ringfence_core::Error;
+use ringfence_core::catalog::agent_skill::{self, AgentSkill};
 
 use super::Context;
 use crate::sdk;
@@ -22,10 +23,15 @@ pub(crate) struct Args {
     /// One sentence saying what it does
     #[arg(long, value_name = "TEXT", default_value = "Says what it does in one sentence.")]
     description: String,
+    /// Its licence, an SPDX expression
+    #[arg(long, value_name = "SPDX")]
+    license: Option<String>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     check_name(&args.name)?;
+    check_text("--description", &args.description, agent_skill::DESCRIPTION_CHARS)?;
+    check_text("--license", args.license.as_deref().unwrap_or("-"), 200)?;
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     let whole = std::path::absolute(&folder).map_err(|error| Trouble::unwritable(&folder, &error))?;
     if whole.symlink_metadata().is_ok() {
@@ -41,6 +47,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     make(&whole, lang, args)?;
     if context.json() {
         return crate::ui::print_json(&serde_json::json!({ "name": args.name, "folder": whole }));
+    }
+    if whole.file_name().is_none_or(|name| name != args.name.as_str()) {
+        crate::ui::note(
+            "an Agent Skill's folder has the name of the skill: some programs will not take this one for one",
+        );
     }
     let shown = shell_path(&folder);
     crate::ui::print_line(&format!("made {shown}\n\n  ringfence run {shown} --help\n  ringfence test {shown}"))
@@ -59,6 +70,7 @@ fn make(folder: &Path, lang: &Lang, args: &Args) -> Result<(), Error> {
         text.replace("{{name}}", &args.name)
             .replace("{{sdk}}", &path.to_string_lossy())
             .replace("{{description}}", &escaped(&args.description))
+            .replace("{{frontmatter}}\n", &frontmatter(args))
     };
     for (name, text) in sdk::template(lang)? {
         let file = draft.path().join(fill(&name.to_string_lossy()));
@@ -69,17 +81,31 @@ fn make(folder: &Path, lang: &Lang, args: &Args) -> Result<(), Error> {
     if sdk::in_checkout(folder, lang).is_none() {
         sdk::unpack(draft.path(), lang)?;
     }
-    make_readable(draft.path())?;
+    set_mode(draft.path())?;
     std::fs::rename(draft.path(), folder).map_err(|error| Trouble::unwritable(folder, &error))
 }
 
-/// Temporary folders are their owner's alone; a project is like any other folder.
-fn make_readable(folder: &Path) -> Result<(), Error> {
+/// What `SKILL.md` begins with.
+fn frontmatter(args: &Args) -> String {
+    let component = format!("target/ringfence/{}.wasm", args.name);
+    let skill = AgentSkill {
+        name: args.name.clone(),
+        description: agent_skill::description_of(&args.description),
+        license: args.license.clone(),
+        compatibility: Some(agent_skill::compatibility()),
+        metadata: [(agent_skill::COMPONENT.to_owned(), component)].into(),
+        instructions: String::new(),
+    };
+    skill.frontmatter()
+}
+
+/// Temporary folders are their owner's alone; a project, like any other folder, is not.
+pub(super) fn set_mode(path: &Path) -> Result<(), Error> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(folder, mode).map_err(|error| Trouble::unwritable(folder, &error))?;
+        std::fs::set_permissions(path, mode).map_err(|error| Trouble::unwritable(path, &error))?;
     }
     Ok(())
 }
@@ -91,14 +117,24 @@ fn escaped(text: &str) -> String {
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
-    let letters = name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'));
-    if letters && !name.starts_with('-') && (1..=64).contains(&name.len()) {
+    if agent_skill::is_name(name) {
         return Ok(());
     }
     Err(Trouble::input(
         format!("`{}` is no name for a skill", crate::ui::printable(name)),
-        "use 1 to 64 of a-z, 0-9 and `-`, and do not begin with `-`; --dir says where it is made",
+        "use 1 to 64 of a-z, 0-9 and single `-`, with a letter or digit at both ends; --dir says where it is made",
     ))
+}
+
+/// Texts that `SKILL.md` has limits for.
+fn check_text(flag: &str, text: &str, most: usize) -> Result<(), Error> {
+    match text.trim().is_empty() || text.chars().count() > most {
+        true => Err(Trouble::input(
+            format!("the text of {flag} has {} characters", text.trim().chars().count()),
+            format!("give between 1 and {most}"),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// How `run` will take it for a path.
@@ -116,7 +152,7 @@ mod tests {
         for good in ["a", "my-skill", "2fast"] {
             assert!(check_name(good).is_ok(), "{good}");
         }
-        for bad in ["", "-a", "A", "a_b", "a/b", "..", "a b", &"a".repeat(65)] {
+        for bad in ["", "-a", "A", "a_b", "a/b", "..", "a b", "a--b", "a-", &"a".repeat(65)] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
     }

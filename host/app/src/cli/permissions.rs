@@ -29,7 +29,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
         format!("{} {}\n\nAsks to\n{}", manifest.name, manifest.version, consent::wishes(&manifest.permissions));
     text += &told(&args.skill, &permissions);
     if !permissions.missing.is_empty() {
-        text += &format!("\nNot granted; to grant it all:\n  {}\n", consent::command(&skill, &permissions.missing));
+        text += &format!("\n{}", consent::commands(&skill, &permissions.missing));
     }
     crate::ui::print(&crate::ui::printable(&text))
 }

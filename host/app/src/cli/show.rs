@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Print its licence instead
     #[arg(long, conflicts_with = "readme")]
     license: bool,
+    /// Print the instructions of its SKILL.md instead: how a model is to use it
+    #[arg(long, conflicts_with_all = ["readme", "license"])]
+    instructions: bool,
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
@@ -28,10 +31,15 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let target = Target::find(&args.skill)?;
     let skill = target.load(&host, context, &line).await?;
     line.clear();
-    if args.readme || args.license {
+    if args.readme || args.license || args.instructions {
         let texts = target.texts(&host, &skill).await?;
-        let (what, text) = if args.readme { ("README", texts.readme) } else { ("licence", texts.license) };
-        crate::ui::print(&text.ok_or_else(|| none(&args.skill, what))?)?;
+        let (what, text) = match (args.readme, args.license) {
+            (true, _) => ("README", texts.readme),
+            (_, true) => ("licence", texts.license),
+            _ => ("instructions", texts.instructions),
+        };
+        let text = text.ok_or_else(|| none(&args.skill, what))?;
+        crate::ui::print(&if text.ends_with('\n') { text } else { text + "\n" })?;
         return host.close().await;
     }
     // What a name leads to may have to be asked over the network.
@@ -44,7 +52,7 @@ fn none(skill: &str, what: &str) -> Error {
     Trouble::new(
         "not-found",
         format!("the package of {skill} has no {what} in it"),
-        "`ringfence build` packs README.md and LICENSE of the skill's folder",
+        "`ringfence build` packs README.md, LICENSE and SKILL.md of the skill's folder",
     )
 }
 
@@ -83,9 +91,7 @@ pub(super) async fn print(host: &Host, skill: &SkillRef, context: &Context) -> R
     }
     text += &format!("\nWants to\n{}", consent::wishes(&manifest.permissions));
     text += &format!("\n{}\n", grants::sentence(&manifest.name, &held));
-    if !open.is_empty() {
-        text += &format!("Not granted yet; to grant it all:\n  {}\n", consent::command(skill, &open));
-    }
+    text += &consent::commands(skill, &open);
     crate::ui::print(&crate::ui::printable(&text))
 }
 

@@ -54,6 +54,15 @@ pub(super) async fn fetch(
                 fetched.incoming.kind = SourceKind::Folder;
                 Ok(Arrived::of(fetched, Reference::Path(folder)))
             }
+            Target::AgentSkill(folder) => {
+                let host = context.host().await?;
+                let bytes = context.unless_cancelled(host.agent_skill(&folder, Some(line.steps()))).await?;
+                host.close().await?;
+                let (digest, exact) = (Digest::of(&bytes), folder.display().to_string());
+                let (stem, source, signatures) = (String::new(), exact.clone(), Vec::new());
+                let incoming = Incoming { bytes, stem, source, kind: SourceKind::File, signatures };
+                Ok(Arrived { incoming, digest, reference: Reference::Path(folder), exact })
+            }
             Target::File(file) => {
                 let fetched = sources.fetch(&Reference::Path(file.clone()), None).await?;
                 Ok(Arrived::of(fetched, Reference::Path(file)))
@@ -193,6 +202,11 @@ pub(super) async fn file(text: &str, context: &Context, line: &Line) -> Result<P
             host.close().await?;
             Ok(file)
         }
+        Target::AgentSkill(folder) => Err(Trouble::new(
+            "not-found",
+            format!("{} is an Agent Skill, and a registry takes components", folder.display()),
+            "name the .wasm file that it carries",
+        )),
         Target::File(file) => Ok(file),
         Target::Installed(name) => Err(Trouble::new(
             "not-found",

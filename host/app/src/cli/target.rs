@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ringfence_core::catalog::Texts;
+use ringfence_core::catalog::{Texts, agent_skill};
 use ringfence_core::{Error, Host, SkillRef};
 
 use super::{Context, build};
@@ -14,6 +14,8 @@ use crate::ui::progress::Line;
 pub(super) enum Target {
     /// A folder with `skill.toml`, built when its sources have changed.
     Folder(PathBuf),
+    /// A folder with `SKILL.md` alone, which carries a component.
+    AgentSkill(PathBuf),
     /// A `.wasm` file.
     File(PathBuf),
     Installed(String),
@@ -34,25 +36,34 @@ impl Target {
         if path.join("skill.toml").is_file() {
             return Ok(Self::Folder(path));
         }
+        if path.join(agent_skill::FILE).symlink_metadata().is_ok() {
+            return Ok(Self::AgentSkill(path));
+        }
         Err(no_manifest(&path))
     }
 
     /// What grants, state and budgets belong to.
     pub(super) fn identity(&self) -> String {
         match self {
-            Self::Folder(path) | Self::File(path) => path.to_string_lossy().into_owned(),
+            Self::Folder(path) | Self::AgentSkill(path) | Self::File(path) => path.to_string_lossy().into_owned(),
             Self::Installed(name) => name.clone(),
         }
     }
 
     /// What its author wrote about a skill that has been loaded.
     pub(super) async fn texts(&self, host: &Host, skill: &SkillRef) -> Result<Texts, Error> {
+        Ok(Texts::read(&self.component(host, skill).await?))
+    }
+
+    /// The component of a skill that has been loaded.
+    pub(super) async fn component(&self, host: &Host, skill: &SkillRef) -> Result<Vec<u8>, Error> {
         let file = match self {
             Self::Folder(folder) => build::packaged(folder, &skill.manifest()),
             Self::File(file) => file.clone(),
-            Self::Installed(name) => return host.texts(name).await,
+            Self::AgentSkill(folder) => return host.agent_skill(folder, None).await,
+            Self::Installed(name) => return host.component(name).await,
         };
-        std::fs::read(&file).map(|bytes| Texts::read(&bytes)).map_err(|error| Trouble::unreadable(&file, &error))
+        std::fs::read(&file).map_err(|error| Trouble::unreadable(&file, &error))
     }
 
     /// Builds where needed, and loads.
@@ -62,6 +73,7 @@ impl Target {
                 let component = build::fresh(host, path, context, line).await?;
                 context.unless_cancelled(host.load_file(&component, Some(path), Some(line.steps()))).await
             }
+            Self::AgentSkill(path) => context.unless_cancelled(host.load_agent_skill(path, Some(line.steps()))).await,
             Self::File(path) => context.unless_cancelled(host.load_file(path, Some(path), Some(line.steps()))).await,
             Self::Installed(name) => {
                 installed(host, name).await?;
@@ -122,6 +134,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().to_str().unwrap();
         assert!(Target::find(name).unwrap_err().to_string().contains("without skill.toml"));
+        std::fs::write(folder.path().join("SKILL.md"), "").unwrap();
+        assert!(matches!(Target::find(name).unwrap(), Target::AgentSkill(_)));
         std::fs::write(folder.path().join("skill.toml"), "").unwrap();
         assert!(matches!(Target::find(name).unwrap(), Target::Folder(_)));
     }

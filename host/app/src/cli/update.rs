@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::consent::{self, Wanted};
 use super::lock::{self, Project};
+use super::source::Arrived;
 use super::{Context, add, source};
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
@@ -167,6 +168,17 @@ async fn newer(skill: &Installed, index: Option<&Index>, context: &Context, line
             return Ok(Newer::Same);
         }
         return Ok(Newer::There { reference: source, version: Some(version), digest, fetched: None });
+    }
+    if matches!(&source, Reference::Path(path) if path.is_dir()) {
+        // An Agent Skill, which carries its component.
+        let Arrived { incoming, digest, exact, .. } = source::fetch(source.clone(), true, context, line).await?;
+        return Ok(match digest.as_str() == skill.digest {
+            true => Newer::Same,
+            false => {
+                let fetched = Some(Box::new(Fetched { incoming, digest: digest.clone(), exact }));
+                Newer::There { reference: source, version: None, digest, fetched }
+            }
+        });
     }
     let held = Held { version: &skill.manifest.version, digest: &skill.digest };
     context.unless_cancelled(context.config.sources().newer(&source, &held, Some(line.steps()))).await

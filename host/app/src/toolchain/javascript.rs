@@ -96,6 +96,7 @@ async fn packages(job: Job<'_>, wanted: For) -> Result<(), Error> {
     if missing.is_empty() {
         return Ok(());
     }
+    settings(job.folder)?;
     if job.errand.shelf.offline {
         return Err(job.errand.shelf.not_offline(&format!("npm's `{}`", crate::ui::printable(&missing.join("`, `")))));
     }
@@ -104,7 +105,7 @@ async fn packages(job: Job<'_>, wanted: For) -> Result<(), Error> {
     let mut command = process::program("npm", job.folder);
     let verb = if job.folder.join("package-lock.json").is_file() { "ci" } else { "install" };
     // A stranger's package must not run its scripts here: neither a bundle nor a test runner needs them.
-    // Nor may its `.npmrc` name a program to be run in place of git.
+    // Nor may anything name a program to be run in place of git.
     command.args([verb, "--ignore-scripts", "--git=git", "--no-audit", "--no-fund", "--fetch-retries", "2"]);
     command.args((wanted == For::Build).then_some("--omit=dev"));
     let ended = process::run(command, job.errand).await?;
@@ -117,4 +118,60 @@ async fn packages(job: Job<'_>, wanted: For) -> Result<(), Error> {
         format!("npm could not fetch the packages of {}", job.folder.display()),
         "see what npm says above; it needs the network where a package is new",
     ))
+}
+
+/// Refuses settings for npm in a stranger's folder but those that say where packages come from. Others name programs to be run (`git`,
+/// `script-shell`) or places to be written to (`cache`, `prefix`), and `${NAME}` would put a variable of the person who builds into an
+/// address of the stranger's.
+fn settings(folder: &Path) -> Result<(), Error> {
+    let file = folder.join(".npmrc");
+    if file.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(&file).map_err(|error| Trouble::unreadable(&file, &error))?;
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])) {
+        let (key, value) = line.split_once('=').unwrap_or((line, ""));
+        let key = key.trim();
+        let registry = key == "registry" || (key.starts_with('@') && key.ends_with(":registry"));
+        if !registry || line.contains('$') || value.is_empty() {
+            let key: String = crate::ui::printable(key).chars().take(80).collect();
+            return Err(Trouble::new(
+                "build-failed",
+                format!("{} sets `{key}`, which may be more than an address of packages", file.display()),
+                "a skill's .npmrc may say `registry=ADDRESS` and `@SCOPE:registry=ADDRESS`; all else belongs into your own ~/.npmrc",
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_strangers_settings_for_npm_name_registries_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(super::settings(folder.path()).is_ok());
+        let said = |text: &str| {
+            std::fs::write(folder.path().join(".npmrc"), text).unwrap();
+            super::settings(folder.path())
+        };
+        for good in ["", "# a remark\n; another\n\n", "registry=https://a.test\n @mine:registry = https://b.test/\n"] {
+            assert!(said(good).is_ok(), "{good:?}");
+        }
+        for (bad, word) in [
+            ("git=./evil.sh", "`git`"),
+            ("registry=https://a.test\n  git = ./evil.sh", "`git`"),
+            ("ignore-scripts=false", "`ignore-scripts`"),
+            ("script-shell=./evil.sh", "`script-shell`"),
+            ("cache=../../x", "`cache`"),
+            ("global", "`global`"),
+            ("registry=https://evil.test/${SECRET}/", "`registry`"),
+            ("//evil.test/:_authToken=x", "`//evil.test/:_authToken`"),
+            ("[section]", "`[section]`"),
+            ("@${X}:registry=https://evil.test", "`@${X}:registry`"),
+        ] {
+            let error = said(bad).unwrap_err();
+            assert!(error.to_string().contains(word), "{bad}: {error}");
+        }
+    }
 }

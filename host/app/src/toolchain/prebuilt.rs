@@ -60,7 +60,17 @@ fn locate(folder: &Path, named: &str) -> Result<PathBuf, Error> {
             "build it first; skill.toml says under `[build]` that something else does",
         ));
     }
-    Ok(whole)
+    // It is read as the person who builds: a link in a stranger's folder must not lead to a file of theirs.
+    let real = |path: &Path| std::fs::canonicalize(path).map_err(|error| Trouble::unreadable(path, &error));
+    let (real, home) = (real(&whole)?, real(folder)?);
+    if !real.starts_with(&home) {
+        return Err(Trouble::new(
+            "manifest-invalid",
+            format!("the component `{named}` is a link that leads out of the skill's folder, to {}", real.display()),
+            "copy the component into the folder of skill.toml",
+        ));
+    }
+    Ok(real)
 }
 
 #[cfg(test)]
@@ -72,6 +82,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.wasm"), "").unwrap();
         assert!(locate(folder.path(), "./a.wasm").is_ok());
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::create_dir(outside.path().join("out")).unwrap();
+        std::fs::write(outside.path().join("out/b.wasm"), "").unwrap();
+        let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+        link(Path::new("a.wasm"), "near.wasm");
+        assert!(locate(folder.path(), "near.wasm").is_ok_and(|path| path.ends_with("a.wasm")));
+        link(&outside.path().join("out/b.wasm"), "far.wasm");
+        link(&outside.path().join("out"), "far");
+        for named in ["far.wasm", "far/b.wasm"] {
+            let error = locate(folder.path(), named).unwrap_err();
+            assert_eq!(error.kind(), "manifest-invalid", "{named}");
+            assert!(error.to_string().contains("leads out of the skill's folder"), "{error}");
+        }
         for (named, kind) in
             [("../a.wasm", "manifest-invalid"), ("/etc/passwd", "manifest-invalid"), ("b.wasm", "build-failed")]
         {

@@ -57,13 +57,8 @@ impl Line {
     /// Something that stays as it is: a line that nothing moves, and that costs nothing.
     pub(crate) fn rest(&self, message: &str) {
         self.bar.disable_steady_tick();
-        if message.is_empty() {
-            return self.bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        if !self.bar.is_hidden() || std::io::stderr().is_terminal() {
-            self.bar.set_style(resting());
-            self.bar.set_message(crate::ui::printable(message));
-        }
+        self.bar.set_style(resting());
+        self.bar.set_message(crate::ui::printable(message));
     }
 
     /// `done` of `total`, where the total is known.

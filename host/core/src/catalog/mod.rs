@@ -3,6 +3,7 @@
 //! A caller holds a [`SkillRef`]. Behind it is the **generation** that serves. Another one is prepared beside it and put in its
 //! place in one step: the next call runs it, and calls that run keep theirs.
 
+pub mod agent_skill;
 pub(crate) mod components;
 #[cfg(debug_assertions)]
 pub(crate) mod fuzz;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::budget::Budgets;
 use crate::engine::LimitSettings;
@@ -59,6 +60,24 @@ pub(crate) struct Generation {
     pub(crate) budgets: Budgets,
     /// Cancelled when another one serves in its place and the time for what still ran is over.
     pub(crate) withdrawn: CancellationToken,
+    /// Goes with the last that holds this version, however it is configured.
+    pub(crate) life: Arc<Life>,
+}
+
+/// Tells when a version is freed.
+pub(crate) struct Life(DropGuard);
+
+impl Default for Life {
+    fn default() -> Self {
+        Self(CancellationToken::new().drop_guard())
+    }
+}
+
+impl Life {
+    /// Cancelled when it is over. Does not prolong it.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.0.token().clone()
+    }
 }
 
 impl Generation {
@@ -251,7 +270,9 @@ impl Explain for CatalogError {
 
     fn hint(&self) -> String {
         match self {
-            Self::NotFound(_) => "check the path; a skill is a folder with skill.toml or a .wasm file".into(),
+            Self::NotFound(_) => {
+                "check the path; a skill is a folder with skill.toml or SKILL.md, or a .wasm file".into()
+            }
             Self::NotInstalled { installed, .. } if installed.is_empty() => {
                 "install one with `ringfence add PATH`; a path must contain a `/`".into()
             }

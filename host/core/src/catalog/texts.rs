@@ -8,22 +8,25 @@ use crate::plain;
 
 const README: &str = "ringfence:readme";
 const LICENSE: &str = "ringfence:license";
+const INSTRUCTIONS: &str = "ringfence:instructions";
 
 /// Largest of them in bytes.
 pub const TEXT_BYTES: usize = 256 << 10;
 
-/// README and licence of a skill.
+/// README, licence and instructions of a skill.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     /// Markdown.
     pub readme: Option<String>,
     pub license: Option<String>,
+    /// The Markdown of `SKILL.md`: how a model is to use the skill.
+    pub instructions: Option<String>,
 }
 
 impl Texts {
     /// Puts them into a component. One above [`TEXT_BYTES`] is left out.
     pub fn append(&self, component: &mut Vec<u8>) {
-        for (name, text) in [(README, &self.readme), (LICENSE, &self.license)] {
+        for (name, text) in [(README, &self.readme), (LICENSE, &self.license), (INSTRUCTIONS, &self.instructions)] {
             if let Some(text) = text.as_ref().filter(|text| text.len() <= TEXT_BYTES) {
                 CustomSection { name: name.into(), data: text.as_bytes().into() }.append_to_component(component);
             }
@@ -44,6 +47,7 @@ impl Texts {
                     match section.name() {
                         README => texts.readme = text(),
                         LICENSE => texts.license = text(),
+                        INSTRUCTIONS => texts.instructions = text(),
                         _ => {}
                     }
                 }
@@ -61,10 +65,15 @@ mod tests {
     #[test]
     fn texts_travel_and_are_safe_to_show() {
         let mut component = wat::parse_str("(component (core module (func)))").unwrap();
-        let texts = Texts { readme: Some("# Grüße\n\u{1b}[2J\n".into()), license: Some("x".repeat(TEXT_BYTES + 1)) };
+        let texts = Texts {
+            readme: Some("# Grüße\n\u{1b}[2J\n".into()),
+            license: Some("x".repeat(TEXT_BYTES + 1)),
+            instructions: Some("Call `count`.".into()),
+        };
         texts.append(&mut component);
         let read = Texts::read(&component);
         assert_eq!(read.license, None, "one that is too long is left out");
+        assert_eq!(read.instructions.as_deref(), Some("Call `count`."));
         let readme = read.readme.unwrap();
         assert!(readme.starts_with("# Grüße\n") && !readme.contains('\u{1b}'), "{readme:?}");
         assert_eq!(Texts::read(b"nothing"), Texts::default());

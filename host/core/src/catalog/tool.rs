@@ -56,13 +56,13 @@ pub(crate) struct Callable {
 impl Callable {
     /// A tool of a skill, which takes and gives JSON itself.
     fn new(tool: &Tool) -> Result<Self, LoadError> {
-        let invalid =
-            |which: &str, error| LoadError::Invalid(format!("the {which} schema of `{}`: {error}", tool.name));
+        let invalid = |which: &str, error| LoadError::Tools(format!("the {which} schema of `{}`: {error}", tool.name));
         let compile = |schema: &Value, which: &str| schema::compile(schema).map_err(|error| invalid(which, error));
+        let input = schema::arguments(&tool.input_schema).map_err(|error| invalid("input", error))?;
         Ok(Self {
-            input: compile(&tool.input_schema, "input")?,
+            input: compile(&input, "input")?,
             output: tool.output_schema.as_ref().map(|schema| compile(schema, "output")).transpose()?,
-            tool: tool.clone(),
+            tool: Tool { input_schema: input, ..tool.clone() },
             habit: Arc::default(),
             plan: None,
         })
@@ -70,6 +70,7 @@ impl Callable {
 
     /// A function of a plain component.
     pub(super) fn plain(tool: Tool, plan: Plan) -> Result<Self, SchemaError> {
+        let tool = Tool { input_schema: schema::arguments(&tool.input_schema)?, ..tool };
         // Nobody is given a schema that cannot be used.
         if let Some(output) = &tool.output_schema {
             schema::compile(output)?;
@@ -81,7 +82,7 @@ impl Callable {
 
 /// Checks the tools of a skill and compiles their schemas.
 pub(crate) fn callables(tools: &[Tool]) -> Result<Vec<Callable>, LoadError> {
-    let invalid = |reason: String| LoadError::Invalid(reason);
+    let invalid = LoadError::Tools;
     if tools.len() > TOOLS {
         return Err(invalid(format!("it has {} tools, of at most {TOOLS}", tools.len())));
     }
@@ -172,12 +173,15 @@ mod tests {
     #[test]
     fn tools_are_checked_once_at_load() {
         assert_eq!(callables(&[tool("a"), tool("b_c-9")]).unwrap().len(), 2);
+        let bare = callables(&[Tool { input_schema: json!({}), ..tool("a") }]).unwrap();
+        assert_eq!(bare[0].tool.input_schema, json!({"type": "object"}), "as models and programs are given it");
         for (tools, word) in [
             (vec![tool("A")], "\"A\""),
             (vec![tool("")], "\"\""),
             (vec![tool("a"), tool("a")], "two tools"),
             (vec![tool("x\u{200b}")], "200b"),
             (vec![Tool { input_schema: json!({"type": "no such type"}), ..tool("a") }], "input schema"),
+            (vec![Tool { input_schema: json!({"type": "array"}), ..tool("a") }], "`a`: no model can be given it"),
             (vec![Tool { description: "x".repeat(5000), ..tool("a") }], "description"),
             ((0..300).map(|n| tool(&n.to_string())).collect(), "300 tools"),
         ] {

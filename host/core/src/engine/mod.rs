@@ -177,6 +177,8 @@ pub enum LoadError {
     CompileLimit(String),
     #[error("the component needs more than an instance may have: {reason}")]
     DoesNotFit { kind: &'static str, reason: String },
+    #[error("its list of tools cannot be used: {0}")]
+    Tools(String),
     #[error("the process that compiles failed: {0}")]
     Worker(String),
     #[error("the component imports `{name}`, which this host does not have{detail}")]
@@ -192,7 +194,7 @@ pub enum LoadError {
 impl Explain for LoadError {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Invalid(_) => "invalid-component",
+            Self::Invalid(_) | Self::Tools(_) => "invalid-component",
             Self::TooLarge { .. } => "too-large",
             Self::CompileLimit(_) => "compile-limit",
             Self::DoesNotFit { kind, .. } => kind,
@@ -206,6 +208,7 @@ impl Explain for LoadError {
     fn hint(&self) -> String {
         match self {
             Self::Invalid(_) => "build the skill again with `ringfence build`, or get a whole copy of the file".into(),
+            Self::Tools(_) => "correct the tool in the skill's source, and build it again".into(),
             Self::TooLarge { .. } => {
                 "make it smaller (release build, stripped), or raise `engine.component-mib`".into()
             }

@@ -14,7 +14,7 @@ use crate::engine::{LimitSettings, digest};
 use crate::error::Error;
 use crate::invocation::{self, Call};
 use crate::journal::audit::Entry;
-use crate::policy::{self, Facts, Grants, Missing};
+use crate::policy::{self, Facts, Grants, Missing, Requests};
 use crate::settings::Settings;
 
 /// What a skill's own test may take.
@@ -33,9 +33,12 @@ pub struct Successor {
     generation: Arc<Generation>,
     /// The digest of what served when it was prepared.
     before: String,
+    /// What that one asked for.
+    had: Requests,
     more: Vec<Missing>,
     less: Vec<Missing>,
-    kept: Grants,
+    /// Models that were free then.
+    free: Vec<String>,
     asks_the_same: bool,
 }
 
@@ -52,13 +55,17 @@ impl Successor {
         &self.less
     }
 
-    /// What of that `allow` does not hold.
+    /// What of that it needs and `allow` does not hold.
     #[must_use]
     pub fn lacks(&self, allow: &Grants) -> Vec<Missing> {
+        if self.more.is_empty() {
+            return Vec::new();
+        }
         let requests = &self.generation.manifest.permissions;
-        // What is free here was left out of `more` when it was prepared.
-        let lacks = policy::missing(requests, &[&self.kept, allow], &Facts { is_free: &|_| false });
-        self.more.iter().filter(|one| lacks.iter().any(|lacking| lacking.grant == one.grant)).cloned().collect()
+        let facts = Facts { is_free: &|model| self.free.iter().any(|free| free == model) };
+        let mut lacks = requests.lacking_beyond(&self.had, allow, &facts);
+        lacks.retain(|one| !one.optional);
+        lacks
     }
 
     #[must_use]
@@ -128,19 +135,19 @@ impl Host {
         }
         let (requests, had) = (&new.permissions, &old.permissions);
         let asks_the_same = requests.ask_the_same(had);
-        let held = self.0.grants.of(skill.identity());
-        // What was granted as a pattern, or before anybody asked for it, must not cover what is new.
-        let kept = if asks_the_same { (*held).clone() } else { policy::effective(had, &[&*held]) };
         self.settle_names(requests).await;
         let models = self.0.models.load();
-        let lacks = policy::missing(requests, &[&kept], &Facts { is_free: &|model| models.is_free(model) });
-        let mut more = requests.beyond(had);
-        more.retain(|one| lacks.iter().any(|lacking| lacking.grant == one.grant));
-        let less = had.beyond(requests);
+        let free: Vec<String> = requests.model.iter().flat_map(|request| &request.models).cloned().collect();
+        let free: Vec<String> = free.into_iter().filter(|model| models.is_free(model)).collect();
+        // What was granted as a pattern, or before anybody asked for it, does not cover what is new: it is not looked at.
+        let is_free = |model: &str| free.iter().any(|free| free == model);
+        let more = requests.lacking_beyond(had, &Grants::default(), &Facts { is_free: &is_free });
+        let (less, had) = (had.beyond(requests), had.clone());
         let generation = Arc::new(generation);
+        invocation::instantiate(&self.0, &generation.pre).await.map_err(|error| error.about(path))?;
         self.self_test(skill, &generation).await?;
         let before = serving.digest.clone();
-        Ok(Some(Successor { generation, before, more, less, kept, asks_the_same }))
+        Ok(Some(Successor { generation, before, had, more, less, free, asks_the_same }))
     }
 
     /// Puts a version in the place of the one that serves. The next call runs it; calls under way end on what they began with,
@@ -272,12 +279,17 @@ impl Shared {
             return;
         }
         let drain = Duration::from_secs(u64::from(self.settings.load().engine.drain_seconds));
-        let withdrawn: CancellationToken = old.withdrawn.clone();
+        let (withdrawn, ended): (CancellationToken, CancellationToken) = (old.withdrawn.clone(), old.life.ended());
         // Not the generation itself: it would live as long as this waits.
         drop(old);
+        if ended.is_cancelled() {
+            return;
+        }
         self.sessions.io.spawn(async move {
-            tokio::time::sleep(drain).await;
-            withdrawn.cancel();
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = tokio::time::sleep(drain) => withdrawn.cancel(),
+            }
         });
     }
 }

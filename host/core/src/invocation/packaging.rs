@@ -1,9 +1,11 @@
-//! The one call that is nobody's invocation: asking a component that was not packaged for its tools.
+//! What is nobody's invocation: asking a component that was not packaged for its tools, and seeing whether one can be instantiated.
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use wasmtime::Store;
 
 use super::error::explain;
 use super::family::Family;
@@ -13,7 +15,7 @@ use crate::budget;
 use crate::capability::user;
 use crate::catalog::tool::{Hints, Tool};
 use crate::engine::guest::Guest;
-use crate::engine::linker::exports;
+use crate::engine::linker::{Pre, exports};
 use crate::engine::schedule::Stopped;
 use crate::engine::shares::{Share, nanos};
 use crate::engine::{LimitSettings, LoadError, guest};
@@ -26,8 +28,41 @@ use crate::schema;
 /// Events that are kept meanwhile.
 const TOLD: usize = 1024;
 
-/// Asks a component that was not packaged for its tools: no grants, a few seconds, and nothing is recorded.
+/// Asks a component that was not packaged for its tools.
 pub(crate) async fn ask_tools(host: &Arc<Shared>, pre: &exports::ExportsPre<Guest>) -> Result<Vec<Tool>, Error> {
+    let pre = pre.clone();
+    let tools = alone(host, move |store| {
+        Box::pin(async move {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            store.data().services.session.enter();
+            instance.ringfence_skill_skill().call_tools(store).await
+        })
+    });
+    tools.await?.into_iter().map(|tool| Ok(tool.try_into()?)).collect()
+}
+
+/// Makes one instance of a component and lets it go: one whose start traps is known before anybody depends on it.
+pub(crate) async fn instantiate(host: &Arc<Shared>, pre: &Pre) -> Result<(), Error> {
+    let pre = pre.clone();
+    let instance = alone(host, move |store| {
+        Box::pin(async move {
+            match pre {
+                Pre::Skill(pre) => pre.instantiate_async(store).await.map(drop),
+                Pre::Plain(pre) => pre.instantiate_async(store).await.map(drop),
+            }
+        })
+    });
+    instance.await
+}
+
+/// Work of a guest that is nobody's.
+type Work<'a, T> = BoxFuture<'a, wasmtime::Result<T>>;
+
+/// Runs a guest for nobody: no grants, a few seconds, and nothing is recorded.
+async fn alone<T: Send + 'static>(
+    host: &Arc<Shared>,
+    work: impl FnOnce(&mut Store<Guest>) -> Work<'_, T> + Send + 'static,
+) -> Result<T, Error> {
     let limits = LimitSettings { wall_seconds: Some(10), cpu_seconds: Some(5), ..LimitSettings::default() }.resolve();
     let deadline = tokio::time::Instant::now() + limits.wall;
     let session = Session::new(Setup {
@@ -58,22 +93,17 @@ pub(crate) async fn ask_tools(host: &Arc<Shared>, pre: &exports::ExportsPre<Gues
     let services = services(host, &here, Arc::default(), host.disk.nothing(), None);
     let engine = host.engine()?;
     let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), &limits, here.memory);
-    let (pre, hostcall_bytes, wall) = (pre.clone(), limits.hostcall_bytes, limits.wall);
+    let (hostcall_bytes, wall) = (limits.hostcall_bytes, limits.wall);
     let guest = async move {
-        let work = async {
-            let instance = pre.instantiate_async(&mut store).await?;
-            store.data().services.session.enter();
-            instance.ringfence_skill_skill().call_tools(&mut store).await
-        };
-        let worked = tokio::time::timeout_at(deadline, work).await.map_err(|_| InvokeError::Deadline(wall))?;
+        let worked =
+            tokio::time::timeout_at(deadline, work(&mut store)).await.map_err(|_| InvokeError::Deadline(wall))?;
         worked.map_err(|error| explain(&error, &store.data().limiter, hostcall_bytes))
     };
-    let tools = match engine.scheduler.run(here.cpu, Arc::default(), guest).await {
-        Ok(done) => done.map_err(|error| in_its_own_words(error, &mut told))?,
-        Err(Stopped::CpuLimit) => return Err(InvokeError::CpuLimit(limits.cpu).into()),
-        Err(Stopped::Panicked) => return Err(InvokeError::HostFault.into()),
-    };
-    tools.into_iter().map(|tool| Ok(tool.try_into()?)).collect()
+    match engine.scheduler.run(here.cpu, Arc::default(), guest).await {
+        Ok(done) => Ok(done.map_err(|error| in_its_own_words(error, &mut told))?),
+        Err(Stopped::CpuLimit) => Err(InvokeError::CpuLimit(limits.cpu).into()),
+        Err(Stopped::Panicked) => Err(InvokeError::HostFault.into()),
+    }
 }
 
 /// A runtime that finds fault with the list of tools says so in its log and ends itself: what it said last is what the author needs.
@@ -97,7 +127,7 @@ impl TryFrom<exports::Tool> for Tool {
     fn try_from(tool: exports::Tool) -> Result<Self, Self::Error> {
         let schema = |text: &str, which: &str| {
             schema::parse(text)
-                .map_err(|error| LoadError::Invalid(format!("the {which} schema of `{}`: {error}", tool.name)))
+                .map_err(|error| LoadError::Tools(format!("the {which} schema of `{}`: {error}", tool.name)))
         };
         let has = |hint| tool.hints.contains(hint);
         Ok(Self {

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rusqlite::params;
 use serde::Serialize;
 
-use super::{Facts, Grants, Requests, missing};
+use super::{Facts, Grants, Missing, Requests, missing};
 use crate::state::{State, StateError};
 
 /// One thing that a person refused.
@@ -111,9 +111,14 @@ impl Denials {
     }
 }
 
-/// Which denials stand in the way: those that would make less missing, were they granted.
+/// Which denials stand in the way of a run: those that would make less missing of what the skill needs, were they granted.
 pub(crate) fn standing(requests: &Requests, granted: &[&Grants], facts: &Facts<'_>, denied: &[Denied]) -> Vec<Denied> {
-    let open = missing(requests, granted, facts);
+    let needed = |granted: &[&Grants]| {
+        let mut open = missing(requests, granted, facts);
+        open.retain(|one| !one.optional);
+        open
+    };
+    let open = needed(granted);
     let counts = |one: &&Denied| {
         let Ok(wanted) = Grants::parse([one.wanted.as_str()]) else {
             // Words that are no grant before a person says more, such as a folder's name without the folder.
@@ -121,9 +126,16 @@ pub(crate) fn standing(requests: &Requests, granted: &[&Grants], facts: &Facts<'
             return open.iter().any(|open| pieces(&open.grant).iter().any(|part| parts.contains(part)));
         };
         let with = [granted, &[&wanted]].concat();
-        missing(requests, &with, facts) != open
+        needed(&with) != open
     };
     if open.is_empty() { Vec::new() } else { denied.iter().filter(counts).cloned().collect() }
+}
+
+/// Whether all that is missing here was denied, so that nobody is to be asked about it again.
+#[must_use]
+pub fn cover(denied: &[Denied], missing: &Missing) -> bool {
+    let refused: Vec<_> = denied.iter().flat_map(|one| pieces(&one.wanted)).collect();
+    pieces(&missing.grant).iter().all(|piece| refused.contains(piece))
 }
 
 /// `model=default,fast` as `model=default` and `model=fast`, so that one can be lifted without the other. What does not mean
@@ -203,5 +215,36 @@ mod tests {
         assert_eq!(standing(&[]), ["model=smart", "kv"], "not what is free, and not what nobody requests");
         assert_eq!(standing(&["kv"]), ["model=smart"], "what is granted is not asked for");
         assert_eq!(standing(&["kv", "model=smart"]), [""; 0]);
+        // What it can do without stands in nobody's way.
+        let optional = serde_json::json!({
+            "model": { "models": ["default", "smart"], "optional": ["smart"] }, "kv": {},
+        });
+        let optional: Requests = serde_json::from_value(optional).unwrap();
+        let found = super::standing(&optional, &[], &facts, &all);
+        assert_eq!(found.into_iter().map(|denied| denied.wanted).collect::<Vec<_>>(), ["kv"]);
+    }
+
+    #[test]
+    fn what_was_denied_in_whole_is_asked_for_no_more() {
+        let denied = |words: &[&str]| -> Vec<Denied> {
+            let one = |word: &&str| Denied { capability: capability(word).into(), wanted: (*word).into(), since_us: 0 };
+            words.iter().map(one).collect()
+        };
+        let requests = serde_json::json!({
+            "model": { "models": ["fast", "smart"] }, "files": { "folders": { "a": {}, "b": { "mode": "write" } } },
+        });
+        let requests: Requests = serde_json::from_value(requests).unwrap();
+        let missing = missing(&requests, &[], &Facts { is_free: &|_| false });
+        let [files, model] = &missing[..] else { panic!("{missing:?}") };
+        for (words, of_files, of_model) in [
+            (&[][..], false, false),
+            (&["model=fast", "kv"], false, false),
+            (&["model=fast", "model=smart"], false, true),
+            (&["files=a:FOLDER,b:FOLDER:write"], true, false),
+            (&["files=a:FOLDER"], false, false),
+        ] {
+            let denied = denied(words);
+            assert_eq!((cover(&denied, files), cover(&denied, model)), (of_files, of_model), "{words:?}");
+        }
     }
 }

@@ -22,16 +22,18 @@ pub struct Manifest {
     /// A semantic version.
     #[schemars(with = "String")]
     pub version: Version,
-    /// One or two sentences for people and models.
+    /// One or two sentences for people and models. Left out where `SKILL.md` says it.
+    #[serde(default)]
     pub description: String,
-    /// An SPDX expression.
+    /// An SPDX expression. Left out where `SKILL.md` says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authors: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub homepage: Option<String>,
-    /// What the skill asks for. The operator grants it, or not.
+    /// What the skill asks for. The operator grants it, or not. What is `optional` it can do without: it runs all the same, an
+    /// act that would need it is refused, and a person is offered it when the skill is installed.
     #[serde(default)]
     pub permissions: Requests,
     /// JSON Schema of the operator's settings for this skill.
@@ -87,11 +89,40 @@ fn place(text: &str, error: &toml::de::Error) -> String {
 impl Manifest {
     /// Reads a `skill.toml`.
     pub fn from_toml(text: &str) -> Result<Self, ManifestError> {
+        let manifest = Self::parse(text)?;
+        // An empty one is somebody's choice, and costs a second look; one that is missing is forgotten.
+        if manifest.description.is_empty()
+            && !toml::from_str::<toml::Table>(text).is_ok_and(|all| all.contains_key("description"))
+        {
+            return Err(ManifestError::new("`description` is missing, and no SKILL.md stands beside it".into()));
+        }
+        manifest.checked()
+    }
+
+    /// Reads a `skill.toml` that lies beside a `SKILL.md`, and fills in from there what it leaves out. What both say must be the
+    /// same: there is one truth, and nobody has to know which file wins.
+    pub fn from_toml_beside(text: &str, beside: &Beside<'_>) -> Result<Self, ManifestError> {
+        let mut manifest = Self::parse(text)?;
+        let same = |field: &'static str, toml: &str, md: &str| match toml.trim() == md.trim() {
+            true => Ok(()),
+            false => Err(ManifestError::Differs { field, toml: shown(toml), md: shown(md) }),
+        };
+        same("name", &manifest.name, beside.name)?;
+        if manifest.description.is_empty() {
+            beside.description.trim().clone_into(&mut manifest.description);
+        }
+        same("description", &manifest.description, beside.description)?;
+        if let Some(license) = beside.license {
+            same("license", manifest.license.get_or_insert_with(|| license.trim().to_owned()), license)?;
+        }
+        manifest.checked()
+    }
+
+    fn parse(text: &str) -> Result<Self, ManifestError> {
         if text.len() > MANIFEST_BYTES {
             return Err(ManifestError::new(format!("it is {} bytes long, of at most {MANIFEST_BYTES}", text.len())));
         }
-        let manifest: Self = toml::from_str(text).map_err(|error| ManifestError::new(place(text, &error)))?;
-        manifest.checked()
+        toml::from_str(text).map_err(|error| ManifestError::new(place(text, &error)))
     }
 
     /// Reads the manifest that a packaged component carries.
@@ -142,6 +173,7 @@ impl Manifest {
         {
             return Err(ManifestError::new("`[build]` needs either `lang` or `component`".into()));
         }
+        self.permissions.check().map_err(ManifestError::new)?;
         if self.self_test.len() > SELF_TESTS {
             return Err(ManifestError::new(format!("it has more than {SELF_TESTS} of `[[self-test]]`")));
         }
@@ -161,14 +193,32 @@ pub fn is_name(name: &str) -> bool {
         && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+/// What a `SKILL.md` beside the manifest says of the same skill.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<'a> {
+    pub name: &'a str,
+    pub description: &'a str,
+    pub license: Option<&'a str>,
+}
+
+/// The beginning of a text, for a sentence.
+fn shown(text: &str) -> String {
+    let (line, whole) = crate::plain::line(text.trim(), 60);
+    if whole { line } else { line + "..." }
+}
+
 /// A manifest that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the manifest (skill.toml) is not valid: {0}")]
-pub struct ManifestError(String);
+pub enum ManifestError {
+    #[error("the manifest (skill.toml) is not valid: {0}")]
+    Invalid(String),
+    #[error("`{field}` is \"{toml}\" in skill.toml and \"{md}\" in SKILL.md")]
+    Differs { field: &'static str, toml: String, md: String },
+}
 
 impl ManifestError {
     pub(crate) fn new(reason: String) -> Self {
-        Self(reason)
+        Self::Invalid(reason)
     }
 }
 
@@ -178,7 +228,11 @@ impl Explain for ManifestError {
     }
 
     fn hint(&self) -> String {
-        "correct skill.toml; `ringfence new` makes one that is right".into()
+        match self {
+            Self::Invalid(_) => "correct skill.toml; `ringfence new` makes one that is right".into(),
+            Self::Differs { field: "name", .. } => "give the skill one name in both files".into(),
+            Self::Differs { field, .. } => format!("keep `{field}` in SKILL.md and take it out of skill.toml"),
+        }
     }
 }
 
@@ -211,6 +265,13 @@ mod tests {
         let json = serde_json::to_vec(&manifest).unwrap();
         assert_eq!(Manifest::from_json(&json).unwrap(), manifest);
         assert_eq!(manifest.permissions.model.unwrap().models, ["default"]);
+        assert!(!String::from_utf8_lossy(&json).contains("optional"), "what is not said is not packed");
+        for said in ["true", "[\"default\"]"] {
+            let manifest = Manifest::from_toml(&GOOD.replace("reason", &format!("optional = {said}\nreason"))).unwrap();
+            let json = serde_json::to_vec(&manifest).unwrap();
+            assert_eq!(Manifest::from_json(&json).unwrap(), manifest);
+            assert!(manifest.permissions.wishes()[0].optional, "{said}");
+        }
     }
 
     #[test]
@@ -221,6 +282,8 @@ mod tests {
             (GOOD.replace("\"0.1.0\"", "\"one\""), "version"),
             (GOOD.replace("[build]", "[builds]"), "builds"),
             (GOOD.replace("models =", "model ="), "model"),
+            (GOOD.replace("reason", "optional = [\"defualt\"]\nreason"), "`defualt`"),
+            (GOOD.replace("reason", "optional = \"yes\"\nreason"), "expected true, false, or a list"),
             (format!("{GOOD}\nlang = \"c\""), "lang"),
             ("name = ".into(), "name"),
             ("x".repeat(MANIFEST_BYTES + 1), "at most"),
@@ -229,6 +292,31 @@ mod tests {
             assert!(error.to_string().contains(word), "{word}: {error}");
         }
         assert!(Manifest::from_json(b"{\"name\":\"a\",\"name\":\"b\"}").is_err());
+    }
+
+    #[test]
+    fn what_skill_md_says_is_said_once() {
+        let lean = GOOD.replace("description = \"Summarises.\"", "");
+        assert!(Manifest::from_toml(&lean).unwrap_err().to_string().contains("`description` is missing"));
+        let beside = Beside { name: "summarize", description: "Summarises.", license: Some("MIT") };
+        let filled = Manifest::from_toml_beside(&lean, &beside).unwrap();
+        assert_eq!((filled.description.as_str(), filled.license.as_deref()), ("Summarises.", Some("MIT")));
+        assert_eq!(Manifest::from_toml_beside(GOOD, &beside).unwrap(), filled, "the same twice is no contradiction");
+        for (other, words) in [
+            (Beside { name: "other", ..beside }, ["`name`", "\"summarize\"", "\"other\""]),
+            (Beside { description: "Else.", ..beside }, ["`description`", "\"Summarises.\"", "\"Else.\""]),
+        ] {
+            let error = Manifest::from_toml_beside(GOOD, &other).unwrap_err();
+            assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
+        }
+        let licensed = format!("license = \"Apache-2.0\"\n{GOOD}");
+        assert!(
+            Manifest::from_toml_beside(&licensed, &beside).unwrap_err().hint().contains("take it out of skill.toml")
+        );
+        assert_eq!(
+            Manifest::from_toml("name = \"a\"\nversion = \"0.1.0\"\ndescription = \"\"").unwrap().description,
+            ""
+        );
     }
 
     #[test]

@@ -7,10 +7,12 @@ pub mod denials;
 #[cfg(debug_assertions)]
 pub(crate) mod fuzz;
 pub mod manifest;
+pub mod optional;
 pub mod rules;
 pub mod store;
 pub mod taint;
 
+use optional::Apart;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -39,10 +41,21 @@ pub trait Grantable: Clone + Default + PartialEq + Serialize + DeserializeOwned 
     #[must_use]
     fn merged(self, more: Self) -> Self;
 
-    /// What is requested and not in `have`.
+    /// The request apart: what the skill needs, and what it can do without.
+    fn apart(request: &Self::Request) -> Apart<Self::Request>;
+
+    /// Refuses a request that contradicts itself; the reason is for its author.
+    fn check_request(_: &Self::Request) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The grant of all that is requested, to compare requests by. Which folders of this machine they are it leaves open.
+    fn whole(request: &Self::Request) -> Self;
+
+    /// What is requested and not in `have`, whether it is needed or not.
     fn missing(request: &Self::Request, have: Option<&Self>, facts: &Facts<'_>) -> Option<Missing>;
 
-    /// All that is requested, granted or not.
+    /// All that is requested, granted or not, needed or not.
     fn wish(request: &Self::Request) -> Wish;
 
     /// Refuses what could never match, so that a typing error does not look like a grant.
@@ -74,6 +87,8 @@ pub struct Missing {
     pub reason: String,
     /// The greater, the more can go wrong: what reaches other machines or files is above 50. Shown first.
     pub risk: u8,
+    /// The skill can do without it, so that it keeps no run from starting. A capability leaves that to [`missing`].
+    pub optional: bool,
 }
 
 /// What a manifest requests of one capability.
@@ -84,6 +99,8 @@ pub struct Wish {
     pub words: String,
     pub reason: String,
     pub risk: u8,
+    /// The skill can do without it. A capability leaves that to [`Requests::wishes`].
+    pub optional: bool,
 }
 
 /// A grant that cannot be given.
@@ -230,13 +247,15 @@ macro_rules! capabilities {
             }),)+ }
         }
 
-        /// What the manifest requests and `granted` does not hold, the riskiest first.
+        /// What the manifest requests and `granted` does not hold, the riskiest first; of what is needed and what is not, the
+        /// same capability stands there twice.
         pub(crate) fn missing(requests: &Requests, granted: &[&Grants], facts: &Facts<'_>) -> Vec<Missing> {
             let have = effective(requests, granted);
             let mut missing = Vec::new();
             $(
-                if let Some(request) = &requests.$name {
-                    missing.extend(<$name::Grant as Grantable>::missing(request, have.$name.as_ref(), facts));
+                for (part, optional) in requests.$name.iter().flat_map(parts::<$name::Grant>) {
+                    let lacking = <$name::Grant as Grantable>::missing(&part, have.$name.as_ref(), facts);
+                    missing.extend(lacking.map(|one| Missing { optional, ..one }));
                 }
             )+
             missing.sort_by_key(|one| std::cmp::Reverse(one.risk));
@@ -248,9 +267,36 @@ macro_rules! capabilities {
             #[must_use]
             pub fn wishes(&self) -> Vec<Wish> {
                 let mut wishes = Vec::new();
-                $(wishes.extend(self.$name.as_ref().map(<$name::Grant as Grantable>::wish));)+
+                $(wishes.extend(self.$name.iter().flat_map(parts::<$name::Grant>).map(|(part, optional)| {
+                    Wish { optional, ..<$name::Grant as Grantable>::wish(&part) }
+                }));)+
                 wishes.sort_by_key(|one| std::cmp::Reverse(one.risk));
                 wishes
+            }
+
+            /// Refuses what contradicts itself; the reason is for the author.
+            pub(crate) fn check(&self) -> Result<(), String> {
+                $(
+                    if let Some(request) = &self.$name {
+                        <$name::Grant as Grantable>::check_request(request)
+                            .map_err(|reason| format!("`permissions.{}`: {reason}", stringify!($name)))?;
+                    }
+                )+
+                Ok(())
+            }
+
+            /// What is requested, in words: all of it, whether it is needed or not.
+            fn in_words(&self) -> Vec<(&'static str, String)> {
+                let mut words = Vec::new();
+                $(words.extend(self.$name.as_ref().map(|request| {
+                    (<$name::Grant as Grantable>::CAPABILITY, <$name::Grant as Grantable>::wish(request).words)
+                }));)+
+                words
+            }
+
+            /// As if everything were granted.
+            fn whole(&self) -> Grants {
+                Grants { $($name: self.$name.as_ref().map(<$name::Grant as Grantable>::whole),)+ }
             }
         }
     };
@@ -273,22 +319,26 @@ impl Grants {
 }
 
 impl Requests {
-    /// What these ask for beyond `before`.
+    /// What these ask for beyond `before`. To need what one could do without before is to ask for no more.
     pub(crate) fn beyond(&self, before: &Self) -> Vec<Missing> {
-        let all = missing(before, &[], &NOTHING_IS_FREE);
-        // As if everything were granted. Where a person has to say more before it can be a grant, the same words are the same.
-        let had = all.iter().filter_map(|one| Grants::parse([one.grant.as_str()]).ok());
-        let had = had.fold(Grants::default(), Grants::merged);
-        let mut more = missing(self, &[&had], &NOTHING_IS_FREE);
-        more.retain(|one| !all.iter().any(|old| old.grant == one.grant));
-        more
+        self.lacking_beyond(before, &Grants::default(), &NOTHING_IS_FREE)
     }
 
-    /// Whether both ask for the same. Reasons are an author's words and change nothing.
-    pub(crate) fn ask_the_same(&self, other: &Self) -> bool {
-        let words = |of: &Self| of.wishes().into_iter().map(|wish| (wish.capability, wish.words)).collect::<Vec<_>>();
-        words(self) == words(other)
+    /// The same without what `allow` holds, and what is free.
+    pub(crate) fn lacking_beyond(&self, before: &Self, allow: &Grants, facts: &Facts<'_>) -> Vec<Missing> {
+        missing(self, &[&before.whole(), allow], facts)
     }
+
+    /// Whether both ask for the same. Reasons are an author's words and change nothing, and neither does what is optional.
+    pub(crate) fn ask_the_same(&self, other: &Self) -> bool {
+        self.in_words() == other.in_words()
+    }
+}
+
+/// What is needed of a request, and what is not: each with whether it is optional.
+fn parts<G: Grantable>(request: &G::Request) -> impl Iterator<Item = (G::Request, bool)> + use<G> {
+    let (needed, without) = G::apart(request);
+    needed.map(|part| (part, false)).into_iter().chain(without.map(|part| (part, true)))
 }
 
 /// For what requests say by themselves, wherever a model's name leads today.
@@ -336,6 +386,7 @@ mod tests {
                 models: models.iter().map(ToString::to_string).collect(),
                 provider_options: true,
                 reason: "r".into(),
+                ..model::Request::default()
             }),
             kv: kv.then(kv::Request::default),
             ..Requests::default()
@@ -392,6 +443,117 @@ mod tests {
             model.reason = "For other reasons.".into();
         }
         assert!(before.ask_the_same(&reworded) && before != reworded);
+    }
+
+    fn read(json: serde_json::Value) -> Requests {
+        let requests: Requests = serde_json::from_value(json).unwrap();
+        requests.check().unwrap();
+        requests
+    }
+
+    /// Of each capability, with what is granted meanwhile: what is missing, and whether the skill can do without it.
+    #[test]
+    fn what_is_optional_is_missing_and_not_needed() {
+        let rules = ["https://a.test", "https://b.test"];
+        for (asked, granted, expected) in [
+            (serde_json::json!({ "kv": { "optional": true } }), "", &[("kv", true)][..]),
+            (serde_json::json!({ "kv": { "optional": true } }), "kv", &[]),
+            (serde_json::json!({ "kv": {} }), "", &[("kv", false)]),
+            (serde_json::json!({ "user": { "optional": true }, "kv": {} }), "", &[("user", true), ("kv", false)]),
+            (
+                serde_json::json!({ "model": { "models": ["default", "vision"], "optional": ["vision"] } }),
+                "",
+                &[("model=default", false), ("model=vision", true)],
+            ),
+            (
+                serde_json::json!({ "model": { "models": ["default", "vision"], "optional": ["vision"] } }),
+                "model=default",
+                &[("model=vision", true)],
+            ),
+            (
+                serde_json::json!({ "model": { "models": ["default", "vision"], "optional": true } }),
+                "",
+                &[("model=default,vision", true)],
+            ),
+            (
+                serde_json::json!({ "http": { "allow": rules, "optional": ["https://b.test/"] } }),
+                "",
+                &[("http=https://a.test", false), ("http=https://b.test", true)],
+            ),
+            (
+                serde_json::json!({ "secrets": { "names": ["A", "B"], "optional": ["A"] } }),
+                "",
+                &[("secrets=B", false), ("secrets=A", true)],
+            ),
+            (
+                serde_json::json!({ "tools": { "tools": ["a/x", "b/*"], "optional": ["b/*"] } }),
+                "tools=a/*",
+                &[("tools=b/*", true)],
+            ),
+            (
+                serde_json::json!({ "files": { "folders": { "a": {}, "b": { "mode": "write", "optional": true } } } }),
+                "",
+                &[("files=b:FOLDER:write", true), ("files=a:FOLDER", false)],
+            ),
+            (
+                serde_json::json!({ "files": { "folders": { "a": {}, "b": { "mode": "write", "optional": true } } } }),
+                "files=b:/b",
+                &[("files=b:FOLDER:write", true), ("files=a:FOLDER", false)],
+            ),
+            (
+                serde_json::json!({ "files": { "folders": { "a": {}, "b": { "optional": true } } } }),
+                "files=b:/b",
+                &[("files=a:FOLDER", false)],
+            ),
+        ] {
+            let requests = read(asked.clone());
+            let granted = Grants::parse(granted.split(' ').filter(|word| !word.is_empty())).unwrap();
+            let missing = missing(&requests, &[&granted], &NOTHING_IS_FREE);
+            let told: Vec<_> = missing.iter().map(|one| (one.grant.as_str(), one.optional)).collect();
+            assert_eq!(told, expected, "{asked}");
+            // What is shown is the same, and a grant is one as ever.
+            let wishes = requests.wishes();
+            assert_eq!(wishes.iter().filter(|wish| wish.optional).count() > 0, asked.to_string().contains("optional"));
+            assert_eq!(effective(&requests, &[&requests.whole()]), requests.whole(), "{asked}");
+        }
+        let stray = Requests {
+            model: Some(model::Request {
+                models: vec!["vision".into()],
+                optional: optional::Optional::Entries(vec!["vison".into()]),
+                ..model::Request::default()
+            }),
+            ..Requests::default()
+        };
+        assert!(stray.check().unwrap_err().contains("`permissions.model`: `optional` names `vison`"));
+    }
+
+    #[test]
+    fn to_need_what_was_optional_and_the_other_way_round_is_to_ask_for_no_more() {
+        let needed = serde_json::json!({
+            "model": { "models": ["default", "vision"] }, "kv": {},
+            "files": { "folders": { "a": {}, "b": { "mode": "write" } } },
+        });
+        let optional = serde_json::json!({
+            "model": { "models": ["default", "vision"], "optional": ["vision"] }, "kv": { "optional": true },
+            "files": { "folders": { "a": {}, "b": { "mode": "write", "optional": true } } },
+        });
+        let (needed, optional) = (read(needed), read(optional));
+        for (before, after) in [(&needed, &optional), (&optional, &needed)] {
+            assert_eq!(after.beyond(before), []);
+            assert!(after.ask_the_same(before) && after != before);
+        }
+        // More is more, though it is optional, and it is told alone.
+        let more = |json: serde_json::Value, before: &Requests| {
+            let after = read(json);
+            assert!(!after.ask_the_same(before));
+            after.beyond(before).into_iter().map(|one| (one.grant, one.optional)).collect::<Vec<_>>()
+        };
+        let folders = serde_json::json!({ "a": { "mode": "write" }, "b": {}, "c": { "optional": true } });
+        assert_eq!(
+            more(serde_json::json!({ "files": { "folders": folders } }), &optional),
+            [("files=a:FOLDER:write".to_owned(), false), ("files=c:FOLDER".to_owned(), true)]
+        );
+        assert_eq!(more(serde_json::json!({ "user": { "optional": true } }), &needed), [("user".to_owned(), true)],);
     }
 
     #[test]

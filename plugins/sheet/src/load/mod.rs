@@ -71,6 +71,10 @@ fn file(folder: &Path, path: &str) -> Result<Vec<Table>, Failure> {
         return Err(Failure::invalid_input(format!("`{path}` does not lie in the granted folder"))
             .hint("give a path inside of it, such as `sales.csv`"));
     }
+    if !folder.is_dir() {
+        return Err(Failure::invalid_input(format!("`{path}` cannot be read: no folder was granted"))
+            .hint("grant one with `ringfence grant sheet files=sheets:FOLDER`, or give the sheet itself as `text`"));
+    }
     let whole = folder.join(relative);
     let unreadable =
         |error: std::io::Error| Failure::invalid_input(format!("`{path}` cannot be read: {error}")).hint(there(folder));
@@ -96,7 +100,7 @@ fn there(folder: &Path) -> String {
     names.sort();
     names.truncate(20);
     match names.is_empty() {
-        true => "grant a folder that holds the file: `ringfence grant sheet files=sheets:FOLDER`".into(),
+        true => "the granted folder is empty: grant one that holds the file".into(),
         false => format!("name a file of the granted folder: {}", names.join(", ")),
     }
 }

@@ -24,6 +24,15 @@ fn shown(table: &Table, row: usize) -> Vec<String> {
 }
 
 #[test]
+fn without_a_folder_a_text_is_read_and_a_path_says_what_to_do() {
+    assert_eq!(read("a\n1\n").rows.len(), 1);
+    let path = Source { path: Some("orders.csv"), ..Source::default() };
+    let failure = load(Path::new("/nowhere"), path).unwrap_err();
+    assert!(failure.message.contains("`orders.csv` cannot be read: no folder was granted"), "{failure:?}");
+    assert!(failure.hint.unwrap().contains("files=sheets:FOLDER`, or give the sheet itself as `text`"));
+}
+
+#[test]
 fn kinds_are_what_all_cells_agree_on() {
     let table = read(
         "n,mixed,zip,flag,day,time,none,big\n1,1,007,TRUE,2024-01-31,2024-01-31T10:00,,1e300\n-2.50,x,101,false,2024-02-01,2024-02-01,,5\n",

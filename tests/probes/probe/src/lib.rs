@@ -26,6 +26,15 @@ fn typed(text: &str, #[schemars(range(min = 1, max = 5))] count: u32, tags: Opti
     format!("{text} {count} {}", tags.unwrap_or_default().join(","))
 }
 
+/// Says what it was given of a document that may be left out.
+#[tool(read_only)]
+fn maybe(text: Option<String>, path: Option<String>, title: Option<String>) -> String {
+    [("text", text), ("path", path), ("title", title)]
+        .into_iter()
+        .filter_map(|(name, given)| Some(format!("{name}={};", given?)))
+        .collect()
+}
+
 /// Fails in words of its own.
 #[tool(read_only)]
 fn fail(kind: &str, message: &str, hint: Option<String>) -> Result<String, Failure> {
@@ -53,6 +62,7 @@ fn emit(text: &str, times: u32) -> String {
 ringfence_skill::export!(
     echo,
     typed,
+    maybe,
     fail,
     emit,
     hostile::spin,

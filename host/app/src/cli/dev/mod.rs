@@ -91,6 +91,8 @@ fn target(path: &str) -> Result<Target, Error> {
             format!("`{name}` is no folder and no .wasm file"),
             "name what you work on: a folder with skill.toml, or the file that something else builds",
         )),
+        // Nothing in it is built: there is no source.
+        Target::AgentSkill(folder) => Err(super::target::no_manifest(&folder)),
         target => Ok(target),
     }
 }

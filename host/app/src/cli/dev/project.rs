@@ -45,7 +45,7 @@ impl Project {
     /// What is called by name: the folder or the file.
     fn path(&self) -> &Path {
         match &self.target {
-            Target::Folder(path) | Target::File(path) => path,
+            Target::Folder(path) | Target::AgentSkill(path) | Target::File(path) => path,
             Target::Installed(name) => Path::new(name),
         }
     }
@@ -152,8 +152,10 @@ impl Project {
         line.clear();
         let allow = if self.yes { consent::all(next.more()).await? } else { self.allow.clone() };
         if !self.covers(&next, &allow) {
-            stage.screen.tell(&Told::pending(skill, &next));
+            // First there and then told: whoever reads it may answer at once.
+            let told = Told::pending(skill, &next);
             self.state().pending = Some(next);
+            stage.screen.tell(&told);
             return Ok(());
         }
         self.state().pending = None;

@@ -1,32 +1,61 @@
 //! Where a tool's input comes from: `--input`, flags, files, stdin; always within the limit, and refused before it is read
 //! in whole.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use ringfence_core::Error;
 use ringfence_core::catalog::tool::Tool;
 use ringfence_core::engine::LimitSettings;
 use serde_json::{Map, Value};
+use tokio::sync::oneshot;
 
 use super::Args;
+use super::fields::Field;
 use super::flags::Form;
 use crate::cli::Context;
 use crate::config::Config;
 use crate::trouble::Trouble;
 
+/// Names of inputs, or how they end, that say where a document is instead of being it.
+const PLACES: [&str; 6] = ["path", "paths", "file", "files", "url", "uri"];
+
+/// How long stdin may be silent before a person is told what is waited for.
+const SILENCE: Duration = Duration::from_secs(3);
+
 /// The input as JSON text. Flags go on top of `--input`. Stdin is read where it is no terminal and something that the tool
-/// requires is still missing.
+/// requires is still missing; and where it is a pipe or a file, for a main text that may be left out and that nothing else stands for.
 pub(super) async fn gather(name: &str, tool: &Tool, args: &Args, context: &Context) -> Result<String, Error> {
     let most = most_bytes(&context.config, name);
     let (tool, input, rest) = (tool.clone(), args.input.clone(), args.rest.clone());
     // A pipe that nobody writes to holds a thread for ever. It must not be the one that hears Ctrl-C.
-    let reading = tokio::task::spawn_blocking(move || read_all(&tool, input.as_deref(), &rest, most));
-    reading.await.unwrap_or_else(|_| Err(Trouble::new("host-fault", "reading the input failed", "try again")))
+    let (waits, waited) = oneshot::channel();
+    let reading = tokio::task::spawn_blocking(move || read_all(&tool, input.as_deref(), &rest, most, waits));
+    let patience = async {
+        if waited.await.is_ok() && !context.quiet {
+            tokio::time::sleep(SILENCE).await;
+            crate::ui::note("waiting for stdin to end; `< /dev/null` gives nothing");
+        }
+        std::future::pending::<Infallible>().await
+    };
+    let read = tokio::select! {
+        read = reading => read,
+        never = patience => match never {},
+    };
+    read.unwrap_or_else(|_| Err(Trouble::new("host-fault", "reading the input failed", "try again")))
 }
 
-fn read_all(tool: &Tool, given: Option<&str>, rest: &[OsString], most: u64) -> Result<String, Error> {
+/// `waits` is told when stdin is waited for.
+fn read_all(
+    tool: &Tool,
+    given: Option<&str>,
+    rest: &[OsString],
+    most: u64,
+    waits: oneshot::Sender<()>,
+) -> Result<String, Error> {
     let form = Form::of(tool);
     let load = |path: &Path| match path == Path::new("-") {
         true => read("stdin", std::io::stdin().lock(), most),
@@ -41,8 +70,14 @@ fn read_all(tool: &Tool, given: Option<&str>, rest: &[OsString], most: u64) -> R
         },
     };
     input.extend(form.parse(rest, &load)?);
-    let incomplete = form.fields.iter().any(|field| field.required && !input.contains_key(&field.name));
-    if incomplete && given.is_none() && !std::io::stdin().is_terminal() {
+    let lacks = |field: &Field| field.required && !input.contains_key(&field.name);
+    let wanted = match form.fields.iter().any(lacks) {
+        true => !std::io::stdin().is_terminal(),
+        false => takes_text(&form, &input) && holds_text(),
+    };
+    if wanted && given.is_none() {
+        // Nobody may be there to be told.
+        let _ = waits.send(());
         let text = read("stdin", std::io::stdin().lock(), most)?;
         add_stdin(&form, text, &mut input)?;
     }
@@ -52,6 +87,30 @@ fn read_all(tool: &Tool, given: Option<&str>, rest: &[OsString], most: u64) -> R
         return Err(too_large("the input", text.len() as u64, most));
     }
     Ok(text)
+}
+
+/// Whether a main text may be left out and was, while no other input says where it is instead.
+fn takes_text(form: &Form, input: &Map<String, Value>) -> bool {
+    let stands_for_it = |name: &str| {
+        let last = name.rsplit(['_', '-']).next().unwrap_or(name).to_ascii_lowercase();
+        PLACES.contains(&last.as_str())
+    };
+    form.main().is_some_and(|main| !input.contains_key(&main.name)) && !input.keys().any(|name| stands_for_it(name))
+}
+
+/// Whether stdin is a pipe or a file. What else it may be, such as a socket that a parent has left open, may never end.
+#[cfg(unix)]
+fn holds_text() -> bool {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::FileTypeExt;
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned().map(std::fs::File::from);
+    let about = stdin.and_then(|file| file.metadata());
+    about.is_ok_and(|about| about.is_file() || about.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn holds_text() -> bool {
+    false
 }
 
 /// The limit of input that holds for the skill of this name. The host decides; this only spares reading what it refuses.
@@ -198,6 +257,28 @@ mod tests {
         assert!(object("--input", "[1]").unwrap_err().to_string().contains("another JSON value"));
         assert!(object("--input", "{").unwrap_err().to_string().contains("EOF"));
         assert_eq!(object("--input", r#"{"a":1}"#).unwrap()["a"], 1);
+    }
+
+    #[test]
+    fn a_text_that_may_be_left_out_is_taken_where_nothing_stands_for_it() {
+        let text = serde_json::json!({ "type": "string" });
+        let properties = serde_json::json!({
+            "text": text, "path": text, "source_url": text, "sheet": text, "with_files": { "type": "array" },
+        });
+        let form = Form::new("t", "", &serde_json::json!({ "properties": properties }));
+        let bare = Form::new("t", "", &serde_json::json!({ "properties": { "path": text } }));
+        for (given, taken) in [
+            (&[][..], true),
+            (&["sheet"], true),
+            (&["text"], false),
+            (&["path"], false),
+            (&["sheet", "source_url"], false),
+            (&["with_files"], false),
+        ] {
+            let input = given.iter().map(|name| ((*name).to_owned(), Value::from("x"))).collect();
+            assert_eq!(takes_text(&form, &input), taken, "{given:?}");
+            assert!(!takes_text(&bare, &input), "it has no main text");
+        }
     }
 
     #[test]

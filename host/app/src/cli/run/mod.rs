@@ -25,10 +25,11 @@ use crate::ui::progress::Line;
 ///
 /// `ringfence run SKILL [TOOL] [INPUTS]`: the tool is named where the skill has several.
 ///
-/// SKILL is a folder with skill.toml (built when its source has changed), a .wasm file, or the name of an installed skill.
+/// SKILL is a folder with skill.toml (built when its source has changed), an Agent Skill with a component in it, a .wasm file, or the
+/// name of an installed skill.
 /// The tool's input comes from flags that each tool defines itself (`ringfence run SKILL --help` lists them), from --input,
-/// or from stdin. Text on stdin fills the tool's main text; a JSON object on stdin whose keys are all inputs of the tool is
-/// taken as the whole input.
+/// or from stdin. Text on stdin fills the tool's main text, unless another input, such as a path, says where it is; a JSON
+/// object on stdin whose keys are all inputs of the tool is taken as the whole input.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::optional::{Apart, is_false};
 use crate::policy::{Facts, GrantError, Grantable, Missing, Wish};
 
 /// What may be done in a folder.
@@ -54,6 +55,9 @@ pub struct Request {
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Wanted {
     pub mode: Mode,
+    /// The skill can do without this folder: where it is not granted it is not there.
+    #[serde(skip_serializing_if = "is_false")]
+    pub optional: bool,
     /// Why, in one sentence for the person who decides.
     pub reason: String,
 }
@@ -205,6 +209,22 @@ impl Grantable for Grant {
         self
     }
 
+    /// Folder by folder.
+    fn apart(request: &Request) -> Apart<Request> {
+        let (without, needed): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            request.folders.clone().into_iter().partition(|(_, wanted)| wanted.optional);
+        let some = |folders: BTreeMap<_, _>| (!folders.is_empty()).then_some(Request { folders });
+        match request.folders.is_empty() {
+            true => (Some(request.clone()), None),
+            false => (some(needed), some(without)),
+        }
+    }
+
+    fn whole(request: &Request) -> Self {
+        let folder = |wanted: &Wanted| Folder { mode: wanted.mode, ..Folder::default() };
+        Self { folders: request.folders.iter().map(|(name, wanted)| (name.clone(), folder(wanted))).collect() }
+    }
+
     fn missing(request: &Request, have: Option<&Self>, _: &Facts<'_>) -> Option<Missing> {
         let held = |name: &str| have.and_then(|grant| grant.folders.get(name));
         let lacking: Vec<_> = request
@@ -222,6 +242,7 @@ impl Grantable for Grant {
             words: join(lacking.iter().map(|(name, wanted)| wanted.words(name)), "; "),
             reason: join(lacking.iter().map(|(_, wanted)| wanted.reason.clone()), " "),
             risk: lacking.iter().map(|(_, wanted)| wanted.risk()).max().unwrap_or_default(),
+            optional: false,
         })
     }
 
@@ -231,6 +252,7 @@ impl Grantable for Grant {
             words: join(request.folders.iter().map(|(name, wanted)| wanted.words(name)), "; "),
             reason: join(request.folders.values().map(|wanted| wanted.reason.clone()), " "),
             risk: request.folders.values().map(Wanted::risk).max().unwrap_or_default(),
+            optional: false,
         }
     }
 
@@ -274,7 +296,7 @@ mod tests {
     }
 
     fn request(folders: &[(&str, Mode)]) -> Request {
-        let wanted = |mode| Wanted { mode, reason: "r".into() };
+        let wanted = |mode| Wanted { mode, reason: "r".into(), ..Wanted::default() };
         Request { folders: folders.iter().map(|(name, mode)| ((*name).to_owned(), wanted(*mode))).collect() }
     }
 
@@ -317,6 +339,21 @@ mod tests {
         assert!(Grant::parse(missing.grant.strip_prefix("files=")).is_err(), "a hint is no grant");
         assert_eq!(Grant::missing(&both, None, &facts).unwrap().grant, "files=docs:FOLDER,out:FOLDER:write");
         assert_eq!(Grant::missing(&both, Some(&grant("docs:/d,out:/o:write")), &facts), None);
+    }
+
+    #[test]
+    fn each_folder_is_needed_or_not() {
+        let mut wanted = request(&[("docs", Mode::Read), ("out", Mode::Write)]);
+        assert_eq!(Grant::apart(&wanted), (Some(wanted.clone()), None));
+        wanted.folders.get_mut("out").unwrap().optional = true;
+        let (needed, without) = Grant::apart(&wanted);
+        let names = |of: Option<Request>| of.unwrap().folders.into_keys().collect::<Vec<_>>();
+        assert_eq!((names(needed), names(without)), (vec!["docs".to_owned()], vec!["out".to_owned()]));
+        wanted.folders.remove("docs");
+        assert_eq!(Grant::apart(&wanted), (None, Some(wanted.clone())));
+        // To compare by, and no grant: it leads nowhere.
+        assert!(Grant::whole(&wanted).check().is_err());
+        assert_eq!(Grant::missing(&wanted, Some(&Grant::whole(&wanted)), &Facts { is_free: &|_| false }), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::address::Network;
 use super::rule::{Rule, is_method};
 use super::url::{Target, shown};
+use crate::policy::optional::{Apart, Optional};
 use crate::policy::{Facts, GrantError, Grantable, Missing, Wish};
 
 /// What an operator writes to let a skill reach servers.
@@ -24,6 +25,9 @@ pub struct Grant {
 pub struct Request {
     /// Which requests to which servers: `GET https://api.example.com`.
     pub allow: Vec<Rule>,
+    /// `true` where the skill can do without all of it, or a list of the entries above that it can do without.
+    #[serde(skip_serializing_if = "Optional::is_nothing")]
+    pub optional: Optional<Rule>,
     /// Why, in one sentence for the person who decides.
     pub reason: String,
 }
@@ -57,6 +61,19 @@ impl Grantable for Grant {
         self.tidy()
     }
 
+    fn apart(request: &Request) -> Apart<Request> {
+        let of = |allow| Request { allow, optional: Optional::default(), ..request.clone() };
+        request.optional.apart(&request.allow, of)
+    }
+
+    fn check_request(request: &Request) -> Result<(), String> {
+        request.optional.check(&request.allow)
+    }
+
+    fn whole(request: &Request) -> Self {
+        Self { allow: request.allow.clone(), networks: Vec::new() }.tidy()
+    }
+
     fn missing(request: &Request, have: Option<&Self>, _: &Facts<'_>) -> Option<Missing> {
         let covered = |wanted: &&Rule| {
             have.is_some_and(|have| have.allow.iter().any(|rule| rule.and(wanted).as_ref() == Some(*wanted)))
@@ -68,6 +85,7 @@ impl Grantable for Grant {
             words: in_words(&missing),
             reason: request.reason.clone(),
             risk: RISK,
+            optional: false,
         })
     }
 
@@ -77,6 +95,7 @@ impl Grantable for Grant {
             words: in_words(&request.allow),
             reason: request.reason.clone(),
             risk: RISK,
+            optional: false,
         }
     }
 
@@ -165,7 +184,11 @@ mod tests {
     }
 
     fn request(rules: &[&str]) -> Request {
-        Request { allow: rules.iter().map(|rule| Rule::parse(rule).unwrap()).collect(), reason: "r".into() }
+        Request {
+            allow: rules.iter().map(|rule| Rule::parse(rule).unwrap()).collect(),
+            reason: "r".into(),
+            ..Request::default()
+        }
     }
 
     const NOBODY: Facts<'_> = Facts { is_free: &|_| false };

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::optional::{Apart, Optional};
 use crate::policy::{Facts, GrantError, Grantable, Missing, Wish};
 
 /// What an operator writes to let a skill call models.
@@ -25,6 +26,9 @@ pub struct Request {
     pub models: Vec<String>,
     /// Whether it wants to pass options through to the provider.
     pub provider_options: bool,
+    /// `true` where the skill can do without all of it, or a list of the entries above that it can do without.
+    #[serde(skip_serializing_if = "Optional::is_nothing")]
+    pub optional: Optional,
     /// Why, in one sentence for the person who decides.
     pub reason: String,
 }
@@ -83,6 +87,19 @@ impl Grantable for Grant {
         self
     }
 
+    fn apart(request: &Request) -> Apart<Request> {
+        let of = |models| Request { models, optional: Optional::default(), ..request.clone() };
+        request.optional.apart(&request.models, of)
+    }
+
+    fn check_request(request: &Request) -> Result<(), String> {
+        request.optional.check(&request.models)
+    }
+
+    fn whole(request: &Request) -> Self {
+        Self { models: request.models.clone(), max_tokens: None, provider_options: request.provider_options }
+    }
+
     fn missing(request: &Request, have: Option<&Self>, facts: &Facts<'_>) -> Option<Missing> {
         let allowed = have.map(|grant| grant.models.as_slice()).unwrap_or_default();
         let models: Vec<&str> = request
@@ -101,6 +118,7 @@ impl Grantable for Grant {
             ),
             reason: request.reason.clone(),
             risk: RISK,
+            optional: false,
         })
     }
 
@@ -111,6 +129,7 @@ impl Grantable for Grant {
             words: format!("send what you give it to models: {}{options}", request.models.join(", ")),
             reason: request.reason.clone(),
             risk: RISK,
+            optional: false,
         }
     }
 
@@ -168,7 +187,7 @@ mod tests {
     }
 
     fn request(models: &[&str]) -> Request {
-        Request { models: names(models), provider_options: true, reason: String::new() }
+        Request { models: names(models), provider_options: true, ..Request::default() }
     }
 
     #[test]

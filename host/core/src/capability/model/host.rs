@@ -275,6 +275,8 @@ fn decode_request(request: wit::Request) -> Result<plain::Request, Refusal> {
 
 fn decode_tool(tool: wit::Tool) -> Result<plain::Tool, Refusal> {
     let input_schema = words::json("a tool's input schema", &tool.input_schema)?;
+    let input_schema = crate::schema::arguments(&input_schema)
+        .map_err(|error| Refusal::Invalid(format!("the input schema of `{}`: {error}", tool.name.escape_debug())))?;
     Ok(plain::Tool { name: tool.name, description: tool.description, input_schema })
 }
 

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Name;
+use crate::policy::optional::{Apart, Optional};
 use crate::policy::{Facts, GrantError, Grantable, Missing, Wish};
 
 /// What an operator writes to let a skill use secrets. Where each may be sent is said when it is kept, not here.
@@ -20,6 +21,9 @@ pub struct Grant {
 pub struct Request {
     /// Names of the secrets that it wants to use.
     pub names: Vec<String>,
+    /// `true` where the skill can do without all of it, or a list of the entries above that it can do without.
+    #[serde(skip_serializing_if = "Optional::is_nothing")]
+    pub optional: Optional,
     /// Why, in one sentence for the person who decides.
     pub reason: String,
 }
@@ -50,6 +54,19 @@ impl Grantable for Grant {
         self
     }
 
+    fn apart(request: &Request) -> Apart<Request> {
+        let of = |names| Request { names, optional: Optional::default(), ..request.clone() };
+        request.optional.apart(&request.names, of)
+    }
+
+    fn check_request(request: &Request) -> Result<(), String> {
+        request.optional.check(&request.names)
+    }
+
+    fn whole(request: &Request) -> Self {
+        Self { names: request.names.clone() }
+    }
+
     fn missing(request: &Request, have: Option<&Self>, _: &Facts<'_>) -> Option<Missing> {
         let held = have.map(|grant| grant.names.as_slice()).unwrap_or_default();
         let names: Vec<&str> = request.names.iter().filter(|name| !held.contains(name)).map(String::as_str).collect();
@@ -59,6 +76,7 @@ impl Grantable for Grant {
             words: words(&names.join(", ")),
             reason: request.reason.clone(),
             risk: RISK,
+            optional: false,
         })
     }
 
@@ -68,6 +86,7 @@ impl Grantable for Grant {
             words: words(&request.names.join(", ")),
             reason: request.reason.clone(),
             risk: RISK,
+            optional: false,
         }
     }
 
@@ -109,7 +128,7 @@ mod tests {
 
     #[test]
     fn t76_names_are_exact() {
-        let request = Request { names: vec!["A_KEY".into(), "B_KEY".into()], reason: String::new() };
+        let request = Request { names: vec!["A_KEY".into(), "B_KEY".into()], ..Request::default() };
         for (granted, expected) in [
             (grant(&["A_KEY"]), Some(grant(&["A_KEY"]))),
             (grant(&["a_key"]), None),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Name;
 use super::name::is_tool;
 use crate::policy::manifest::is_name;
+use crate::policy::optional::{Apart, Optional};
 use crate::policy::{Facts, GrantError, Grantable, Missing, Wish};
 
 /// What an operator writes to let a skill call tools of others.
@@ -22,6 +23,9 @@ pub struct Grant {
 pub struct Request {
     /// `skill/tool` or `skill/*`: what it wants to call.
     pub tools: Vec<String>,
+    /// `true` where the skill can do without all of it, or a list of the entries above that it can do without.
+    #[serde(skip_serializing_if = "Optional::is_nothing")]
+    pub optional: Optional,
     /// Why, in one sentence for the person who decides.
     pub reason: String,
 }
@@ -51,6 +55,19 @@ impl Grantable for Grant {
         self
     }
 
+    fn apart(request: &Request) -> Apart<Request> {
+        let of = |tools| Request { tools, optional: Optional::default(), ..request.clone() };
+        request.optional.apart(&request.tools, of)
+    }
+
+    fn check_request(request: &Request) -> Result<(), String> {
+        request.optional.check(&request.tools)
+    }
+
+    fn whole(request: &Request) -> Self {
+        Self { tools: request.tools.clone() }
+    }
+
     fn missing(request: &Request, have: Option<&Self>, _: &Facts<'_>) -> Option<Missing> {
         let have = have.map(|grant| grant.tools.as_slice()).unwrap_or_default();
         let covered = |name: &&String| !have.iter().any(|have| covers(have, name));
@@ -61,12 +78,19 @@ impl Grantable for Grant {
             words: words(&tools),
             reason: request.reason.clone(),
             risk: RISK,
+            optional: false,
         })
     }
 
     fn wish(request: &Request) -> Wish {
         let tools: Vec<&str> = request.tools.iter().map(String::as_str).collect();
-        Wish { capability: Self::CAPABILITY, words: words(&tools), reason: request.reason.clone(), risk: RISK }
+        Wish {
+            capability: Self::CAPABILITY,
+            words: words(&tools),
+            reason: request.reason.clone(),
+            risk: RISK,
+            optional: false,
+        }
     }
 
     fn check(&self) -> Result<(), GrantError> {
@@ -155,7 +179,7 @@ mod tests {
             (vec!["a/x"], vec!["ab/*", "b/x", "*", "*/x", "a*"], vec![]),
             (vec!["*", "/*"], vec!["a/x"], vec![]),
         ] {
-            let request = Request { tools: grant(&wanted).tools, reason: String::new() };
+            let request = Request { tools: grant(&wanted).tools, ..Request::default() };
             let got = Grant::effective(&request, &[&grant(&granted)]).unwrap();
             assert_eq!(got, grant(&expected), "{wanted:?} with {granted:?}");
         }
@@ -174,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_what_is_not_covered() {
-        let request = Request { tools: grant(&["a/x", "b/*"]).tools, reason: "r".into() };
+        let request = Request { tools: grant(&["a/x", "b/*"]).tools, reason: "r".into(), ..Request::default() };
         let facts = Facts { is_free: &|_| false };
         let missing = |have: &[&str]| Grant::missing(&request, Some(&grant(have)), &facts).map(|one| one.grant);
         assert_eq!(missing(&[]).as_deref(), Some("tools=a/x,b/*"));

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::optional::{Apart, is_false, one};
 use crate::policy::{Facts, GrantError, Grantable, Missing, Wish};
 
 /// What an operator writes to let a skill ask questions.
@@ -14,6 +15,9 @@ pub struct Grant {}
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Request {
+    /// The skill can do without it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub optional: bool,
     /// Why, in one sentence for the person who decides.
     pub reason: String,
 }
@@ -38,6 +42,14 @@ impl Grantable for Grant {
         self
     }
 
+    fn apart(request: &Request) -> Apart<Request> {
+        one(request.clone(), request.optional)
+    }
+
+    fn whole(_: &Request) -> Self {
+        Self::default()
+    }
+
     fn missing(request: &Request, have: Option<&Self>, _: &Facts<'_>) -> Option<Missing> {
         have.is_none().then(|| Missing {
             capability: Self::CAPABILITY,
@@ -45,11 +57,18 @@ impl Grantable for Grant {
             words: WORDS.into(),
             reason: request.reason.clone(),
             risk: RISK,
+            optional: false,
         })
     }
 
     fn wish(request: &Request) -> Wish {
-        Wish { capability: Self::CAPABILITY, words: WORDS.into(), reason: request.reason.clone(), risk: RISK }
+        Wish {
+            capability: Self::CAPABILITY,
+            words: WORDS.into(),
+            reason: request.reason.clone(),
+            risk: RISK,
+            optional: false,
+        }
     }
 
     fn check(&self) -> Result<(), GrantError> {
