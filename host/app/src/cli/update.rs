@@ -1,5 +1,5 @@
 use ringfence_core::catalog::Installed;
-use ringfence_core::catalog::source::{Digest, Fetched, Held, Index, Newer, Reference, Release};
+use ringfence_core::catalog::source::{Digest, Fetched, Held, Index, Newer, Other, Reference, Release};
 use ringfence_core::plain::word as quoted;
 use ringfence_core::{Candidate, Error};
 use serde::Serialize;
@@ -134,7 +134,8 @@ async fn look_at(skill: &Installed, index: Option<&Index>, context: &Context, li
             row.state = State::Pinned;
             (row, None)
         }
-        Ok(Newer::There { reference, version, digest, fetched }) => {
+        Ok(Newer::There(other)) => {
+            let Other { reference, version, digest, fetched } = *other;
             row.state = State::Newer;
             row.available = version.map(|version| version.to_string());
             row.digest = Some(digest.clone());
@@ -143,7 +144,7 @@ async fn look_at(skill: &Installed, index: Option<&Index>, context: &Context, li
                 _ => None,
             };
             let there = match (fetched, listed) {
-                (Some(fetched), _) => There::Fetched(fetched),
+                (Some(fetched), _) => There::Fetched(Box::new(fetched)),
                 (None, Some(release)) => There::Listed(release),
                 (None, None) => There::At(reference),
             };
@@ -167,7 +168,7 @@ async fn newer(skill: &Installed, index: Option<&Index>, context: &Context, line
         if digest.as_str() == skill.digest || version < skill.manifest.version {
             return Ok(Newer::Same);
         }
-        return Ok(Newer::There { reference: source, version: Some(version), digest, fetched: None });
+        return Ok(Newer::There(Box::new(Other { reference: source, version: Some(version), digest, fetched: None })));
     }
     if matches!(&source, Reference::Path(path) if path.is_dir()) {
         // An Agent Skill, which carries its component.
@@ -175,8 +176,8 @@ async fn newer(skill: &Installed, index: Option<&Index>, context: &Context, line
         return Ok(match digest.as_str() == skill.digest {
             true => Newer::Same,
             false => {
-                let fetched = Some(Box::new(Fetched { incoming, digest: digest.clone(), exact }));
-                Newer::There { reference: source, version: None, digest, fetched }
+                let fetched = Some(Fetched { incoming, digest: digest.clone(), exact });
+                Newer::There(Box::new(Other { reference: source, version: None, digest, fetched }))
             }
         });
     }

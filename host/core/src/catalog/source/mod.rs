@@ -31,7 +31,7 @@ pub use error::SourceError;
 use fetch::{Bounds, Told};
 pub use index::{Age, Index, IndexError, Listed, Release, Seen};
 pub use likeness::alike;
-pub use newer::{Held, Newer};
+pub use newer::{Held, Newer, Other};
 pub use oci::Pushed;
 use oci::Registry;
 pub use reference::{Artifact, At, Named, Reference, WebFile};

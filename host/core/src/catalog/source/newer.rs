@@ -23,7 +23,18 @@ pub enum Newer {
     /// It was named by its digest, so it is never another.
     Pinned,
     /// Something else.
-    There { reference: Reference, version: Option<Version>, digest: Digest, fetched: Option<Box<Fetched>> },
+    There(Box<Other>),
+}
+
+/// Something else than what is installed.
+pub struct Other {
+    pub reference: Reference,
+    /// As far as its source tells.
+    pub version: Option<Version>,
+    /// Of the component.
+    pub digest: Digest,
+    /// Where nothing could be told without fetching it.
+    pub fetched: Option<Fetched>,
 }
 
 impl Inner {
@@ -53,7 +64,7 @@ impl Inner {
                     return Ok(Newer::Same);
                 }
                 let reference = Reference::Oci(artifact);
-                return Ok(Newer::There { reference, version: found.version, digest, fetched: None });
+                return Ok(Newer::There(Box::new(Other { reference, version: found.version, digest, fetched: None })));
             }
             Reference::Path(path) => self.file(path)?,
             Reference::Https(file) => self.web_file(file, Some(file.target.origin()), &told).await?,
@@ -63,7 +74,7 @@ impl Inner {
             return Ok(Newer::Same);
         }
         let (reference, digest) = (source.clone(), fetched.digest.clone());
-        Ok(Newer::There { reference, version: None, digest, fetched: Some(Box::new(fetched)) })
+        Ok(Newer::There(Box::new(Other { reference, version: None, digest, fetched: Some(fetched) })))
     }
 }
 

@@ -117,7 +117,8 @@ impl Wire {
     async fn hop(&self, order: &Order, named: Option<&Origin>) -> Result<reqwest::Response, SourceError> {
         let origin = order.target.origin();
         let is_named = named == Some(origin);
-        if !origin.tls && !(is_named && origin.host.is_this_machine()) {
+        let in_the_clear = is_named && origin.host.is_this_machine();
+        if !origin.tls && !in_the_clear {
             return Err(denied(&order.target, "it is spoken to in the clear, which is only for this machine".into()));
         }
         let addresses = self.addresses(&order.target).await?;

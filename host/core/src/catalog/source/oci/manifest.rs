@@ -106,7 +106,7 @@ pub(super) fn read(content_type: Option<&str>, bytes: &[u8]) -> Result<Manifest,
     if kind.manifests.is_some() || named.contains(&Some(INDEX)) {
         return Err("it is an index of several manifests, and a skill is one".into());
     }
-    for name in named.into_iter().flatten().filter(|name| *name != MANIFEST) {
+    if let Some(name) = named.into_iter().flatten().find(|name| *name != MANIFEST) {
         let shown = crate::plain::line(name, 100).0;
         return Err(match name.starts_with(DOCKER) {
             true => "it is a Docker image".into(),
