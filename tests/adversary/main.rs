@@ -15,6 +15,7 @@ mod calls;
 mod catalogue;
 mod cpu;
 mod crash;
+mod distribution;
 mod ends;
 mod files;
 mod ground;

@@ -42,6 +42,8 @@ const DIRECTIONS: &[Rule] = &[
     Rule { who: "person", not: ALL, but: &["person"], why: "a person is asked, and knows nothing of the host" },
     Rule { who: "plain", not: ALL, but: &["plain"], why: "it only makes text safe" },
     Rule { who: "files", not: ALL, but: &["files"], why: "it only writes files" },
+    Rule { who: "step", not: ALL, but: &["step"], why: "it only says what goes on" },
+    Rule { who: "net", not: ALL, but: &["net", "error"], why: "servers are the same, whoever wants to reach them" },
     Rule { who: "act", not: ALL, but: &["act", "sync"], why: "it only says who polls" },
     Rule { who: "events", not: ALL, but: &["events", "plain"], why: "events go to the caller and decide nothing" },
     Rule {
@@ -220,8 +222,14 @@ const FOREIGN: &[(&str, &[&str], &str)] = &[
     ("process::Command", &["engine/compile.rs"], "the one child process is the one that compiles"),
     (
         "reqwest::Client",
-        &["capability/http/client.rs", "capability/model/wire/http.rs", "bench.rs"],
-        "all HTTP of skills goes one way, and all HTTP of providers another",
+        &[
+            "capability/http/client.rs",
+            "capability/model/wire/http.rs",
+            "catalog/source/wire.rs",
+            "net/client.rs",
+            "bench.rs",
+        ],
+        "all HTTP of skills goes one way, all HTTP of providers another, and what is fetched a third",
     ),
     ("reqwest::get", &[], "all HTTP goes through one client with our rules"),
     ("TcpStream", &[], "all HTTP goes through one client with our rules"),

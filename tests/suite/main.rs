@@ -29,6 +29,7 @@ mod models;
 mod packages;
 mod plain;
 mod providers;
+mod registry;
 mod sandbox;
 mod secrets;
 mod signatures;

@@ -4,6 +4,7 @@ mod agent_skill;
 mod consent;
 mod reload;
 mod signing;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,7 @@ use crate::policy::{self, Grants};
 use crate::schema;
 use crate::settings::Settings;
 use crate::state::State;
+use crate::step::{Progress, Step};
 
 pub use consent::{Candidate, Permissions};
 pub use reload::Successor;
@@ -77,18 +79,6 @@ pub struct HostConfig {
     pub keyring: Option<Arc<dyn secrets::Keyring>>,
     pub worker: WorkerCommand,
 }
-
-/// What long work tells while it goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A component is compiled because no artefact of it is cached. Takes seconds for large ones.
-    Compiling { skill: String, bytes: u64 },
-    /// It is ready.
-    Ready,
-}
-
-/// Where steps are told.
-pub type Progress = Arc<dyn Fn(Step) + Send + Sync>;
 
 /// The host. Cheap to clone; the last clone that goes closes it.
 #[derive(Clone)]

@@ -22,6 +22,7 @@ pub mod fuzz;
 mod host;
 mod invocation;
 pub mod journal;
+pub mod net;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod outage;
@@ -31,6 +32,7 @@ pub mod policy;
 pub mod schema;
 mod settings;
 pub mod state;
+mod step;
 mod sync;
 mod tls;
 
@@ -38,9 +40,10 @@ pub use catalog::tool::{Hints, Tool};
 pub use catalog::{SkillRef, Standing};
 pub use error::{Error, Explain, Refusal};
 pub use events::Event;
-pub use host::{Candidate, Finding, Health, Host, HostConfig, Permissions, Progress, Step, Successor};
+pub use host::{Candidate, Finding, Health, Host, HostConfig, Permissions, Successor};
 pub use invocation::{Call, Caller, Content, Finished, Link, Media, Outcome, Timings};
 pub use person::{Approval, Person, Question};
 pub use policy::manifest::Manifest;
 pub use policy::{Grants, Missing};
 pub use settings::{Settings, SkillSettings};
+pub use step::{Progress, Step};

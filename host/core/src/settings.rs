@@ -11,6 +11,7 @@ use crate::capability::http::HttpSettings;
 use crate::capability::model::settings::ModelSettings;
 use crate::capability::secrets::SecretsSettings;
 use crate::catalog::signature::SignatureSettings;
+use crate::catalog::source::CatalogSettings;
 use crate::engine::{EngineSettings, LimitSettings};
 use crate::policy::rules::Rules;
 use crate::state::Durability;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// The sandbox.
     pub engine: EngineSettings,
+    /// Where skills come from.
+    pub catalog: CatalogSettings,
     /// Requests of skills to servers.
     pub http: HttpSettings,
     /// Providers, aliases and prices of models.

@@ -46,6 +46,30 @@ pub(crate) fn skill(call: &str, module: &str, beside: &str) -> Vec<u8> {
     skill_of("0.1.0", call, module, beside)
 }
 
+/// A whole skill with this manifest in it, as `ringfence build` packs it.
+pub(crate) fn packaged(manifest: &serde_json::Value) -> Vec<u8> {
+    let mut bytes = skill("(i32.const 128)", "", "");
+    let (name, data) = ("ringfence:manifest", manifest.to_string());
+    // A custom section: kind 0, size in LEB128, a name with its length, bytes.
+    bytes.push(0);
+    let mut size = 1 + name.len() + data.len();
+    while size > 0x7f {
+        bytes.push((size & 0x7f) as u8 | 0x80);
+        size >>= 7;
+    }
+    bytes.extend([size as u8, name.len() as u8]);
+    bytes.extend(name.bytes());
+    bytes.extend(data.bytes());
+    bytes
+}
+
+/// The same of a name and a version, with what it requests.
+pub(crate) fn named(name: &str, version: &str, permissions: serde_json::Value) -> Vec<u8> {
+    packaged(&serde_json::json!({
+        "name": name, "version": version, "description": "Does little.", "permissions": permissions,
+    }))
+}
+
 /// The same for another version of the interface.
 pub(crate) fn skill_of(version: &str, call: &str, module: &str, beside: &str) -> Vec<u8> {
     whole(version, call, module, beside, "", LIFTED)

@@ -125,6 +125,43 @@ pub(super) async fn offer(
     }
 }
 
+/// As [`offer`], for a newer version that nobody has asked for by its place. What it asks for beyond the old one is never taken
+/// for granted, also where granting it would cost nothing.
+pub(super) async fn widen(
+    host: &Host,
+    candidate: &Candidate,
+    wanted: Wanted,
+    context: &Context,
+) -> Result<Decision, Error> {
+    const UPDATE: &str = "update it";
+    if candidate.more().is_empty() || wanted.yes || wanted.nothing {
+        return offer(host, candidate, wanted, context).await;
+    }
+    let name = candidate.skill().identity().to_owned();
+    if !crate::ui::can_ask() || context.json() {
+        let words: Vec<_> = candidate.more().iter().map(|one| one.words.as_str()).collect();
+        let name = quoted(&name);
+        return Err(Trouble::new(
+            "permission-widened",
+            format!(
+                "{name} {} was not installed: it asks for more than the version before it: {}",
+                candidate.skill().manifest().version,
+                words.join("; ")
+            ),
+            format!("say `ringfence update {name} --yes` to grant that, or `ringfence update {name} --grant-nothing`"),
+        ));
+    }
+    let missing = host.missing_of(candidate, &Grants::default()).await;
+    if !missing.is_empty() {
+        return offer(host, candidate, wanted, context).await;
+    }
+    crate::ui::note(&presented(candidate, &missing, &host.denials(&name)));
+    match ask("Update it?", vec![CANCEL, UPDATE], context).await? {
+        UPDATE => Ok(Decision::default()),
+        _ => Err(Trouble::new("cancelled", "nothing was installed", "run it again when you like")),
+    }
+}
+
 async fn one_by_one(missing: &[Missing], context: &Context) -> Result<Decision, Error> {
     const YES: &str = "yes";
     let mut decision = Decision::default();
@@ -177,6 +214,13 @@ fn presented(candidate: &Candidate, missing: &[Missing], denied: &[Denied]) -> S
     if !candidate.less().is_empty() {
         text += &format!("It no longer asks for:\n{}", list(candidate.less()));
     }
+    let had: Vec<&str> =
+        candidate.before().into_iter().flat_map(|one| &one.tools).map(|tool| tool.name.as_str()).collect();
+    let tools = candidate.skill().tools();
+    let new: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).filter(|name| !had.contains(name)).collect();
+    if candidate.before().is_some() && !new.is_empty() {
+        text += &format!("Tools that the version before it did not have: {}\n", new.join(", "));
+    }
     let kept = candidate.kept().words();
     if !kept.is_empty() {
         text += &format!("It keeps what it was granted before: {}\n", kept.join(" "));
@@ -184,7 +228,8 @@ fn presented(candidate: &Candidate, missing: &[Missing], denied: &[Denied]) -> S
     if !denied.is_empty() {
         text += &format!("You have refused it before: {}\n", wanted(denied));
     }
-    crate::ui::printable(&format!("{text}It wants to:\n{}", list(missing)).replace("\n\n", "\n"))
+    let wants = if missing.is_empty() { String::new() } else { format!("It wants to:\n{}", list(missing)) };
+    crate::ui::printable(&(text + &wants).replace("\n\n", "\n"))
 }
 
 async fn note_costs(host: &Host, requests: &Requests) {

@@ -3,6 +3,7 @@
 mod add;
 mod audit;
 mod build;
+mod clean;
 mod completions;
 mod config;
 mod consent;
@@ -15,20 +16,28 @@ mod grants;
 mod interrupt;
 mod key;
 mod list;
+mod lock;
 mod log;
 mod models;
 mod new;
+mod outdated;
 mod permissions;
 mod publisher;
+mod pull;
+mod push;
 mod remove;
 mod revoke;
 mod run;
+mod search;
 mod secret;
 mod show;
 mod sign;
+mod source;
+mod sync;
 mod target;
 mod test;
 mod trust;
+mod update;
 mod verify;
 
 use std::ffi::OsString;
@@ -71,7 +80,14 @@ pub(crate) enum Verb {
     Dev(dev::Args),
     Test(test::Args),
     Add(add::Args),
+    Update(update::Args),
+    Outdated(outdated::Args),
+    Search(search::Args),
+    Sync(sync::Args),
     Remove(remove::Args),
+    Clean(clean::Args),
+    Push(push::Args),
+    Pull(pull::Args),
     List(list::Args),
     Show(show::Args),
     Export(export::Args),
@@ -256,6 +272,13 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Dev(args) => dev::run(args, Arc::clone(context)).await.map(done),
         Verb::Test(args) => test::run(&args, context).await,
         Verb::Add(args) => add::run(&args, context).await.map(done),
+        Verb::Update(args) => update::run(&args, context).await.map(done),
+        Verb::Outdated(args) => outdated::run(&args, context).await.map(done),
+        Verb::Search(args) => search::run(&args, context).await.map(done),
+        Verb::Sync(args) => sync::run(&args, context).await.map(done),
+        Verb::Clean(args) => clean::run(&args, context).await.map(done),
+        Verb::Push(args) => push::run(&args, context).await.map(done),
+        Verb::Pull(args) => pull::run(&args, context).await.map(done),
         Verb::Remove(args) => remove::run(&args, context).await.map(done),
         Verb::Show(args) => show::run(&args, context).await.map(done),
         Verb::Export(args) => export::run(&args, context).await.map(done),

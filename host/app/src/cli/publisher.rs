@@ -1,26 +1,28 @@
 //! Who signed a skill: what a person or a script says about them before it is installed.
 
+use ringfence_core::catalog::Incoming;
 use ringfence_core::catalog::signature::{Demand, Standing, Terms, Trusting, Verdict};
-use ringfence_core::{Candidate, Error};
+use ringfence_core::{Candidate, Error, Host};
 
 use super::{Context, consent};
+use crate::ui::progress::Line;
 
 /// What `add` takes beside the skill.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Flags {
     /// Trust whoever holds this key, as the publisher gives it, or `IDENTITY,ISSUER`, to publish this skill; can be given more
     /// than once
     #[arg(long, value_name = "KEY", conflicts_with = "trust_publisher")]
-    trust: Vec<String>,
+    pub(super) trust: Vec<String>,
     /// Trust whoever signed it, if nobody did before, to publish this skill
     #[arg(long)]
-    trust_publisher: bool,
+    pub(super) trust_publisher: bool,
     /// Let another publisher, or nobody, take the place of the one that signed it before
     #[arg(long)]
-    replace_publisher: bool,
+    pub(super) replace_publisher: bool,
     /// Let an older version take the place of a newer one
     #[arg(long)]
-    allow_downgrade: bool,
+    pub(super) allow_downgrade: bool,
 }
 
 impl Flags {
@@ -37,9 +39,30 @@ impl Flags {
 const NO: &str = "no";
 const YES: &str = "yes, to publish this skill";
 
+/// Looks at what has arrived, and settles whose it is. Closes the host where nothing is to be installed: what was refused
+/// stands in the audit.
+pub(super) async fn considered(
+    host: &Host,
+    incoming: Incoming,
+    flags: &Flags,
+    context: &Context,
+    line: &Line,
+) -> Result<Candidate, Error> {
+    let considered = context.unless_cancelled(host.consider_incoming(incoming, Some(line.steps()))).await;
+    line.clear();
+    let settled = match considered {
+        Ok(mut candidate) => settle(&mut candidate, flags, context).await.map(|()| candidate),
+        Err(error) => Err(error),
+    };
+    if settled.is_err() {
+        host.clone().close().await?;
+    }
+    settled
+}
+
 /// Settles whose a candidate is. A publisher whom nobody has trusted yet is shown, and a person at the terminal is asked. An
 /// error means that nothing is to be installed.
-pub(super) async fn settle(candidate: &mut Candidate, flags: &Flags, context: &Context) -> Result<(), Error> {
+async fn settle(candidate: &mut Candidate, flags: &Flags, context: &Context) -> Result<(), Error> {
     let mut terms = flags.terms();
     let verdict = candidate.verdict();
     if verdict.is_first_use(&terms) && terms.trust == Trusting::Nobody && crate::ui::can_ask() && !context.json() {

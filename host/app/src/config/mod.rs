@@ -5,6 +5,7 @@
 //! working directory), the user's file, defaults. The project's file comes with a repository that may be a stranger's:
 //! `trust` says what little it may set.
 
+mod credentials;
 mod dirs;
 mod env;
 mod flags;
@@ -17,6 +18,7 @@ mod trust;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ringfence_core::catalog::source::{Sources, SourcesConfig};
 use ringfence_core::engine::WorkerCommand;
 use ringfence_core::{Error, HostConfig, Settings};
 use secrecy::SecretString;
@@ -75,11 +77,14 @@ pub(crate) struct Config {
     pub(crate) merged: Merged,
     /// The user's file, whether it exists or not.
     pub(crate) user_file: PathBuf,
+    /// The folder of the project that is worked in: of the nearest `ringfence.toml`.
+    pub(crate) project: Option<PathBuf>,
     /// Where configuration lies or would.
     ours: Vec<PathBuf>,
     home: Option<PathBuf>,
     secrets: BTreeMap<String, SecretString>,
     keyring: keyring::Session,
+    docker: credentials::Docker,
 }
 
 /// Where configuration comes from, so that it can be read again.
@@ -127,8 +132,10 @@ impl Config {
             None if chosen => return Err(Trouble::unreadable(&user_file, &std::io::ErrorKind::NotFound.into())),
             None => {}
         }
+        let mut project_folder = None;
         if let Some(project) = Layer::project(from, &user_file)? {
             trust::check(&project, &Merged::of(&layers), &user_file)?;
+            project_folder = project.source.file().and_then(Path::parent).map(Path::to_owned);
             layers.push(project);
         }
         layers.push(env::layer(env)?);
@@ -141,7 +148,30 @@ impl Config {
         let dirs = Dirs::new(&face.directories, bases);
         let secrets = secrets(env, &merged);
         let keyring = keyring::Session::of(env);
-        Ok(Self { settings, output: face.output, dirs, merged, user_file, ours, home, secrets, keyring })
+        let docker = credentials::Docker::of(env);
+        Ok(Self {
+            settings,
+            output: face.output,
+            dirs,
+            merged,
+            user_file,
+            project: project_folder,
+            ours,
+            home,
+            secrets,
+            keyring,
+            docker,
+        })
+    }
+
+    /// Where skills come from.
+    pub(crate) fn sources(&self) -> Sources {
+        Sources::new(SourcesConfig {
+            cache_dir: self.dirs.cache.clone(),
+            component_bytes: u64::from(self.settings.engine.component_mib) << 20,
+            settings: self.settings.catalog.clone(),
+            credentials: std::sync::Arc::new(self.docker.clone()),
+        })
     }
 
     /// What the core needs to open. Skills compile in a worker: this program again, with a hidden verb.

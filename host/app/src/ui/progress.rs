@@ -100,6 +100,11 @@ impl Line {
             Step::Compiling { skill, bytes } => {
                 line.say(format!("compiling {skill}, {} KiB, once", bytes.div_ceil(1024)));
             }
+            Step::Fetching { what, done, total } => {
+                let kib = |bytes: u64| bytes.div_ceil(1024);
+                line.count(kib(done), total.map(kib), format!("KiB of {what}"));
+            }
+            Step::Sending { what, total } => line.say(format!("sending {} KiB to {what}", total.div_ceil(1024))),
             Step::Ready => line.clear(),
         })
     }

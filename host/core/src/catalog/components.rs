@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::CatalogError;
 use super::index::Index;
 use crate::files;
-use crate::state::State;
+use crate::state::{State, StateError};
 
 /// The component files of a host. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -31,6 +31,27 @@ impl Components {
         let unwritable = |error: std::io::Error| CatalogError::writing(path.clone(), &error);
         files::make_private_dir(&self.dir).map_err(unwritable)?;
         files::write_durably(&path, bytes).map_err(unwritable)
+    }
+
+    /// Removes every component that neither the index nor `keep` names, and what a host that was killed has left half written. Says how
+    /// many bytes they had. Whoever calls this holds the state, so nobody else writes here.
+    pub(crate) async fn clean(&self, index: &Index, keep: &[String]) -> Result<u64, StateError> {
+        let mut used: Vec<PathBuf> = keep.iter().map(|digest| self.path(digest)).collect();
+        used.extend(index.all().await?.iter().map(|skill| self.path(&skill.digest)));
+        // First the index: one that a power cut takes back must not name a file that is gone.
+        self.state.sync().await?;
+        let mut freed = 0;
+        for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_ours = name.ends_with(".wasm") || name.starts_with(".tmp");
+            let length = entry.metadata().map(|found| found.len()).unwrap_or_default();
+            if is_ours && !used.contains(&path) && std::fs::remove_file(&path).is_ok() {
+                freed += length;
+            }
+        }
+        Ok(freed)
     }
 
     /// Removes a component that no installed skill uses any more. One that cannot be removed harms nobody.

@@ -10,11 +10,13 @@ pub(crate) mod fuzz;
 pub(crate) mod index;
 pub(crate) mod live;
 pub(crate) mod loaded;
+pub mod lock;
 pub(crate) mod package;
 pub(crate) mod reflect;
 pub(crate) mod settle;
 pub mod signature;
 mod skill;
+pub mod source;
 mod standing;
 mod texts;
 pub mod tool;
@@ -110,6 +112,15 @@ impl Generation {
 }
 
 impl SkillRef {
+    /// The version of our interface that it is written for; None for a plain component.
+    #[must_use]
+    pub fn wit(&self) -> Option<semver::Version> {
+        match &self.current().pre {
+            Pre::Skill(_) => semver::Version::parse(crate::engine::linker::VERSION).ok(),
+            Pre::Plain(_) => None,
+        }
+    }
+
     /// Functions of a plain component that are no tools, with the reason.
     #[must_use]
     pub fn left_out(&self) -> Vec<LeftOut> {

@@ -35,7 +35,7 @@ pub(crate) enum Pre {
 
 /// The package of our interface, and the version that this host serves.
 pub(crate) const PACKAGE: &str = "ringfence:skill";
-const VERSION: &str = "0.1.0";
+pub(crate) const VERSION: &str = "0.1.0";
 const EXPORT: &str = "skill";
 
 /// Interfaces of WASI that are linked: all empty, but for files, which are a capability. Patch versions of 0.2 match one another.

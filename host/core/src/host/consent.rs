@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Host, Progress, STATE_WAIT};
+use super::{Host, STATE_WAIT};
 use crate::capability::user;
 use crate::catalog::index;
 use crate::catalog::signature::{Signature, SourceKind, Terms, Verdict};
@@ -17,6 +17,7 @@ use crate::journal::audit::{Audit, Entry, Used};
 use crate::policy::denials::{Denied, standing};
 use crate::policy::{self, Facts, Grantable, Grants, Missing, Requests, Wish};
 use crate::state::{Durability, State};
+use crate::step::Progress;
 
 /// A component that was looked at and is not installed. It holds the bytes: what was shown is what is installed.
 pub struct Candidate {

@@ -2,14 +2,13 @@
 //! that was not checked.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::dns::{Name, Resolving};
-
 use super::headers;
 use super::url::{Host, Origin};
+use crate::net;
 
 /// Clients that are kept. The one that was not used for the longest time goes first, with its connections.
 const KEPT: usize = 512;
@@ -71,37 +70,18 @@ impl Clients {
         let mut tls = self.tls.clone();
         // Tickets of one skill tell a server nothing about another.
         tls.resumption = rustls::client::Resumption::in_memory_sessions(16);
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never().max_retries_per_request(0))
-            .referer(false)
-            .no_proxy()
-            .user_agent(concat!("ringfence/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(self.connect)
+        let pinned = match &origin.host {
+            Host::Name(name) => Some((name.as_str(), addresses, origin.port)),
+            Host::Address(_) => None,
+        };
+        let builder = net::client::builder(tls, self.connect, pinned)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .http1_max_headers(headers::MAX_LINES)
             .http2_max_header_list_size(headers::MAX_BYTES as u32)
             .http2_initial_stream_window_size(WINDOW)
-            .http2_initial_connection_window_size(4 * WINDOW)
-            .dns_resolver(Nobody);
-        // An address needs no look-up: the connector takes it from the URL.
-        if let Host::Name(name) = &origin.host {
-            let pinned: Vec<_> = addresses.iter().map(|address| SocketAddr::new(*address, origin.port)).collect();
-            builder = builder.resolve_to_addrs(name, &pinned);
-        }
+            .http2_initial_connection_window_size(4 * WINDOW);
         builder.build().map_err(|error| error.to_string())
-    }
-}
-
-/// Stands behind the pinned addresses: what is not pinned is not found.
-struct Nobody;
-
-impl reqwest::dns::Resolve for Nobody {
-    fn resolve(&self, name: Name) -> Resolving {
-        let error = format!("`{}` was not looked up for this request", name.as_str());
-        Box::pin(std::future::ready(Err(error.into())))
     }
 }
 

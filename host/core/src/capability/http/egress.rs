@@ -24,6 +24,9 @@ use super::{Exchange, decode, headers};
 use crate::broker::{Ask as _, Permit, Session};
 use crate::budget::Amount;
 use crate::error::{Denial, Refusal};
+#[cfg(any(test, debug_assertions))]
+use crate::net::TestNetwork;
+use crate::net::client::chain;
 
 /// The way out of a host, shared by all invocations.
 pub struct Egress {
@@ -36,17 +39,6 @@ pub struct Egress {
     /// Reachable whatever was granted: empty but for tests.
     reachable: Vec<Network>,
     tls: Option<rustls::ClientConfig>,
-}
-
-/// A network of a test's own: peers on loopback that stand for servers with names. Builds that people run have no such thing.
-#[cfg(any(test, debug_assertions))]
-#[derive(Clone)]
-pub struct TestNetwork {
-    pub resolver: Arc<dyn Resolve>,
-    /// Networks that any granted name may lead to.
-    pub reachable: Vec<Network>,
-    /// Instead of the system's certificates.
-    pub tls: Option<rustls::ClientConfig>,
 }
 
 impl Egress {
@@ -242,18 +234,4 @@ fn unsent(origin: &Origin, error: reqwest::Error) -> Refusal {
     let timed_out = error.is_timeout();
     let text = format!("{origin}: {}", chain(&error.without_url()));
     if timed_out { Refusal::TimedOut(text) } else { Refusal::Unavailable(text) }
-}
-
-/// An error with its causes, which say more than it does.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    if text.is_empty() { error.to_string() } else { text }
 }

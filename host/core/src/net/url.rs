@@ -37,7 +37,7 @@ impl Host {
     }
 
     /// Reads the host of a parsed URL.
-    pub(super) fn of(url: &Url) -> Result<Self, Refusal> {
+    pub(crate) fn of(url: &Url) -> Result<Self, Refusal> {
         match url.host() {
             Some(url::Host::Ipv4(address)) => Ok(Self::Address(address.into())),
             Some(url::Host::Ipv6(address)) => Ok(Self::Address(address.into())),
@@ -99,7 +99,7 @@ impl fmt::Display for Origin {
     }
 }
 
-pub(super) fn usual_port(tls: bool) -> u16 {
+pub(crate) fn usual_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
@@ -127,7 +127,7 @@ impl Target {
     }
 
     /// Reads where a server points to.
-    pub(super) fn join(&self, location: &str) -> Result<Self, Refusal> {
+    pub(crate) fn join(&self, location: &str) -> Result<Self, Refusal> {
         check_text(location)?;
         let mut url = self.url.join(location).map_err(|error| no_url(location, &error.to_string()))?;
         url.set_fragment(None);
@@ -186,12 +186,12 @@ impl Target {
 
     /// The path's segments, decoded. None where servers may disagree about where a segment ends or begins: a slash, a
     /// backslash or a dot segment under an encoding.
-    pub(super) fn segments(&self) -> Option<Vec<String>> {
+    pub(crate) fn segments(&self) -> Option<Vec<String>> {
         segments(self.url.path())
     }
 }
 
-pub(super) fn segments(path: &str) -> Option<Vec<String>> {
+pub(crate) fn segments(path: &str) -> Option<Vec<String>> {
     let path = path.strip_prefix('/').unwrap_or(path);
     path.split('/').map(decode_segment).collect()
 }
@@ -243,7 +243,7 @@ fn authority(text: &str) -> &str {
 }
 
 /// The beginning of a text.
-pub(super) fn shown(text: &str) -> &str {
+pub(crate) fn shown(text: &str) -> &str {
     match text.char_indices().nth(SHOWN) {
         Some((at, _)) => &text[..at],
         None => text,

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
 /// Most addresses of a name that are looked at. A name with more has them refused: none may go unchecked.
-pub(super) const MOST_ADDRESSES: usize = 16;
+pub(crate) const MOST_ADDRESSES: usize = 16;
 
 /// Look-ups at once. The system's resolver blocks a thread for each, and a dead name server holds it for half a minute.
 const LOOKUPS: usize = 32;
@@ -29,13 +29,13 @@ pub trait Resolve: Send + Sync + 'static {
 }
 
 /// The system's resolver, with its hosts file.
-pub(super) struct System {
+pub(crate) struct System {
     lookups: Arc<Semaphore>,
     answers: Mutex<HashMap<String, (Instant, Vec<IpAddr>)>>,
 }
 
 impl System {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { lookups: Arc::new(Semaphore::new(LOOKUPS)), answers: Mutex::default() }
     }
 

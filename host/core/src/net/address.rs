@@ -73,7 +73,7 @@ fn special() -> &'static Special {
 }
 
 /// What kind of network a special address lies in; None for public ones.
-pub(super) fn special_kind(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn special_kind(address: IpAddr) -> Option<&'static str> {
     let table = special();
     let row = table.nets.iter().find(|(net, _)| net.contains(&address)).map(|(_, what)| *what);
     row.or_else(|| {
@@ -83,7 +83,7 @@ pub(super) fn special_kind(address: IpAddr) -> Option<&'static str> {
 }
 
 /// Whether an address may be connected to. The error says why not.
-pub(super) fn check(address: IpAddr, granted: &[Network]) -> Result<(), &'static str> {
+pub(crate) fn check(address: IpAddr, granted: &[Network]) -> Result<(), &'static str> {
     match special_kind(address) {
         None => Ok(()),
         Some(_) if granted.iter().any(|network| network.contains(address)) => Ok(()),
@@ -92,7 +92,7 @@ pub(super) fn check(address: IpAddr, granted: &[Network]) -> Result<(), &'static
 }
 
 /// The addresses of this machine's own name.
-pub(super) const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+pub(crate) const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// A network that an operator makes reachable though it is not public: `192.168.1.0/24` or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -119,7 +119,7 @@ impl Network {
     }
 
     /// What both cover.
-    pub(super) fn and(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn and(&self, other: &Self) -> Option<Self> {
         if self.0.contains(&other.0) { Some(*other) } else { other.0.contains(&self.0).then_some(*self) }
     }
 }

@@ -1,0 +1,672 @@
+//! Registries, servers, indexes and locks that lie, on loopback. Whatever they say, nothing is installed, and nothing stays behind.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use ringfence_core::Error;
+use ringfence_core::catalog::source::{
+    Anonymous, CatalogSettings, Credentials, Digest, Fetched, Index, Login, Reference, Sources, SourcesConfig,
+};
+use serde_json::{Value, json};
+
+use crate::support::peer::{Peer, Said};
+use crate::support::{Home, hosts, wat};
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// What fetches, with a folder of its own.
+struct Desk {
+    home: tempfile::TempDir,
+    sources: Sources,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self::with(CatalogSettings { stall_seconds: 1, ..CatalogSettings::default() })
+    }
+
+    fn with(settings: CatalogSettings) -> Self {
+        Self::of(settings, Arc::new(Anonymous))
+    }
+
+    fn of(settings: CatalogSettings, credentials: Arc<dyn Credentials>) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let cache_dir = home.path().to_owned();
+        let sources = Sources::new(SourcesConfig { cache_dir, component_bytes: 1 << 20, settings, credentials });
+        Self { home, sources }
+    }
+
+    async fn fetch(&self, text: &str) -> Result<Fetched, Error> {
+        let reference = Reference::parse(text, |_| false)?;
+        self.sources.fetch(&reference, None).await
+    }
+
+    /// The kind and the sentence of the error that fetching this gives; and nothing of it is on the disk.
+    async fn refused(&self, text: &str) -> (&'static str, String) {
+        let Err(error) = self.fetch(text).await else { panic!("{text} was fetched") };
+        assert_eq!(self.left(), [""; 0], "{error}");
+        (error.kind(), error.to_string())
+    }
+
+    fn left(&self) -> Vec<String> {
+        let dir = std::fs::read_dir(self.home.path().join("fetching"));
+        dir.into_iter().flatten().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    }
+}
+
+fn answer(status: &str, headers: &str, body: &[u8]) -> Said {
+    let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+    Said::Once([head.as_bytes(), body].concat())
+}
+
+fn typed(media_type: &str, body: &[u8]) -> Said {
+    answer("200 OK", &format!("content-type: {media_type}\r\n"), body)
+}
+
+fn away(to: &str) -> Said {
+    answer("307 Temporary Redirect", &format!("location: {to}\r\n"), b"")
+}
+
+fn missing() -> Said {
+    answer("404 Not Found", "", b"{}")
+}
+
+/// A server whose answers depend on the path.
+fn serves(says: impl Fn(&str) -> Said + Send + Sync + 'static) -> Peer {
+    Peer::says(move |head| says(head.split(' ').nth(1).unwrap_or_default()))
+}
+
+fn manifest(component: &[u8]) -> Value {
+    json!({
+        "schemaVersion": 2, "mediaType": MANIFEST,
+        "config": { "mediaType": "application/vnd.wasm.config.v0+json", "digest": Digest::of(b"{}"), "size": 2 },
+        "layers": [{ "mediaType": "application/wasm", "digest": Digest::of(component), "size": component.len() }],
+    })
+}
+
+/// A registry with this manifest under every tag and digest, and `blob` for whatever is asked of it.
+fn registry(manifest: &Value, blob: impl Fn() -> Said + Send + Sync + 'static) -> Peer {
+    let manifest = manifest.to_string();
+    serves(move |path| match path {
+        path if path.contains("/manifests/sha256-") || path.contains("/referrers/") => missing(),
+        path if path.contains("/manifests/") => typed(MANIFEST, manifest.as_bytes()),
+        path if path.contains("/blobs/") => blob(),
+        _ => missing(),
+    })
+}
+
+fn at(peer: &Peer, rest: &str) -> String {
+    format!("oci://{}/{rest}", peer.at)
+}
+
+fn component() -> Vec<u8> {
+    wat::named("hello", "1.0.0", json!({}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t103_an_honest_registry_is_believed_for_what_its_digests_say() {
+    let bytes = component();
+    let blob = bytes.clone();
+    let peer = registry(&manifest(&bytes), move || typed("application/octet-stream", &blob));
+    let desk = Desk::new();
+    let fetched = desk.fetch(&at(&peer, "a/hello:1")).await.unwrap();
+    assert_eq!((&fetched.incoming.bytes, fetched.digest), (&bytes, Digest::of(&bytes)));
+    let exact = Digest::of(manifest(&bytes).to_string().as_bytes());
+    assert_eq!(fetched.exact, at(&peer, &format!("a/hello@{exact}")));
+    assert_eq!(desk.left(), [""; 0]);
+    assert!(desk.fetch(&fetched.exact).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t103_bytes_that_are_others_than_their_digest_are_thrown_away() {
+    let bytes = component();
+    for (what, other) in [
+        ("one byte flipped", {
+            let mut other = bytes.clone();
+            other[20] ^= 1;
+            other
+        }),
+        ("another skill", wat::named("other", "1.0.0", json!({}))[..].iter().copied().take(bytes.len()).collect()),
+        ("less", bytes[..bytes.len() - 1].to_vec()),
+        ("nothing", Vec::new()),
+    ] {
+        let peer = registry(&manifest(&bytes), move || typed("application/octet-stream", &other));
+        let (kind, message) = Desk::new().refused(&at(&peer, "hello:1")).await;
+        assert_eq!(kind, "digest-mismatch", "{what}: {message}");
+    }
+    // The tag was moved, and the registry shows the new one under the old digest.
+    let peer = registry(&manifest(&bytes), missing);
+    let old = Digest::of(b"the manifest of before");
+    let (kind, message) = Desk::new().refused(&at(&peer, &format!("hello@{old}"))).await;
+    assert_eq!(kind, "digest-mismatch");
+    assert!(message.contains("the manifest of"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t103_what_is_no_skill_is_refused_before_it_is_fetched() {
+    let bytes = component();
+    let layer = manifest(&bytes)["layers"][0].clone();
+    for (pointer, value, kind) in [
+        ("/layers", json!([layer, layer]), "artifact-invalid"),
+        ("/layers", json!([]), "artifact-invalid"),
+        ("/layers/0/mediaType", json!("application/vnd.oci.image.layer.v1.tar+gzip"), "artifact-invalid"),
+        ("/config/mediaType", json!("application/vnd.oci.image.config.v1+json"), "artifact-invalid"),
+        ("/mediaType", json!(INDEX), "artifact-invalid"),
+        ("/layers/0/digest", json!("sha256:../../../etc/passwd"), "artifact-invalid"),
+        ("/layers/0/size", json!(10_u64 << 30), "too-large"),
+    ] {
+        let mut document = manifest(&bytes);
+        *document.pointer_mut(pointer).unwrap() = value;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let peer = registry(&document, move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            missing()
+        });
+        let (found, message) = Desk::new().refused(&at(&peer, "hello:1")).await;
+        assert_eq!(found, kind, "{pointer}: {message}");
+        assert_eq!(asked.load(Ordering::SeqCst), 0, "{pointer}");
+    }
+    // The head says something else than the document.
+    let document = manifest(&bytes).to_string();
+    for lie in [INDEX, "text/html", "application/vnd.docker.distribution.manifest.v2+json"] {
+        let document = document.clone();
+        let peer = serves(move |_| typed(lie, document.as_bytes()));
+        assert_eq!(Desk::new().refused(&at(&peer, "hello:1")).await.0, "artifact-invalid", "{lie}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t103_documents_and_layers_without_end_are_cut() {
+    let one = json!({ "mediaType": MANIFEST, "digest": Digest::of(b""), "size": 1 });
+    let many = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": vec![one; 100_000] }).to_string();
+    let peer = serves(move |_| typed(INDEX, many.as_bytes()));
+    assert_eq!(Desk::new().refused(&at(&peer, "hello:1")).await.0, "too-large");
+
+    let flood = || {
+        let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec();
+        Said::Flood(head, vec![b' '; 64 << 10])
+    };
+    let peer = serves(move |_| flood());
+    assert_eq!(Desk::new().refused(&at(&peer, "hello:1")).await.0, "too-large");
+    assert_eq!(Desk::new().refused(&peer.url("/hello.wasm")).await.0, "too-large");
+    // It is no longer than its manifest says, whatever the largest component may be.
+    let peer = registry(&manifest(&component()), flood);
+    assert_eq!(Desk::new().refused(&at(&peer, "hello:1")).await.0, "too-large");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t103_a_redirect_leads_into_no_private_network() {
+    let bytes = component();
+    let canary = Peer::polite();
+    let inward = [
+        canary.url("/x"),
+        format!("https://127.0.0.1:{}/x", canary.at.port()),
+        format!("https://localhost:{}/x", canary.at.port()),
+        "https://10.0.0.1/x".into(),
+        "http://169.254.169.254/latest/meta-data/".into(),
+        "https://[::1]/x".into(),
+        "https://[fd00:ec2::254]/x".into(),
+    ];
+    for to in inward {
+        let blob = to.clone();
+        let peer = registry(&manifest(&bytes), move || away(&blob));
+        let (kind, message) = Desk::new().refused(&at(&peer, "hello:1")).await;
+        assert_eq!(kind, "address-denied", "{to}: {message}");
+        let web = to.clone();
+        let peer = serves(move |_| away(&web));
+        assert_eq!(Desk::new().refused(&peer.url("/hello.wasm")).await.0, "address-denied", "{to}");
+        // So does a service of tokens.
+        let realm = to.clone();
+        let peer = serves(move |_| {
+            answer("401 Unauthorized", &format!("www-authenticate: Bearer realm=\"{realm}\"\r\n"), b"")
+        });
+        let (kind, message) = Desk::new().refused(&at(&peer, "hello:1")).await;
+        assert_eq!(kind, "address-denied", "{to}: {message}");
+    }
+    assert_eq!(canary.connections(), 0);
+    let peer = serves(move |path| away(&format!("{path}x")));
+    assert_eq!(Desk::new().refused(&peer.url("/a.wasm")).await.0, "unavailable", "in circles");
+    assert_eq!(Desk::new().refused("https://a.invalid/x.wasm").await.0, "unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t103_a_name_leads_into_a_private_network_only_where_that_is_configured() {
+    use futures_util::future::BoxFuture;
+    use ringfence_core::capability::http;
+
+    /// One name, with an address on this machine.
+    struct Inside;
+    impl http::Resolve for Inside {
+        fn resolve(&self, _: &str) -> BoxFuture<'_, Result<Vec<std::net::IpAddr>, http::Unresolved>> {
+            Box::pin(std::future::ready(Ok(vec![[127, 0, 0, 1].into()])))
+        }
+    }
+    let canary = Peer::polite();
+    let fetch = async |networks: &[&str]| {
+        let network = http::TestNetwork { resolver: Arc::new(Inside), reachable: vec![], tls: None };
+        let networks = networks.iter().map(|net| http::Network::parse(net).unwrap()).collect();
+        let home = tempfile::tempdir().unwrap();
+        let config = SourcesConfig {
+            cache_dir: home.path().to_owned(),
+            component_bytes: 1 << 20,
+            settings: CatalogSettings { networks, stall_seconds: 1, ..CatalogSettings::default() },
+            credentials: Arc::new(Anonymous),
+        };
+        let text = format!("oci://registry.corp.test:{}/hello:1", canary.at.port());
+        let reference = Reference::parse(&text, |_| false).unwrap();
+        Sources::on(config, network).fetch(&reference, None).await.err().unwrap().kind()
+    };
+    assert_eq!(fetch(&[]).await, "address-denied");
+    assert_eq!(fetch(&["10.0.0.0/8"]).await, "address-denied");
+    assert_eq!(canary.connections(), 0);
+    // It is connected to, and does not answer in TLS.
+    assert_eq!(fetch(&["127.0.0.0/8"]).await, "timeout");
+    assert!(canary.connections() > 0);
+}
+
+/// One login for everything.
+struct Me;
+
+impl Credentials for Me {
+    fn login<'a>(&'a self, _: &'a str) -> futures_util::future::BoxFuture<'a, Result<Option<Login>, String>> {
+        let login = Login::Password { user: "me".into(), secret: "hunter2".to_owned().into() };
+        Box::pin(std::future::ready(Ok(Some(login))))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t103_a_login_goes_to_whom_it_is_for_and_only_when_asked() {
+    let bytes = component();
+    let document = manifest(&bytes).to_string();
+    let peer = Peer::says(move |head| {
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let knows = head.contains("authorization: Basic bWU6aHVudGVyMg==");
+        match path {
+            _ if !knows => answer("401 Unauthorized", "www-authenticate: Basic realm=\"x\"\r\n", b""),
+            path if path.contains("/manifests/sha256-") || path.contains("/referrers/") => missing(),
+            path if path.contains("/manifests/") => typed(MANIFEST, document.as_bytes()),
+            _ => away("https://store.invalid/blob"),
+        }
+    });
+    let desk = Desk::of(CatalogSettings { stall_seconds: 2, ..CatalogSettings::default() }, Arc::new(Me));
+    assert_eq!(desk.refused(&at(&peer, "hello:1")).await.0, "unavailable", "the store is nowhere");
+    let heads = peer.heads();
+    assert!(!heads[0].contains("authorization"), "nobody has asked yet: {}", heads[0]);
+    assert!(heads[1].contains("authorization: Basic"));
+    // Who asks for a login that there is none for is told so, and so is one who does not like it.
+    let peer = serves(|_| answer("401 Unauthorized", "www-authenticate: Basic realm=\"x\"\r\n", b""));
+    assert_eq!(Desk::new().refused(&at(&peer, "hello:1")).await.0, "unauthorized");
+    let error = desk.fetch(&at(&peer, "hello:1")).await.err().unwrap();
+    assert_eq!(error.kind(), "unauthorized");
+    assert!(!format!("{error} {error:?} {}", error.hint()).contains("hunter2"));
+    // A server of files is told nothing at all.
+    assert_eq!(desk.refused(&peer.url("/x.wasm")).await.0, "unavailable");
+    assert!(
+        peer.heads().iter().filter(|head| head.starts_with("GET /x.wasm")).all(|head| !head.contains("authorization"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t103_t105_who_says_nothing_or_too_little_is_not_waited_for() {
+    let bytes = component();
+    let begun = Instant::now();
+    let silent = Peer::says(|_| Said::Hang(Vec::new()));
+    assert_eq!(Desk::new().refused(&at(&silent, "hello:1")).await.0, "timeout");
+    let half = |length: usize| format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let body = [half(bytes.len()).as_bytes(), &bytes[..10]].concat();
+    let peer = registry(&manifest(&bytes), move || Said::Hang(body.clone()));
+    let desk = Desk::new();
+    let error = desk.fetch(&at(&peer, "hello:1")).await.err().unwrap();
+    assert_eq!(error.kind(), "timeout");
+    assert!(error.to_string().contains("nothing has come"), "{error}");
+    // What has come is kept for the next try, and cleaned where there is none.
+    assert_eq!((desk.left().len(), desk.sources.clean(), desk.left().len()), (1, 10, 0));
+    // One who says a little again and again is cut by the time for the whole.
+    let slow = Desk::with(CatalogSettings { stall_seconds: 60, fetch_seconds: 1, ..CatalogSettings::default() });
+    let (kind, message) = slow.refused_slowly(&peer).await;
+    assert_eq!(kind, "timeout");
+    assert!(message.contains("in whole"), "{message}");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+impl Desk {
+    async fn refused_slowly(&self, peer: &Peer) -> (&'static str, String) {
+        let error = self.fetch(&at(peer, "hello:1")).await.err().unwrap();
+        (error.kind(), error.to_string())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t103_what_broke_off_is_taken_up_and_checked_in_whole() {
+    let bytes = component();
+    let (document, blob) = (manifest(&bytes).to_string(), bytes.clone());
+    let peer = Peer::says(move |head| {
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let from = head.lines().find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok());
+        match (path, from) {
+            (path, _) if path.contains("/manifests/sha256-") || path.contains("/referrers/") => missing(),
+            (path, _) if path.contains("/manifests/") => typed(MANIFEST, document.as_bytes()),
+            (_, Some(from)) => {
+                let from: usize = from;
+                let range = format!("content-range: bytes {from}-{}/{}\r\n", blob.len() - 1, blob.len());
+                answer("206 Partial Content", &range, &blob[from..])
+            }
+            _ => {
+                let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", blob.len());
+                Said::Once([head.as_bytes(), &blob[..100]].concat())
+            }
+        }
+    });
+    let desk = Desk::new();
+    assert_eq!(desk.fetch(&at(&peer, "hello:1")).await.unwrap().incoming.bytes, bytes);
+    assert!(peer.heads().iter().any(|head| head.contains("range: bytes=100-")), "{:?}", peer.heads());
+    assert_eq!(desk.left(), [""; 0]);
+
+    // What lies there from an earlier try may be anything: it is thrown away, and fetched anew.
+    let whole = bytes.clone();
+    let peer = registry(&manifest(&bytes), move || typed("application/octet-stream", &whole));
+    let part = desk.home.path().join("fetching").join(format!("{}.part", Digest::of(&bytes).hex()));
+    for left in [vec![7; 50], vec![7; bytes.len()], vec![7; bytes.len() + 5]] {
+        std::fs::write(&part, left).unwrap();
+        assert_eq!(desk.fetch(&at(&peer, "hello:1")).await.unwrap().incoming.bytes, bytes);
+        assert_eq!(desk.left(), [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t103_a_file_of_a_server_is_what_its_digest_says_and_brings_its_signatures() {
+    let bytes = component();
+    let served = bytes.clone();
+    let peer = serves(move |path| match path {
+        "/hello.wasm?v=1" => typed("application/wasm", &served),
+        "/hello.wasm.minisig?v=1" => typed("text/plain", b"signed"),
+        _ => missing(),
+    });
+    let desk = Desk::new();
+    let fetched = desk.fetch(&peer.url("/hello.wasm?v=1")).await.unwrap();
+    assert_eq!((&fetched.incoming.bytes, fetched.incoming.stem.as_str()), (&bytes, "hello"));
+    assert_eq!(fetched.incoming.signatures.len(), 1);
+    assert_eq!(fetched.incoming.signatures[0].bytes, b"signed");
+    assert!(desk.fetch(&fetched.exact).await.is_ok());
+    let other = format!("{}#sha256={}", peer.url("/hello.wasm?v=1"), Digest::of(b"x").hex());
+    assert_eq!(desk.refused(&other).await.0, "digest-mismatch");
+    assert_eq!(desk.refused(&peer.url("/other.wasm")).await.0, "not-found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t106_an_archive_is_told_what_it_is_and_not_unpacked() {
+    let mut tar = vec![0; 1024];
+    tar[..7].copy_from_slice(b"../evil");
+    tar[257..262].copy_from_slice(b"ustar");
+    for (bytes, word) in [(b"PK\x03\x04..".to_vec(), "ZIP"), (b"\x1f\x8b\x08".to_vec(), "gzip"), (tar, "tar")] {
+        let served = bytes.clone();
+        let peer = registry(&manifest(&bytes), move || typed("application/octet-stream", &served));
+        let (kind, message) = Desk::new().refused(&at(&peer, "hello:1")).await;
+        assert_eq!(kind, "invalid-component");
+        assert!(message.contains(word) && message.contains("never unpacked"), "{message}");
+        let home = Home::new();
+        let file = home.write("work/hello.wasm", &bytes).display().to_string();
+        home.run(&["add", &file]).fails("invalid-component", 2, word, "unpack it yourself");
+        assert_eq!(home.files("data"), [""; 0]);
+    }
+}
+
+/// An index of `skills` (name, version, file, installs) in the folder `index` of a home, with its files beside it.
+fn index(home: &Home, serial: u64, expires: &str, skills: &[(&str, &str, &[u8], u64)]) -> String {
+    let mut text = format!("format = 1\nserial = {serial}\nexpires = \"{expires}\"\n");
+    let mut last = "";
+    for (name, version, bytes, installs) in skills {
+        let file = format!("{name}-{version}.wasm");
+        home.write(&format!("index/{file}"), bytes);
+        if last != *name {
+            text += &format!("[[skill]]\nname = \"{name}\"\ndescription = \"Does {name}.\"\ninstalls = {installs}\n");
+        }
+        last = name;
+        let digest = Digest::of(bytes);
+        text +=
+            &format!("[[skill.release]]\nversion = \"{version}\"\nreference = \"./{file}\"\ndigest = \"{digest}\"\n");
+    }
+    home.write("index/index.toml", &text);
+    text
+}
+
+const LATER: &str = "2099-01-01T00:00:00Z";
+
+/// A home whose index is its folder `index`.
+fn with_index() -> Home {
+    let home = Home::new();
+    let place = home.path("index").display().to_string();
+    home.write(".config/ringfence/config.toml", format!("[catalog]\nindex = \"{place}\"\n"));
+    home
+}
+
+fn versions(home: &Home) -> Vec<(String, String)> {
+    let list = home.run(&["list", "--format", "json"]).worked().json();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    list.as_array().unwrap().iter().map(|one| (text(&one["name"]), text(&one["manifest"]["version"]))).collect()
+}
+
+#[test]
+fn t105_an_index_is_not_followed_back_and_not_for_ever() {
+    let home = with_index();
+    let (one, two) = (wat::named("hello", "1.0.0", json!({})), wat::named("hello", "1.1.0", json!({})));
+    let first = index(&home, 1, LATER, &[("hello", "1.0.0", &one, 1)]);
+    home.run(&["add", "hello"]).worked();
+    index(&home, 2, LATER, &[("hello", "1.1.0", &two, 1), ("hello", "1.0.0", &one, 1)]);
+    home.run(&["update"]).worked();
+    assert_eq!(versions(&home), [("hello".into(), "1.1.0".into())]);
+    // Rolled back; another one of the same serial.
+    home.write("index/index.toml", &first);
+    home.run(&["update"]).fails("index-rollback", 3, "2 was seen", "hides updates");
+    home.run(&["search"]).fails("index-rollback", 3, "2 was seen", "hides updates");
+    index(&home, 2, LATER, &[("hello", "1.0.0", &one, 1)]);
+    home.run(&["add", "hello"]).fails("index-rollback", 3, "same serial", "hides updates");
+    // Frozen.
+    index(&home, 3, "2020-01-01T00:00:00Z", &[("hello", "1.1.0", &two, 1)]);
+    home.run(&["add", "hello"]).fails("index-expired", 3, "expired", "need no index");
+    let searched = home.run(&["search", "hello"]).worked();
+    assert!(searched.out.contains("1.1.0") && searched.err.contains("expired"), "{searched:?}");
+    let days = |days: i64| {
+        let at = jiff::Timestamp::now().as_second() - days * 86_400;
+        jiff::Timestamp::from_second(at).unwrap().to_string()
+    };
+    index(&home, 4, &days(10), &[("hello", "1.1.0", &two, 1)]);
+    assert!(home.run(&["add", "hello"]).worked().err.contains("has expired 10 days ago"));
+    assert_eq!(versions(&home), [("hello".into(), "1.1.0".into())]);
+    // Bytes are what the index says, and not what lies there.
+    home.write("index/hello-1.1.0.wasm", &one);
+    home.run(&["add", "hello"]).fails("digest-mismatch", 6, "instead of", "nothing was installed");
+    // A name that is not there.
+    home.run(&["add", "helo"]).fails("not-found", 2, "has no `helo`", "did you mean `hello`?");
+    Home::new().run(&["add", "hello"]).fails("no-index", 2, "none is configured", "catalog.index");
+}
+
+#[tokio::test]
+async fn t105_the_state_remembers_an_index() {
+    let home = Home::new();
+    let read = |serial: u64, more: &str| {
+        let text = format!("format = 1\nserial = {serial}\nexpires = \"{LATER}\"\n{more}");
+        Index::parse("https://index.test/", None, text.as_bytes()).unwrap()
+    };
+    let host = hosts::open(&home, "").await.unwrap();
+    assert!(host.heed(&read(7, "")).await.unwrap().is_ok());
+    host.close().await.unwrap();
+    let host = hosts::open(&home, "").await.unwrap();
+    assert_eq!(host.heed(&read(6, "")).await.unwrap_err().kind(), "index-rollback");
+    assert!(host.heed(&read(7, "")).await.unwrap().is_ok(), "what was refused is not what was seen");
+    assert!(host.heed(&read(8, "")).await.unwrap().is_ok());
+    host.close().await.unwrap();
+}
+
+/// A project with a lock that names `hello`, and the skill's file.
+fn locked() -> (Home, String) {
+    let home = Home::new();
+    home.write("work/ringfence.toml", "");
+    home.write("work/skills/hello.wasm", wat::named("hello", "1.0.0", json!({})));
+    home.run(&["add", "./skills/hello.wasm", "--lock"]).worked();
+    let lock = std::fs::read_to_string(home.path("work/ringfence.lock")).unwrap();
+    assert!(lock.contains("reference = \"./skills/hello.wasm\""), "{lock}");
+    (home, lock)
+}
+
+#[test]
+fn t107_a_lock_that_was_touched_installs_nothing_and_stays_as_it_is() {
+    let (home, lock) = locked();
+    home.run(&["remove", "hello"]).worked();
+    let digest = Digest::of(&wat::named("hello", "1.0.0", json!({}))).to_string();
+    for (text, kind, code, sentence) in [
+        (lock.replace(&digest, &Digest::of(b"x").to_string()), "digest-mismatch", 6, "which the lock names"),
+        (lock.replace("version = \"1.0.0\"", "version = \"1.0.1\""), "lock-invalid", 2, "the lock says"),
+        (lock.replace("name = \"hello\"", "name = \"other\""), "lock-invalid", 2, "the lock says"),
+        (lock.replace("version = 1\n", "version = 9\n"), "lock-invalid", 2, "ringfence.lock:2"),
+        (format!("{lock}<<<<<<< HEAD\n"), "lock-invalid", 2, "conflict"),
+        (format!("{lock}{}", lock.split_once("version = 1\n").unwrap().1), "lock-invalid", 2, "twice"),
+        (lock[..lock.len() - 10].to_owned(), "lock-invalid", 2, "ringfence.lock:"),
+        (lock.replace("hello.wasm", "gone.wasm"), "not-found", 2, "gone.wasm"),
+    ] {
+        home.write("work/ringfence.lock", &text);
+        let done = home.run(&["sync"]);
+        done.fails(kind, code, sentence, "");
+        // Nor does any verb that would write it.
+        if kind == "lock-invalid" && sentence != "the lock says" {
+            home.run(&["add", "./skills/hello.wasm"]).fails(kind, code, sentence, "");
+        }
+        assert_eq!(std::fs::read_to_string(home.path("work/ringfence.lock")).unwrap(), text);
+        assert_eq!(versions(&home), [], "{sentence}");
+    }
+    // An entry too much is a skill that is nowhere, and what stands before it is installed all the same.
+    home.write("work/ringfence.lock", &lock);
+    assert_eq!(home.run(&["sync"]).worked().out, "hello 1.0.0 installed\n");
+    assert_eq!(home.run(&["sync", "--frozen"]).worked().out, "hello 1.0.0 was there\n");
+    assert_eq!(std::fs::read_to_string(home.path("work/ringfence.lock")).unwrap(), lock);
+}
+
+#[test]
+fn t107_a_fixed_lock_admits_what_it_names_and_nothing_else() {
+    let (home, lock) = locked();
+    home.write("work/skills/hello.wasm", wat::named("hello", "1.1.0", json!({})));
+    home.write("work/skills/other.wasm", wat::named("other", "1.0.0", json!({})));
+    home.run(&["add", "./skills/hello.wasm", "--locked"]).fails("lock-changed", 3, "has 1.0.0", "ringfence sync");
+    home.run(&["add", "./skills/other.wasm", "--locked"]).fails("lock-changed", 3, "does not name it", "--locked");
+    home.run(&["update", "--locked"]).fails("lock-changed", 3, "has 1.0.0", "--locked");
+    home.run(&["add", "https://a.invalid/x.wasm", "--frozen"]).fails("frozen", 3, "a.invalid", "--frozen");
+    assert_eq!(versions(&home), [("hello".into(), "1.0.0".into())]);
+    assert_eq!(std::fs::read_to_string(home.path("work/ringfence.lock")).unwrap(), lock);
+    home.run(&["remove", "hello"]).worked();
+    let gone = std::fs::read_to_string(home.path("work/ringfence.lock")).unwrap();
+    assert!(!gone.contains("hello"), "{gone}");
+    home.write("work/ringfence.lock", &lock);
+    home.run(&["sync", "--frozen"]).fails("frozen", 3, "hello", "without `--frozen`");
+    // Without any lock there is nothing to hold on to.
+    let home = Home::new();
+    home.run(&["sync"]).fails("not-found", 2, "no ringfence.lock", "--lock");
+    // An update writes what it does.
+    let (home, lock) = locked();
+    home.write("work/skills/hello.wasm", wat::named("hello", "1.1.0", json!({})));
+    home.run(&["update"]).worked();
+    let now = std::fs::read_to_string(home.path("work/ringfence.lock")).unwrap();
+    assert!(now.contains("version = \"1.1.0\"") && now != lock, "{now}");
+}
+
+#[test]
+fn t108_a_name_that_is_easily_taken_for_another_is_asked_about() {
+    let home = with_index();
+    let skill = |name: &str| wat::named(name, "1.0.0", json!({}));
+    let (wrong, right, far) = (skill("githb"), skill("github"), skill("sheet"));
+    let skills: [(&str, &str, &[u8], u64); 3] =
+        [("githb", "1.0.0", &wrong, 2), ("github", "1.0.0", &right, 900), ("sheet", "1.0.0", &far, 1)];
+    index(&home, 1, LATER, &skills);
+    // By an index that counts, and by what is installed.
+    home.run(&["add", "githb"]).fails("name-confusable", 3, "taken for `github`", "--confirm-name");
+    assert_eq!(home.files("data"), [""; 0]);
+    home.run(&["add", "sheet"]).worked();
+    let added = home.run(&["add", "github"]).worked();
+    assert!(added.err.contains("of the index") && added.err.contains("published by nobody it names"), "{added:?}");
+    index(&home, 2, LATER, &[("githb", "1.0.0", &wrong, 2)]);
+    home.run(&["pull", "githb"]).fails("name-confusable", 3, "taken for `github`", "--confirm-name");
+    home.run(&["add", "githb", "--confirm-name"]).worked();
+    // Once it is here, it is no longer a question.
+    home.run(&["add", "githb"]).worked();
+    // A project may not choose where names are looked up.
+    home.write("work/ringfence.toml", "[catalog]\nindex = \"https://evil.test/index.toml\"\n");
+    home.run(&["add", "sheet"]).fails("config-invalid", 2, "not for a project's file", "your own file");
+}
+
+#[test]
+fn t109_an_update_that_asks_for_more_is_shown_and_waits() {
+    let home = with_index();
+    let more = json!({ "kv": { "reason": "To remember." }, "http": { "allow": ["https://evil.test"], "reason": "x" } });
+    let (one, two) = (wat::named("hello", "1.0.0", json!({})), wat::named("hello", "1.1.0", more));
+    index(&home, 1, LATER, &[("hello", "1.0.0", &one, 1)]);
+    home.run(&["add", "hello"]).worked();
+    // A grant that covers what nobody has asked for yet.
+    home.run(&["grant", "hello", "kv"]).worked();
+    index(&home, 2, LATER, &[("hello", "1.0.0", &one, 1), ("hello", "1.1.0", &two, 1)]);
+
+    let outdated = home.run(&["outdated", "--format", "json"]).worked().json();
+    assert_eq!((&outdated[0]["state"], &outdated[0]["available"]), (&json!("newer"), &json!("1.1.0")));
+    let dry = home.run(&["update", "--dry-run", "--format", "json"]).worked().json();
+    assert_eq!(dry, outdated);
+    let refused = home.run(&["update"]);
+    refused.fails("permission-widened", 3, "evil.test", "`ringfence update hello --yes`");
+    refused.fails("permission-widened", 3, "keep data", "--grant-nothing");
+    assert_eq!(versions(&home), [("hello".into(), "1.0.0".into())]);
+
+    home.run(&["update", "--grant-nothing"]).worked();
+    assert_eq!(versions(&home), [("hello".into(), "1.1.0".into())]);
+    let held = home.run(&["permissions", "hello", "--format", "json"]).worked().json();
+    assert_eq!(held["granted"]["always"], json!([]), "the earlier grant covers nothing that is new");
+    assert_eq!(home.run(&["outdated", "--format", "json"]).worked().json()[0]["state"], "current");
+
+    // Another name, an older version: neither is an update.
+    let file = home.write("work/moving.wasm", wat::named("moving", "2.0.0", json!({})));
+    home.run(&["add", "./moving.wasm"]).worked();
+    std::fs::write(&file, wat::named("moving", "1.9.0", json!({}))).unwrap();
+    home.run(&["update", "moving"]).fails("rollback-refused", 3, "1.9.0", "ringfence add");
+    std::fs::write(&file, wat::named("hello", "9.0.0", json!({}))).unwrap();
+    home.run(&["update", "moving"]).fails("denied", 3, "calls itself `hello`", "ringfence add");
+    assert_eq!(versions(&home), [("hello".into(), "1.1.0".into()), ("moving".into(), "2.0.0".into())]);
+}
+
+#[test]
+fn what_nobody_needs_is_cleaned_and_what_a_lock_names_stays() {
+    let (home, _) = locked();
+    let skills = home.path("data/skills");
+    let put = |name: &str| std::fs::write(skills.join(name), [0; 2048]).unwrap();
+    let needed = Digest::of(b"locked elsewhere");
+    put(&format!("{}.wasm", needed.hex()));
+    put(&format!("{}.wasm", Digest::of(b"nobody's").hex()));
+    put(".tmpAbC123");
+    let lock = home.path("work/ringfence.lock");
+    let text = std::fs::read_to_string(&lock).unwrap();
+    let entry = text.split_once("version = 1\n").unwrap().1;
+    let other = entry
+        .replace("\"hello\"", "\"other\"")
+        .replace(&Digest::of(&wat::named("hello", "1.0.0", json!({}))).to_string(), &needed.to_string());
+    std::fs::write(&lock, format!("{text}{other}")).unwrap();
+    let freed = home.run(&["clean", "--format", "json"]).worked().json();
+    assert_eq!(freed["freed-bytes"], 4096);
+    let names: Vec<_> = home.files("data/skills");
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(Path::new(&names[0]).is_file());
+    home.run(&["show", "hello"]).worked();
+}
+
+#[test]
+fn two_that_install_at_once_leave_both() {
+    let home = Home::new();
+    let names: Vec<String> = (0..4).map(|n| format!("skill-{n}x{n}")).collect();
+    std::thread::scope(|scope| {
+        for name in &names {
+            let file = home.write(&format!("work/{name}.wasm"), wat::named(name, "1.0.0", json!({})));
+            let home = &home;
+            scope.spawn(move || home.run(&["add", &file.display().to_string()]).worked());
+        }
+    });
+    let list: Vec<String> = versions(&home).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(list, names);
+}
