@@ -408,7 +408,7 @@ async fn t106_an_archive_is_told_what_it_is_and_not_unpacked() {
         let (kind, message) = Desk::new().refused(&at(&peer, "hello:1")).await;
         assert_eq!(kind, "invalid-component");
         assert!(message.contains(word) && message.contains("never unpacked"), "{message}");
-        let home = Home::new();
+        let home = Home::unsigned();
         let file = home.write("work/hello.wasm", &bytes).display().to_string();
         home.run(&["add", &file]).fails("invalid-component", 2, word, "unpack it yourself");
         assert_eq!(home.files("data"), [""; 0]);
@@ -438,9 +438,12 @@ const LATER: &str = "2099-01-01T00:00:00Z";
 
 /// A home whose index is its folder `index`.
 fn with_index() -> Home {
-    let home = Home::new();
+    let home = Home::unsigned();
     let place = home.path("index").display().to_string();
-    home.write(".config/ringfence/config.toml", format!("[catalog]\nindex = \"{place}\"\n"));
+    home.write(
+        ".config/ringfence/config.toml",
+        format!("[catalog]\nindex = \"{place}\"\n{}", crate::support::UNSIGNED),
+    );
     home
 }
 
@@ -482,12 +485,12 @@ fn t105_an_index_is_not_followed_back_and_not_for_ever() {
     home.run(&["add", "hello"]).fails("digest-mismatch", 6, "instead of", "nothing was installed");
     // A name that is not there.
     home.run(&["add", "helo"]).fails("not-found", 2, "has no `helo`", "did you mean `hello`?");
-    Home::new().run(&["add", "hello"]).fails("no-index", 2, "none is configured", "catalog.index");
+    Home::unsigned().run(&["add", "hello"]).fails("no-index", 2, "none is configured", "catalog.index");
 }
 
 #[tokio::test]
 async fn t105_the_state_remembers_an_index() {
-    let home = Home::new();
+    let home = Home::unsigned();
     let read = |serial: u64, more: &str| {
         let text = format!("format = 1\nserial = {serial}\nexpires = \"{LATER}\"\n{more}");
         Index::parse("https://index.test/", None, text.as_bytes()).unwrap()
@@ -504,7 +507,7 @@ async fn t105_the_state_remembers_an_index() {
 
 /// A project with a lock that names `hello`, and the skill's file.
 fn locked() -> (Home, String) {
-    let home = Home::new();
+    let home = Home::unsigned();
     home.write("work/ringfence.toml", "");
     home.write("work/skills/hello.wasm", wat::named("hello", "1.0.0", json!({})));
     home.run(&["add", "./skills/hello.wasm", "--lock"]).worked();
@@ -562,7 +565,7 @@ fn t107_a_fixed_lock_admits_what_it_names_and_nothing_else() {
     home.write("work/ringfence.lock", &lock);
     home.run(&["sync", "--frozen"]).fails("frozen", 3, "hello", "without `--frozen`");
     // Without any lock there is nothing to hold on to.
-    let home = Home::new();
+    let home = Home::unsigned();
     home.run(&["sync"]).fails("not-found", 2, "no ringfence.lock", "--lock");
     // An update writes what it does.
     let (home, lock) = locked();
@@ -658,7 +661,7 @@ fn what_nobody_needs_is_cleaned_and_what_a_lock_names_stays() {
 
 #[test]
 fn two_that_install_at_once_leave_both() {
-    let home = Home::new();
+    let home = Home::unsigned();
     let names: Vec<String> = (0..4).map(|n| format!("skill-{n}x{n}")).collect();
     std::thread::scope(|scope| {
         for name in &names {

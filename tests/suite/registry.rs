@@ -108,7 +108,7 @@ fn hello(version: &str, permissions: Value) -> Vec<u8> {
 #[test]
 fn what_is_pushed_is_pulled_and_installed_as_it_was() {
     let registry = Registry::start();
-    let home = Home::new();
+    let home = Home::unsigned();
     let bytes = hello("1.0.0", json!({}));
     home.write("work/hello.wasm", &bytes);
     home.write("work/hello.wasm.minisig", "a signature");
@@ -147,7 +147,7 @@ fn what_is_pushed_is_pulled_and_installed_as_it_was() {
 #[test]
 fn newer_tags_and_moved_ones_are_updates_and_digests_are_not() {
     let registry = Registry::start();
-    let home = Home::new();
+    let home = Home::unsigned();
     let push = |version: &str, tag: &str, permissions: Value| {
         home.write("work/hello.wasm", hello(version, permissions));
         let pushed = home.run(&["push", "./hello.wasm", &registry.name(&format!("hello:{tag}"))]).worked();
@@ -186,7 +186,7 @@ fn newer_tags_and_moved_ones_are_updates_and_digests_are_not() {
 #[test]
 fn a_lock_brings_the_same_bytes_after_the_tag_has_moved() {
     let registry = Registry::start();
-    let home = Home::new();
+    let home = Home::unsigned();
     home.write("work/ringfence.toml", "");
     let to = registry.name("hello:stable");
     home.write("work/hello.wasm", hello("1.0.0", json!({})));
@@ -198,7 +198,7 @@ fn a_lock_brings_the_same_bytes_after_the_tag_has_moved() {
     home.run(&["push", "./hello.wasm", &to]).worked();
 
     // Somebody else's clone of the project.
-    let clone = Home::new();
+    let clone = Home::unsigned();
     clone.write("work/ringfence.toml", "");
     clone.write("work/ringfence.lock", &lock);
     assert_eq!(clone.run(&["sync"]).worked().out, "hello 1.0.0 installed\n");
@@ -214,7 +214,7 @@ fn a_lock_brings_the_same_bytes_after_the_tag_has_moved() {
 #[test]
 fn logins_are_those_of_docker() {
     let registry = Registry::closed();
-    let home = Home::new();
+    let home = Home::unsigned();
     home.write("work/hello.wasm", hello("1.0.0", json!({})));
     let to = registry.name("hello:1");
     let push = || home.run(&["push", "./hello.wasm", &to]);
@@ -260,7 +260,7 @@ fn a_fetch_that_is_stopped_leaves_what_was_there() {
     use crate::support::peer::{Peer, Said};
     use crate::support::terminal::CTRL_C;
 
-    let home = Home::new();
+    let home = Home::unsigned();
     home.write("work/hello.wasm", hello("1.0.0", json!({})));
     home.run(&["add", "./hello.wasm"]).worked();
     let peer = Peer::says(|_| Said::Hang(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n\0asm".to_vec()));

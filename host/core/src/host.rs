@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker;
-use crate::budget::{Budgets, Treasury};
+use crate::budget::Treasury;
 use crate::capability::filling::Filling;
 use crate::capability::model::report::ModelReport;
 use crate::capability::model::{ModelError, ModelSettings, Router, discover};
@@ -40,7 +40,7 @@ use crate::catalog::tool::{self, Tool};
 use crate::catalog::{self, CatalogError, Generation, SkillRef};
 use crate::engine::linker::Pre;
 use crate::engine::wasi::{Machine, Sources};
-use crate::engine::{Engine, EngineError, LimitSettings, WorkerCommand, digest};
+use crate::engine::{Engine, EngineError, WorkerCommand, digest};
 use crate::error::Error;
 use crate::invocation::{self, Call, Finished};
 use crate::journal::Journal;
@@ -50,7 +50,7 @@ use crate::policy::manifest::Manifest;
 use crate::policy::store::GrantsStore;
 use crate::policy::{self, Grants};
 use crate::schema;
-use crate::settings::Settings;
+use crate::settings::{Configured, Settings};
 use crate::state::State;
 use crate::step::{Progress, Step};
 
@@ -535,8 +535,7 @@ impl Shared {
             left_out: offered.left_out,
             pre: loaded.pre,
             settings: Arc::default(),
-            limits: LimitSettings::default(),
-            budgets: Budgets::default(),
+            configured: Configured::default(),
             withdrawn: CancellationToken::new(),
             life: Arc::default(),
             manifest,

@@ -173,7 +173,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
     let place = engine.slots.enter(depth).map_err(InvokeError::from)?;
     let generation = call.skill.current();
     let callable = generation.tool(call.tool.as_deref())?;
-    let limits = call.limits.over(generation.limits).resolve();
+    let limits = call.limits.over(generation.configured.limits).resolve();
     let given = Given::new(callable, call.input, &limits)?;
 
     let id = uuid::Uuid::now_v7().to_string();
@@ -188,7 +188,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
         Some(outer) => (own.within(outer.session.grants()), Some(Above { session: outer.session.clone(), own })),
     };
     let folders = host.disk.open(grants.files.as_ref()).await?;
-    let mut budgets = generation.budgets;
+    let mut budgets = generation.configured.budgets;
     budgets.invocation = call.budget.over(budgets.invocation);
     let ledger = match outer {
         None => host.treasury.ledger(identity, &id, &budgets),

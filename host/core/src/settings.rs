@@ -58,6 +58,19 @@ impl Settings {
     }
 }
 
+/// What holds for one skill: its own limits and budgets over those of all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Configured {
+    pub(crate) limits: LimitSettings,
+    pub(crate) budgets: Budgets,
+}
+
+impl Configured {
+    pub(crate) fn of(own: &SkillSettings, settings: &Settings) -> Self {
+        Self { limits: own.limits.over(settings.limits), budgets: own.budget.over(settings.budget) }
+    }
+}
+
 /// `[skills.NAME]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]

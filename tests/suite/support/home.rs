@@ -15,6 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 pub(crate) struct Home(tempfile::TempDir);
 
+/// A configuration that asks for no signature of what is fetched.
+pub(crate) const UNSIGNED: &str = "[signatures]\nhttps = \"off\"\noci = \"off\"\nindex = \"off\"\n";
+
 impl Home {
     /// Empty, but for a shared cache of compiled guests and the key that makes it believed.
     pub(crate) fn new() -> Self {
@@ -29,6 +32,11 @@ impl Home {
         let home = Self::new();
         home.write(".config/ringfence/config.toml", text);
         home
+    }
+
+    /// Where nobody asks for signatures, for tests that are about something else.
+    pub(crate) fn unsigned() -> Self {
+        Self::with_config(UNSIGNED)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -29,13 +29,11 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::budget::Budgets;
-use crate::engine::LimitSettings;
 use crate::engine::linker::Pre;
 use crate::error::Explain;
 use crate::policy::manifest::Manifest;
 use crate::schema;
-use crate::settings::Settings;
+use crate::settings::{Configured, Settings};
 pub use reflect::LeftOut;
 pub use skill::SkillRef;
 pub use standing::{ReloadError, Standing};
@@ -56,8 +54,7 @@ pub(crate) struct Generation {
     /// The operator's settings, validated against the manifest's schema.
     pub(crate) settings: Arc<serde_json::Map<String, Value>>,
     /// What is configured for the skill, over what is for all.
-    pub(crate) limits: LimitSettings,
-    pub(crate) budgets: Budgets,
+    pub(crate) configured: Configured,
     /// Cancelled when another one serves in its place and the time for what still ran is over.
     pub(crate) withdrawn: CancellationToken,
     /// Goes with the last that holds this version, however it is configured.
@@ -90,8 +87,7 @@ impl Generation {
             schema::check(&validator, &Value::Object(own.config.clone()))
                 .map_err(|found| wrong(schema::render(&found)))?;
         }
-        self.limits = own.limits.over(settings.limits);
-        self.budgets = own.budget.over(settings.budget);
+        self.configured = Configured::of(&own, settings);
         self.settings = Arc::new(own.config);
         Ok(())
     }

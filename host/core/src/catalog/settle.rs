@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::package::Package;
-use super::{ReloadError, read_component};
+use super::{CatalogError, ReloadError, read_component};
 use crate::error::Error;
 
 /// How long a file must have stayed as it is, where it does not say itself that it is whole.
@@ -17,13 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Reads a component once it is whole. `ringfence build` ends its files with a seal, so that they are taken at once; of any other file
 /// a beginning could pass for the whole, so it is read when it has not changed for a while.
 pub(crate) async fn read_settled(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
-    let begun = tokio::time::Instant::now();
+    let (begun, shown) = (tokio::time::Instant::now(), path.to_owned());
     let mut seen: Option<(Mark, tokio::time::Instant)> = None;
     loop {
         let (before, bytes, after) = {
             let path = path.to_owned();
             let read = move || (Mark::of(&path), read_component(&path, limit), Mark::of(&path));
-            tokio::task::spawn_blocking(read).await.map_err(|_| crate::invocation::InvokeError::HostFault)?
+            let failed =
+                |_| CatalogError::Unreadable { path: shown.clone(), reason: "the look at it broke off".into() };
+            tokio::task::spawn_blocking(read).await.map_err(failed)?
         };
         let whole = bytes.as_deref().is_ok_and(Package::is_sealed);
         if whole {
