@@ -440,10 +440,7 @@ const LATER: &str = "2099-01-01T00:00:00Z";
 fn with_index() -> Home {
     let home = Home::unsigned();
     let place = home.path("index").display().to_string();
-    home.write(
-        ".config/ringfence/config.toml",
-        format!("[catalog]\nindex = \"{place}\"\n{}", crate::support::UNSIGNED),
-    );
+    home.write(".config/ringfence/config.toml", format!("[catalog]\nindex = \"{place}\"\n{}", Home::UNSIGNED));
     home
 }
 

@@ -15,10 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 pub(crate) struct Home(tempfile::TempDir);
 
-/// A configuration that asks for no signature of what is fetched.
-pub(crate) const UNSIGNED: &str = "[signatures]\nhttps = \"off\"\noci = \"off\"\nindex = \"off\"\n";
-
 impl Home {
+    /// A configuration that asks for no signature of what is fetched.
+    pub(crate) const UNSIGNED: &str = "[signatures]\nhttps = \"off\"\noci = \"off\"\nindex = \"off\"\n";
+
     /// Empty, but for a shared cache of compiled guests and the key that makes it believed.
     pub(crate) fn new() -> Self {
         let home = Self(tempfile::tempdir().unwrap());
@@ -36,7 +36,7 @@ impl Home {
 
     /// Where nobody asks for signatures, for tests that are about something else.
     pub(crate) fn unsigned() -> Self {
-        Self::with_config(UNSIGNED)
+        Self::with_config(Self::UNSIGNED)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

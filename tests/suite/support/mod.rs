@@ -13,7 +13,7 @@ pub(crate) mod terminal;
 pub(crate) mod wat;
 
 pub(crate) use guests::{probe, repository};
-pub(crate) use home::{Done, Home, UNSIGNED};
+pub(crate) use home::{Done, Home};
 pub(crate) use hosts::{TestHost, call};
 pub(crate) use provider::{Provider, Reply};
 pub(crate) use terminal::Terminal;

@@ -47,7 +47,7 @@ pub(crate) fn skill(call: &str, module: &str, beside: &str) -> Vec<u8> {
 }
 
 /// A whole skill with this manifest in it, as `ringfence build` packs it.
-pub(crate) fn packaged(manifest: &serde_json::Value) -> Vec<u8> {
+pub(crate) fn packaged_skill(manifest: &serde_json::Value) -> Vec<u8> {
     let mut bytes = skill("(i32.const 128)", "", "");
     let (name, data) = ("ringfence:manifest", manifest.to_string());
     // A custom section: kind 0, size in LEB128, a name with its length, bytes.
@@ -65,7 +65,7 @@ pub(crate) fn packaged(manifest: &serde_json::Value) -> Vec<u8> {
 
 /// The same of a name and a version, with what it requests.
 pub(crate) fn named(name: &str, version: &str, permissions: serde_json::Value) -> Vec<u8> {
-    packaged(&serde_json::json!({
+    packaged_skill(&serde_json::json!({
         "name": name, "version": version, "description": "Does little.", "permissions": permissions,
     }))
 }
