@@ -317,7 +317,7 @@ fn an_update_that_changes_what_is_optional_takes_nothing_away_and_gets_no_more()
     home.run(&["add", &second, "--grant-nothing"]).worked();
     assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=fake/*"]));
     home.run(&["run", "asker", "--input", "{}"]).fails("denied", 3, "ask you questions", "ringfence grant asker user");
-    home.run(&["add", &first]).worked();
+    home.run(&["add", &first, "--allow-downgrade"]).worked();
     assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=fake/*"]));
 
     // What is new and optional is more: it is not granted, and neither does a pattern cover it.

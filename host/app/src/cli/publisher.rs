@@ -51,7 +51,7 @@ pub(super) async fn considered(
     let considered = context.unless_cancelled(host.consider_incoming(incoming, Some(line.steps()))).await;
     line.clear();
     let settled = match considered {
-        Ok(mut candidate) => settle(&mut candidate, flags, context).await.map(|()| candidate),
+        Ok(mut candidate) => settle(host, &mut candidate, flags, context).await.map(|()| candidate),
         Err(error) => Err(error),
     };
     if settled.is_err() {
@@ -62,7 +62,7 @@ pub(super) async fn considered(
 
 /// Settles whose a candidate is. A publisher whom nobody has trusted yet is shown, and a person at the terminal is asked. An
 /// error means that nothing is to be installed.
-async fn settle(candidate: &mut Candidate, flags: &Flags, context: &Context) -> Result<(), Error> {
+async fn settle(host: &Host, candidate: &mut Candidate, flags: &Flags, context: &Context) -> Result<(), Error> {
     let mut terms = flags.terms();
     let verdict = candidate.verdict();
     if verdict.is_first_use(&terms) && terms.trust == Trusting::Nobody && crate::ui::can_ask() && !context.json() {
@@ -74,7 +74,7 @@ async fn settle(candidate: &mut Candidate, flags: &Flags, context: &Context) -> 
         terms.trust = if answer == YES { Trusting::Anybody } else { Trusting::Those(Vec::new()) };
     }
     let said = warning(verdict, &terms);
-    candidate.accept(terms)?;
+    host.accept(candidate, terms)?;
     if let Some(said) = said.filter(|_| !context.quiet) {
         crate::ui::note(&said);
     }

@@ -1,6 +1,7 @@
 //! A skill as callers hold it, and the generation behind it.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::Weak;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, SemaphorePermit};

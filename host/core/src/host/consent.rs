@@ -53,7 +53,7 @@ impl Candidate {
 
     /// Says what a person said about its publisher and its version. Fails, and changes nothing, where that is not enough for
     /// it to be installed.
-    pub fn accept(&mut self, terms: Terms) -> Result<(), Error> {
+    pub(super) fn accept(&mut self, terms: Terms) -> Result<(), Error> {
         self.verdict.admit(&terms)?;
         self.terms = terms;
         Ok(())

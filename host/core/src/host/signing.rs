@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::{Host, package_error};
+use super::{Candidate, Host, package_error};
 use crate::catalog::signature::{
     self, Facts, KeyInfo, Pin, Publisher, Signature, SignatureError, SignedBy, Signer, SourceKind, Statement, Terms,
     Verdict, check_all, judge, key,
@@ -103,6 +103,17 @@ impl Host {
         let revoked = known.as_ref().is_some_and(|one| one.revoked.is_some());
         let name = known.map(|one| one.name).filter(|name| !name.is_empty());
         Ok(Some(SignedBy { signer, name, revoked }))
+    }
+
+    /// Says what a person said about a candidate's publisher and version. Where that is not enough for it to be installed, nothing is
+    /// changed and the refusal is on record.
+    pub fn accept(&self, candidate: &mut Candidate, terms: Terms) -> Result<(), Error> {
+        let accepted = candidate.accept(terms);
+        if let Err(error) = &accepted {
+            let detail = format!("{}: {error}", error.kind());
+            self.0.sessions.audit.note(Entry::admin("add-refused", candidate.source(), detail));
+        }
+        accepted
     }
 
     /// How a component stands that came from somewhere. What no word of a person may help is refused here, and put on record.
