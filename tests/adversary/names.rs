@@ -49,7 +49,7 @@ fn t60_a_release_has_no_network_for_tests() {
     for (file, item) in [
         ("host/core/src/host.rs", "    pub async fn open_on("),
         ("host/core/src/capability/http/egress.rs", "    pub fn on("),
-        ("host/core/src/capability/http/egress.rs", "pub struct TestNetwork {"),
+        ("host/core/src/net/mod.rs", "pub struct TestNetwork {"),
     ] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
         let (before, _) = text.split_once(item).unwrap_or_else(|| panic!("{file} has no {item}"));

@@ -180,7 +180,7 @@ fn newer_tags_and_moved_ones_are_updates_and_digests_are_not() {
     home.run(&["update"]).worked();
     assert_eq!(row(&home)["installed"], "3.1.0");
     push("3.0.0", "stable", json!({}));
-    home.run(&["update"]).fails("rollback-refused", 3, "3.0.0", "ringfence add");
+    home.run(&["update"]).fails("rollback-refused", 3, "3.0.0", "--allow-downgrade");
 }
 
 #[test]

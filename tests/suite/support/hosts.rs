@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ringfence_core::capability::http;
+use ringfence_core::catalog::signature;
 use ringfence_core::engine::{LimitSettings, WorkerCommand};
 use ringfence_core::policy::Grants;
 use ringfence_core::{Call, Error, Finished, Host, HostConfig, Settings, SkillRef};
@@ -79,7 +80,11 @@ impl TestHost {
     /// The same, installed and granted `grants` (words).
     pub(crate) async fn install(&self, name: &str, permissions: &str, grants: &[&str]) -> SkillRef {
         let path = self.packaged(name, permissions).await;
-        self.host.add(&path, None).await.unwrap();
+        let mut candidate = self.host.consider(&path, None).await.unwrap();
+        // A test may install what is older than what was there.
+        let terms = signature::Terms { allow_downgrade: true, ..Default::default() };
+        self.host.accept(&mut candidate, terms).unwrap();
+        self.host.install(candidate).await.unwrap();
         self.host.grant(name, Grants::parse(grants.iter().copied()).unwrap()).await.unwrap();
         self.host.load_installed(name, None).await.unwrap()
     }
