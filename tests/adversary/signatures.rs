@@ -59,7 +59,7 @@ impl Stage {
     ) -> Result<(), (&'static str, String)> {
         let told = |error: Error| (error.kind(), error.to_string());
         let mut candidate = self.fetched(bytes, stem, signatures).await.map_err(told)?;
-        candidate.accept(terms).map_err(told)?;
+        self.ground.host.host.accept(&mut candidate, terms).map_err(told)?;
         self.ground.host.host.install(candidate).await.map(drop).map_err(told)
     }
 
