@@ -292,15 +292,15 @@ fn a_bundle_by_a_key_counts_only_where_that_key_is_trusted() {
         assert!(matches!(stage.check(&good, &echo(), &known), Checked::Unknown(_)), "{known:?}");
     }
     let wider = statement("echo", "1.0.0", FILE, json!({}));
-    assert_eq!(flaw(stage.check(&good, &wider, &[theirs.clone()])), Flaw::OtherStatement);
+    assert_eq!(flaw(stage.check(&good, &wider, std::slice::from_ref(&theirs))), Flaw::OtherStatement);
     // It says that it is by a trusted key, and is not.
     let mut lying = stage.sigstore.bundle(&Sigstore::keyed(&echo().bytes(), &other));
     lying["verificationMaterial"]["publicKey"] = good["verificationMaterial"]["publicKey"].clone();
-    assert!(matches!(stage.check(&lying, &echo(), &[theirs.clone()]), Checked::Flawed(_)));
+    assert!(matches!(stage.check(&lying, &echo(), std::slice::from_ref(&theirs)), Checked::Flawed(_)));
     // Without the log's entry, and with that of another signature.
     let entry = stage.sigstore.entry(&Sigstore::keyed(b"something else", &key));
     for entries in [vec![], vec![entry]] {
-        let found = stage.check(&bundle(&signed, &entries), &echo(), &[theirs.clone()]);
+        let found = stage.check(&bundle(&signed, &entries), &echo(), std::slice::from_ref(&theirs));
         assert!(matches!(found, Checked::Flawed(_)), "{found:?}");
     }
 }
