@@ -81,7 +81,7 @@ mod sources {
         }
 
         /// How it stands, as far as anybody looks here.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub enum Standing {
             #[default]
             Serving,
