@@ -28,6 +28,7 @@ mod plain;
 mod privileges;
 mod reload;
 mod schemas;
+mod signatures;
 mod spending;
 mod stack;
 mod streams;

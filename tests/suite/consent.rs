@@ -12,15 +12,7 @@ fn skill(home: &Home, version: &str, permissions: serde_json::Value) -> String {
     let manifest = json!({
         "name": "asker", "version": version, "description": "Asks for things.", "permissions": permissions,
     });
-    let mut bytes = wat::skill("(i32.const 128)", "", "");
-    let (name, data) = ("ringfence:manifest", manifest.to_string());
-    let size = 1 + name.len() + data.len();
-    // A custom section: kind 0, size in LEB128, a name with its length, bytes.
-    bytes.push(0);
-    bytes.extend([(size & 0x7f) as u8 | 0x80, u8::try_from(size >> 7).unwrap()]);
-    bytes.push(u8::try_from(name.len()).unwrap());
-    bytes.extend(name.bytes());
-    bytes.extend(data.bytes());
+    let bytes = wat::packaged(wat::skill("(i32.const 128)", "", ""), &manifest);
     home.write(&format!("work/asker-{version}.wasm"), bytes).display().to_string()
 }
 

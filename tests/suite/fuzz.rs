@@ -104,6 +104,7 @@ targets! {
     kv_key: 150,
     audit_parse: 150,
     redact: 400,
+    signature: 400,
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod plain;
 mod providers;
 mod sandbox;
 mod secrets;
+mod signatures;
 mod skills;
 mod start;
 mod state;

@@ -46,11 +46,16 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("invalid-script", 2, 422),
     ("grant-invalid", 2, 422),
     ("secret-invalid", 2, 422),
+    ("key-invalid", 2, 422),
     ("already-exists", 2, 409),
     // Policy and budget.
     ("denied", 3, 403),
     ("refused", 3, 403),
     ("budget-exhausted", 3, 429),
+    ("signature-invalid", 3, 403),
+    ("unsigned", 3, 403),
+    ("untrusted-publisher", 3, 403),
+    ("rollback-refused", 3, 409),
     // What is needed and not there now.
     ("unavailable", 4, 503),
     ("no-model", 4, 503),

@@ -22,6 +22,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "sse", run: crate::capability::model::wire::fuzz::sse },
     Target { name: "kv_key", run: crate::capability::kv::fuzz::kv_key },
     Target { name: "audit_parse", run: crate::journal::audit::fuzz::audit_parse },
+    Target { name: "signature", run: crate::catalog::signature::fuzz::signature },
     Target { name: "redact", run: crate::capability::secrets::fuzz::redact },
 ];
 

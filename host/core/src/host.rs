@@ -3,6 +3,7 @@
 mod agent_skill;
 mod consent;
 mod reload;
+mod signing;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,9 @@ use crate::catalog::live::LiveSkills;
 use crate::catalog::loaded::LoadedSkills;
 use crate::catalog::package::{Package, PackageError};
 use crate::catalog::reflect::{self, Docs, Reflection};
+use crate::catalog::signature::Roots;
+use crate::catalog::signature::key::Keys;
+use crate::catalog::signature::publishers::Publishers;
 use crate::catalog::tool::{self, Tool};
 use crate::catalog::{self, CatalogError, Generation, SkillRef};
 use crate::engine::linker::Pre;
@@ -98,6 +102,11 @@ pub(crate) struct Shared {
     reconfiguring: tokio::sync::Mutex<()>,
     pub(crate) grants: GrantsStore,
     denials: Denials,
+    publishers: Publishers,
+    /// What this person signs with.
+    keys: Keys,
+    /// What sigstore bundles are checked against.
+    roots: Roots,
     pub(crate) treasury: Treasury,
     pub(crate) journal: Journal,
     pub(crate) models: ArcSwap<Router>,
@@ -182,6 +191,7 @@ impl Host {
         let vault = Arc::new(secrets::Vault::open(state.clone(), &state_dir, &settings.secrets, keyring).await?);
         let treasury = Treasury::open(state.clone()).await?;
         let io = tokio::runtime::Handle::current();
+        let keys = Keys::new(&state_dir);
         let audit = {
             let state = state.clone();
             let open = tokio::task::spawn_blocking(move || Audit::open(state, &state_dir));
@@ -194,6 +204,9 @@ impl Host {
             sessions,
             grants: GrantsStore::open(state.clone()).await?,
             denials: Denials::open(state.clone()).await?,
+            publishers: Publishers::new(state.clone()),
+            keys,
+            roots: Roots::new(settings.signatures.trust_root.clone()),
             journal: Journal::new(state.clone()),
             index: Index::new(state.clone()),
             loaded: LoadedSkills::default(),
@@ -279,6 +292,7 @@ impl Host {
         if purge {
             self.0.grants.revoke(name, None).await?;
             self.0.denials.clear(name, None).await?;
+            self.0.publishers.remove_pin(name).await?;
             capability::kv::sqlite::clear(&self.0.state, name).await?;
             self.0.answers.forget(name, None).await?;
         }

@@ -10,6 +10,7 @@ use crate::budget::Budgets;
 use crate::capability::http::HttpSettings;
 use crate::capability::model::settings::ModelSettings;
 use crate::capability::secrets::SecretsSettings;
+use crate::catalog::signature::SignatureSettings;
 use crate::engine::{EngineSettings, LimitSettings};
 use crate::policy::rules::Rules;
 use crate::state::Durability;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub models: ModelSettings,
     /// Secrets of skills: where the key is that encrypts them.
     pub secrets: SecretsSettings,
+    /// What is asked of the signatures of skills.
+    pub signatures: SignatureSettings,
     /// What different callers may do, beyond grants.
     pub rules: Rules,
     /// What is different for one skill, by its name.

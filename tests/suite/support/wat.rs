@@ -120,6 +120,19 @@ fn whole(version: &str, call: &str, module: &str, beside: &str, given: &str, opt
     .replace("(func $call (type $call-in))", &CALL.replacen("(func", "(func $call", 1)))
 }
 
+/// A component with this manifest in it, as `ringfence build` puts it there.
+pub(crate) fn packaged(mut component: Vec<u8>, manifest: &serde_json::Value) -> Vec<u8> {
+    let (name, data) = ("ringfence:manifest", manifest.to_string());
+    let size = 1 + name.len() + data.len();
+    // A custom section: kind 0, size in LEB128, a name with its length, bytes.
+    component.push(0);
+    component.extend([(size & 0x7f) as u8 | 0x80, u8::try_from(size >> 7).unwrap()]);
+    component.push(u8::try_from(name.len()).unwrap());
+    component.extend(name.bytes());
+    component.extend(data.bytes());
+    component
+}
+
 /// A plain component: `module` stands in its core module, and `text` beside it. `LIFT name` is how a function of the core module becomes
 /// one of the component: `(func (export "add") (param "a" s32) (result s32) LIFT add)`.
 pub(crate) fn plain(module: &str, text: &str) -> Vec<u8> {

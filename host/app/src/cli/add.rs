@@ -2,8 +2,7 @@ use ringfence_core::Error;
 
 use super::consent::{self, Wanted};
 use super::target::Target;
-use super::{Context, build, grants};
-use crate::trouble::Trouble;
+use super::{Context, build, grants, publisher};
 use crate::ui::progress::Line;
 
 /// Install a skill from a folder or a .wasm file
@@ -28,6 +27,8 @@ pub(crate) struct Args {
     /// Most tokens of one answer, for the granted model
     #[arg(long, value_name = "N", requires = "allow", value_parser = clap::value_parser!(u32).range(1..))]
     max_tokens: Option<u32>,
+    #[command(flatten)]
+    publisher: publisher::Flags,
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
@@ -36,24 +37,30 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let host = context.host().await?;
     grants::check_models(&allow, &host.aliases(), &host.providers())?;
     // Compiling may take long and leaves nothing behind when it is stopped. What follows takes no time and is done in whole.
-    let candidate = match Target::find(&args.path)? {
+    let considered = match Target::find(&args.path)? {
         Target::Folder(folder) => {
             let component = build::fresh(&host, &folder, context, &line).await?;
-            context.unless_cancelled(host.consider(&component, Some(line.steps()))).await?
+            context.unless_cancelled(host.consider_built(&component, Some(line.steps()))).await
         }
         Target::AgentSkill(folder) => {
-            context.unless_cancelled(host.consider_agent_skill(&folder, Some(line.steps()))).await?
+            context.unless_cancelled(host.consider_agent_skill(&folder, Some(line.steps()))).await
         }
-        Target::File(file) => context.unless_cancelled(host.consider(&file, Some(line.steps()))).await?,
-        Target::Installed(name) => {
-            return Err(Trouble::new(
-                "not-found",
-                format!("`{name}` is no folder and no .wasm file"),
-                format!("write `./{name}` for a file of that name here"),
-            ));
-        }
+        Target::File(file) => context.unless_cancelled(host.consider(&file, Some(line.steps()))).await,
+        Target::Installed(name) => return Err(super::sign::no_path(&name)),
     };
     line.clear();
+    let mut candidate = match considered {
+        Ok(candidate) => candidate,
+        // What was refused stands in the audit.
+        Err(error) => {
+            host.close().await?;
+            return Err(error);
+        }
+    };
+    if let Err(error) = publisher::settle(&mut candidate, &args.publisher, context).await {
+        host.close().await?;
+        return Err(error);
+    }
     let wanted =
         Wanted { yes: args.yes, allow: (!args.allow.is_empty()).then_some(allow), nothing: args.grant_nothing };
     let decision = match consent::offer(&host, &candidate, wanted, context).await {

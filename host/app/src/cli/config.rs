@@ -111,6 +111,10 @@ const FIRST: &str = r#"#:schema ./schema.json
 # [limits]
 # wall-seconds = 120
 
+# What is asked of the signature of a skill: "require", "warn" or "off".
+# [signatures]
+# file = "warn"                # files here; also https, oci and index, which are "require"
+
 # What callers may do with what a skill was granted: "allow", "ask" (a person, each time) or "deny".
 # [rules.client]                # programs; also user, model (in a tool loop) and skill (another skill)
 # model = "ask"

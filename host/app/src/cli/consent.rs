@@ -142,7 +142,7 @@ async fn one_by_one(missing: &[Missing], context: &Context) -> Result<Decision, 
 
 /// One question with the first answer chosen. Nothing happens where it is waved away, by Ctrl-C and Escape at the prompt or by
 /// a signal that ends the program.
-async fn ask(question: &str, answers: Vec<&'static str>, context: &Context) -> Result<&'static str, Error> {
+pub(super) async fn ask(question: &str, answers: Vec<&'static str>, context: &Context) -> Result<&'static str, Error> {
     let question = question.to_owned();
     let answer = tokio::task::spawn_blocking(move || Select::new(&question, answers).prompt());
     let answer = tokio::select! {

@@ -13,18 +13,23 @@ mod folders;
 mod grant;
 mod grants;
 mod interrupt;
+mod key;
 mod list;
 mod log;
 mod models;
 mod new;
 mod permissions;
+mod publisher;
 mod remove;
 mod revoke;
 mod run;
 mod secret;
 mod show;
+mod sign;
 mod target;
 mod test;
+mod trust;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -73,6 +78,10 @@ pub(crate) enum Verb {
     Grant(grant::Args),
     Revoke(revoke::Args),
     Permissions(permissions::Args),
+    Key(key::Args),
+    Sign(sign::Args),
+    Verify(verify::Args),
+    Trust(trust::Args),
     Audit(audit::Args),
     Secret(secret::Args),
     Models(models::Args),
@@ -255,6 +264,10 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Grant(args) => context.unless_cancelled(grant::run(&args, context)).await.map(done),
         Verb::Revoke(args) => context.unless_cancelled(revoke::run(&args, context)).await.map(done),
         Verb::Permissions(args) => permissions::run(&args, context).await.map(done),
+        Verb::Key(args) => key::run(&args, context).await.map(done),
+        Verb::Sign(args) => sign::run(&args, context).await.map(done),
+        Verb::Verify(args) => context.unless_cancelled(verify::run(&args, context)).await.map(done),
+        Verb::Trust(args) => context.unless_cancelled(trust::run(&args, context)).await.map(done),
         Verb::Audit(args) => audit::run(&args, context).await.map(done),
         Verb::Secret(args) => secret::run(&args, context).await.map(done),
         Verb::Models(args) => context.unless_cancelled(models::run(&args, context)).await.map(done),

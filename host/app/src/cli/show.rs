@@ -60,10 +60,12 @@ fn none(skill: &str, what: &str) -> Error {
 pub(super) async fn print(host: &Host, skill: &SkillRef, context: &Context) -> Result<(), Error> {
     let (manifest, tools, held) = (skill.manifest(), skill.tools(), host.grants(skill.identity()));
     let open = host.missing(skill, &Grants::default()).await;
+    let signer = host.signed_by(skill.identity()).await?;
     if context.json() {
         return crate::ui::print_json(&serde_json::json!({
             "identity": skill.identity(),
             "digest": skill.digest(),
+            "signer": signer,
             "manifest": manifest,
             "tools": tools,
             "left-out": skill.left_out(),
@@ -73,6 +75,11 @@ pub(super) async fn print(host: &Host, skill: &SkillRef, context: &Context) -> R
     }
     let mut text = format!("{} {}\n{}\n", manifest.name, manifest.version, manifest.description);
     text += &format!("\ndigest   {}\n", skill.digest());
+    if let Some(by) = &signer {
+        let name = by.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        let revoked = if by.revoked { ", which you have revoked" } else { "" };
+        text += &format!("signer   {name}{}{revoked}\n", by.signer);
+    }
     for (word, value) in [("license", &manifest.license), ("homepage", &manifest.homepage)] {
         text += &value.as_ref().map(|value| format!("{word:8} {value}\n")).unwrap_or_default();
     }

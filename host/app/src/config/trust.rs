@@ -6,7 +6,11 @@ use std::path::Path;
 
 use ringfence_core::Error;
 use ringfence_core::capability::model::discover::PROVIDERS;
+use ringfence_core::catalog::signature::Demand;
 use ringfence_core::policy::rules::Rule as Caution;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::layer::Layer;
 use super::merge::{Merged, leaves};
@@ -21,6 +25,8 @@ enum Rule {
     Lower,
     /// A rule of what callers may do, that may only become stricter.
     Stricter,
+    /// What is asked of signatures, of which a project may only ask more.
+    MoreSigned,
     /// A list of `provider/model` names, of providers that the user has.
     KnownProviders,
     Refused,
@@ -32,6 +38,7 @@ fn rule(path: &[String]) -> Rule {
         ["output", ..] | ["skills", _, "config", ..] => Rule::Free,
         ["limits" | "budget", ..] | ["skills", _, "limits" | "budget", ..] => Rule::Lower,
         ["rules", _, _] => Rule::Stricter,
+        ["signatures", "file" | "https" | "oci" | "index"] => Rule::MoreSigned,
         ["models", "aliases", _] => Rule::KnownProviders,
         _ => Rule::Refused,
     }
@@ -53,7 +60,8 @@ fn check_one(path: &[String], value: &toml::Value, below: &Merged) -> Result<(),
     match rule(path) {
         Rule::Free => Ok(()),
         Rule::Lower => lower(path, value, below),
-        Rule::Stricter => stricter(path, value, below),
+        Rule::Stricter => stricter::<Caution>(path, value, below),
+        Rule::MoreSigned => stricter::<Demand>(path, value, below),
         Rule::KnownProviders => known_providers(value, below),
         Rule::Refused => Err("a project may not set this, because projects come from other people".into()),
     }
@@ -76,8 +84,12 @@ fn lower(path: &[String], value: &toml::Value, below: &Merged) -> Result<(), Str
 }
 
 /// What the user has not said is `allow`: taint, where the default is another, stands in the layer of defaults.
-fn stricter(path: &[String], value: &toml::Value, below: &Merged) -> Result<(), String> {
-    let rule = |value: &toml::Value| value.clone().try_into::<Caution>().ok();
+fn stricter<T: Default + Ord + Serialize + DeserializeOwned>(
+    path: &[String],
+    value: &toml::Value,
+    below: &Merged,
+) -> Result<(), String> {
+    let rule = |value: &toml::Value| value.clone().try_into::<T>().ok();
     let held = below.get(path).and_then(rule).unwrap_or_default();
     match rule(value) {
         Some(wanted) if wanted >= held => Ok(()),
@@ -86,7 +98,7 @@ fn stricter(path: &[String], value: &toml::Value, below: &Merged) -> Result<(), 
     }
 }
 
-fn word(rule: Caution) -> String {
+fn word(rule: impl Serialize) -> String {
     toml::Value::try_from(rule).map(|value| value.to_string()).unwrap_or_default()
 }
 

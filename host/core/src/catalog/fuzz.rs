@@ -26,7 +26,7 @@ static GROUND: LazyLock<Option<(wasmtime::Engine, Linker<Guest>)>> = LazyLock::n
 pub(crate) fn load(bytes: &[u8]) {
     let checked = precheck::check(bytes);
     let Ok(package) = Package::read(bytes) else { return };
-    let Package { code, manifest, tools, docs } = package;
+    let Package { code, manifest, tools, docs, .. } = package;
     assert!(code.len() <= bytes.len(), "code grew");
     // Taking apart what was taken apart changes nothing: the digest of code depends on code alone.
     let Ok(bare) = Package::read(&code) else { panic!("what was taken out of a package cannot be read") };

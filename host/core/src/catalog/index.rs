@@ -21,6 +21,8 @@ pub(crate) struct Entry {
     /// Where it came from: a path, a URL, a registry's name.
     pub(crate) source: String,
     pub(crate) added_at: jiff::Timestamp,
+    /// Who signed it, as JSON; none where nobody did whom the person trusts.
+    pub(crate) signer: Option<String>,
 }
 
 /// The index of a host. Cheap to clone.
@@ -39,7 +41,8 @@ impl Index {
         self.state
             .write_large(move |tx| {
                 tx.execute(
-                    "INSERT OR REPLACE INTO skills VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    "INSERT OR REPLACE INTO skills (name, version, digest, manifest, tools, source, added_us, signer)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                     params![
                         entry.name,
                         entry.version,
@@ -48,6 +51,7 @@ impl Index {
                         entry.tools,
                         entry.source,
                         entry.added_at.as_microsecond(),
+                        entry.signer,
                     ],
                 )
             })
@@ -94,6 +98,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         tools: row.get("tools")?,
         source: row.get("source")?,
         added_at: jiff::Timestamp::from_microsecond(row.get("added_us")?).unwrap_or_default(),
+        signer: row.get("signer")?,
     })
 }
 
@@ -111,6 +116,7 @@ mod tests {
             tools: "[]".into(),
             source: "./skill.wasm".into(),
             added_at: jiff::Timestamp::from_microsecond(1_700_000_000_000_001).unwrap(),
+            signer: (name == "b").then(|| "{}".into()),
         }
     }
 

@@ -124,6 +124,8 @@ pub struct Incoming {
     pub stem: String,
     /// Where it came from: a path, a URL, a registry's name.
     pub source: String,
+    /// What kind of place that is.
+    pub kind: signature::SourceKind,
     /// What travelled beside it. Nothing of it is checked yet.
     pub signatures: Vec<signature::Signature>,
 }
@@ -139,6 +141,8 @@ pub struct Installed {
     pub source: String,
     #[serde(serialize_with = "rfc3339")]
     pub added_at: jiff::Timestamp,
+    /// Who signed it and is trusted. None where it was installed without.
+    pub signer: Option<signature::Signer>,
     pub manifest: Manifest,
     pub tools: Vec<Tool>,
 }
@@ -158,6 +162,7 @@ impl From<&Installed> for index::Entry {
             tools: serde_json::to_string(&skill.tools).unwrap_or_default(),
             source: skill.source.clone(),
             added_at: skill.added_at,
+            signer: skill.signer.as_ref().map(signature::publishers::to_json),
         }
     }
 }
@@ -169,6 +174,12 @@ impl TryFrom<index::Entry> for Installed {
         let broken = |reason: String| CatalogError::Index { name: entry.name.clone(), reason };
         Ok(Self {
             manifest: Manifest::from_json(entry.manifest.as_bytes()).map_err(|error| broken(error.to_string()))?,
+            signer: entry
+                .signer
+                .as_deref()
+                .map(serde_json::from_str)
+                .transpose()
+                .map_err(|error| broken(error.to_string()))?,
             tools: serde_json::from_str(&entry.tools).map_err(|error| broken(error.to_string()))?,
             name: entry.name.clone(),
             digest: entry.digest,

@@ -4,6 +4,7 @@
 //! identified apart from the package: a new description compiles nothing.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use wasm_encoder::{ComponentSection, CustomSection};
 use wasmparser::{Parser, Payload};
@@ -11,6 +12,7 @@ use wasmparser::{Parser, Payload};
 use super::reflect::Docs;
 use super::tool::Tool;
 use crate::engine::LoadError;
+use crate::engine::linker::PACKAGE;
 use crate::policy::manifest::{Manifest, ManifestError};
 
 const MANIFEST: &str = "ringfence:manifest";
@@ -28,9 +30,13 @@ pub(crate) struct Package {
     /// The component without custom sections of its own level: what is compiled.
     pub(crate) code: Vec<u8>,
     pub(crate) manifest: Option<Manifest>,
+    /// The same as it stands in the file.
+    pub(crate) manifest_json: Option<Value>,
     pub(crate) tools: Option<Vec<Tool>>,
     /// What is written about the functions of a plain component.
     pub(crate) docs: Docs,
+    /// The interface of this host's that it is made for, with its version: `ringfence:skill@0.1.0`. None for a plain component.
+    pub(crate) wit: Option<String>,
 }
 
 /// Why a package could not be read.
@@ -53,8 +59,14 @@ impl Package {
         if !bytes.get(..8).is_some_and(Parser::is_component) {
             crate::engine::precheck::check(bytes)?;
         }
-        let mut package =
-            Self { code: Vec::with_capacity(bytes.len()), manifest: None, tools: None, docs: Docs::default() };
+        let mut package = Self {
+            code: Vec::with_capacity(bytes.len()),
+            manifest: None,
+            manifest_json: None,
+            tools: None,
+            docs: Docs::default(),
+            wit: None,
+        };
         let mut kept = 0;
         let mut depth = 0_u32;
         // Where the section before ended, which is where this one's header begins: its size may be written in more bytes than
@@ -77,10 +89,23 @@ impl Package {
                     package.code.extend_from_slice(bytes.get(kept..start).unwrap_or_default());
                     kept = range.end;
                     match section.name() {
-                        MANIFEST => package.manifest = Some(Manifest::from_json(section.data())?),
+                        MANIFEST => {
+                            package.manifest = Some(Manifest::from_json(section.data())?);
+                            package.manifest_json = serde_json::from_slice(section.data()).ok();
+                        }
                         TOOLS => package.tools = Some(read_tools(section.data())?),
                         DOCS => package.docs = Docs::read(section.data()),
                         _ => {}
+                    }
+                }
+                Payload::ComponentImportSection(imports) if depth == 0 => {
+                    for import in imports.into_iter().flatten() {
+                        package.made_for(import.name.name);
+                    }
+                }
+                Payload::ComponentExportSection(exports) if depth == 0 => {
+                    for export in exports.into_iter().flatten() {
+                        package.made_for(export.name.name);
                     }
                 }
                 _ => {}
@@ -88,6 +113,15 @@ impl Package {
         }
         package.code.extend_from_slice(bytes.get(kept..).unwrap_or_default());
         Ok(package)
+    }
+
+    /// Takes the version out of the name of an import or an export. Other versions than one are refused when it is loaded.
+    fn made_for(&mut self, name: &str) {
+        let version =
+            name.strip_prefix(PACKAGE).filter(|rest| rest.starts_with('/')).and_then(|rest| rest.split_once('@'));
+        if let Some((_, version)) = version {
+            self.wit.get_or_insert_with(|| format!("{PACKAGE}@{version}"));
+        }
     }
 
     /// Puts manifest and tools into the component.

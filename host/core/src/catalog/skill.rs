@@ -1,12 +1,14 @@
 //! A skill as callers hold it, and the generation behind it.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::tool::Tool;
 use super::{Generation, Standing};
 use crate::policy::manifest::Manifest;
+use crate::sync::{Mutex, PoisonError};
 
 /// A skill that can be called. Cheap to clone; clones see the same generation.
 #[derive(Clone)]
@@ -18,7 +20,7 @@ struct Slot {
     /// What became of the newest attempt to put another generation here.
     standing: Mutex<Standing>,
     /// Held while that goes on, so that two attempts cannot overtake each other.
-    changing: Arc<tokio::sync::Mutex<()>>,
+    changing: Semaphore,
 }
 
 /// A skill that is held by others. It keeps none of it.
@@ -40,7 +42,7 @@ impl SkillRef {
             identity,
             current: ArcSwap::new(generation),
             standing: Mutex::default(),
-            changing: Arc::default(),
+            changing: Semaphore::new(1),
         }))
     }
 
@@ -63,8 +65,9 @@ impl SkillRef {
     }
 
     /// Waits until nobody else changes this skill.
-    pub(crate) async fn change(&self) -> tokio::sync::OwnedMutexGuard<()> {
-        Arc::clone(&self.0.changing).lock_owned().await
+    pub(crate) async fn change(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed, so always there.
+        self.0.changing.acquire().await.ok()
     }
 
     pub(crate) fn set_standing(&self, standing: Standing) {

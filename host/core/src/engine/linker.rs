@@ -34,7 +34,7 @@ pub(crate) enum Pre {
 }
 
 /// The package of our interface, and the version that this host serves.
-const PACKAGE: &str = "ringfence:skill";
+pub(crate) const PACKAGE: &str = "ringfence:skill";
 const VERSION: &str = "0.1.0";
 const EXPORT: &str = "skill";
 

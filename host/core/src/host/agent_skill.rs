@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{Host, Progress, package_error};
 use crate::catalog::agent_skill::{self, AgentSkillError, Carried};
 use crate::catalog::package::Package;
+use crate::catalog::signature::SourceKind;
 use crate::catalog::{CatalogError, Incoming, SkillRef, Texts};
 use crate::engine::digest;
 use crate::error::Error;
@@ -60,7 +61,9 @@ impl Host {
     pub async fn consider_agent_skill(&self, folder: &Path, progress: Option<Progress>) -> Result<Candidate, Error> {
         let bytes = self.agent_skill(folder, progress.clone()).await?;
         let source = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
-        self.consider_incoming(Incoming { bytes, stem: String::new(), source, signatures: Vec::new() }, progress).await
+        // It is packed here, so no signature beside its component is of what is installed.
+        let (stem, kind, signatures) = (String::new(), SourceKind::File, Vec::new());
+        self.consider_incoming(Incoming { bytes, stem, source, kind, signatures }, progress).await
     }
 
     /// The component of an installed skill, which is the one that was installed.

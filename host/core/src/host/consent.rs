@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Host, Progress, STATE_WAIT};
 use crate::capability::user;
 use crate::catalog::index;
+use crate::catalog::signature::{Signature, SourceKind, Terms, Verdict};
 use crate::catalog::{Incoming, Installed, SkillRef};
 use crate::error::Error;
 use crate::invocation::InvokeError;
@@ -22,6 +23,8 @@ pub struct Candidate {
     skill: SkillRef,
     bytes: Vec<u8>,
     source: String,
+    verdict: Verdict,
+    terms: Terms,
     before: Option<Installed>,
     more: Vec<Missing>,
     less: Vec<Missing>,
@@ -33,6 +36,26 @@ impl Candidate {
     #[must_use]
     pub fn skill(&self) -> &SkillRef {
         &self.skill
+    }
+
+    /// Who signed it, and how that stands.
+    #[must_use]
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// Where it came from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Says what a person said about its publisher and its version. Fails, and changes nothing, where that is not enough for
+    /// it to be installed.
+    pub fn accept(&mut self, terms: Terms) -> Result<(), Error> {
+        self.verdict.admit(&terms)?;
+        self.terms = terms;
+        Ok(())
     }
 
     /// What is installed under this name now.
@@ -97,17 +120,35 @@ pub struct Granted {
 }
 
 impl Host {
-    /// Looks at a component that somebody may want to install under the name in its manifest. Changes nothing.
+    /// Looks at a component that somebody may want to install under the name in its manifest, and at the signatures that lie
+    /// beside it. Changes nothing.
     pub async fn consider(&self, path: &Path, progress: Option<Progress>) -> Result<Candidate, Error> {
+        self.consider_file(path, SourceKind::File, Signature::beside(path)?, progress).await
+    }
+
+    /// The same for one that was built here, which nobody signed.
+    pub async fn consider_built(&self, path: &Path, progress: Option<Progress>) -> Result<Candidate, Error> {
+        self.consider_file(path, SourceKind::Folder, Vec::new(), progress).await
+    }
+
+    async fn consider_file(
+        &self,
+        path: &Path,
+        kind: SourceKind,
+        signatures: Vec<Signature>,
+        progress: Option<Progress>,
+    ) -> Result<Candidate, Error> {
         let bytes = self.read(path)?;
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let source = path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string();
-        self.consider_incoming(Incoming { bytes, stem, source, signatures: Vec::new() }, progress).await
+        self.consider_incoming(Incoming { bytes, stem, source, kind, signatures }, progress).await
     }
 
     /// The same for a component that is already in memory, wherever it came from.
     pub async fn consider_incoming(&self, incoming: Incoming, progress: Option<Progress>) -> Result<Candidate, Error> {
-        let Incoming { bytes, stem, source, signatures: _ } = incoming;
+        // Before anything is done with its code.
+        let verdict = self.judged(&incoming).await?;
+        let Incoming { bytes, stem, source, .. } = incoming;
         let generation = self.0.generation(&bytes, &stem, None, progress.as_ref()).await?;
         let name = generation.manifest.name.clone();
         let before = self.0.index.get(&name).await?.map(Installed::try_from).transpose()?;
@@ -121,7 +162,8 @@ impl Host {
                 kept = policy::effective(had, &[&*held]);
             }
         }
-        Ok(Candidate { skill: SkillRef::new(name, generation), bytes, source, before, more, less, kept })
+        let (skill, terms) = (SkillRef::new(name, generation), Terms::default());
+        Ok(Candidate { skill, bytes, source, verdict, terms, before, more, less, kept })
     }
 
     /// What a candidate requests that neither `allow` nor what it keeps holds.
@@ -137,15 +179,18 @@ impl Host {
     }
 
     /// Installs what was considered, in place of an older one. Grants nothing; where it requests something else than the one
-    /// before it, what that one could not use is no longer granted.
+    /// before it, what that one could not use is no longer granted. Refused where its signature is not good enough on the terms
+    /// that were accepted.
     pub async fn install(&self, candidate: Candidate) -> Result<Installed, Error> {
-        let Candidate { skill, bytes, source, before, .. } = candidate;
+        let Candidate { skill, bytes, source, verdict, terms, before, .. } = candidate;
+        verdict.admit(&terms)?;
         let generation = skill.current();
         self.0.components.write(&generation.digest, &bytes)?;
         let installed = Installed {
             name: skill.identity().to_owned(),
             digest: generation.digest.clone(),
             source,
+            signer: verdict.owner(&terms).cloned(),
             added_at: jiff::Timestamp::now(),
             manifest: generation.manifest.clone(),
             tools: generation.tools.to_vec(),
@@ -157,8 +202,11 @@ impl Host {
                 self.0.grants.narrow(&installed.name, had).await?;
             }
         }
+        self.settle_pin(&verdict, &terms, &installed.source).await?;
         self.0.index.put(index::Entry::from(&installed)).await?;
-        self.0.sessions.audit.note(Entry::admin("add", &*installed.name, &*installed.digest));
+        let by = installed.signer.as_ref().map(|signer| format!(", signed by {signer}"));
+        let detail = format!("{}{}", installed.digest, by.unwrap_or_default());
+        self.0.sessions.audit.note(Entry::admin("add", &*installed.name, detail));
         self.0.succeed(&installed.name, &generation).await?;
         if let Some(before) = before.filter(|before| before.digest != installed.digest) {
             self.0.remove_component(&before.digest).await;

@@ -194,6 +194,7 @@ fn row(name: String, digest: String) -> Entry {
         tools: "[]".into(),
         source: "here".into(),
         added_at: Timestamp::now(),
+        signer: None,
     }
 }
 

@@ -8,8 +8,13 @@ use rusqlite::{Connection, OpenFlags};
 use super::{Durability, StateError, dir};
 
 /// One text per version of the schema. Never change one that was released: add another.
-const MIGRATIONS: &[&str] =
-    &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql"), include_str!("4.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("1.sql"),
+    include_str!("2.sql"),
+    include_str!("3.sql"),
+    include_str!("4.sql"),
+    include_str!("5.sql"),
+];
 
 /// Written into the file's header, so that another program's database is not taken for ours. "RFst".
 const APPLICATION_ID: i64 = 0x5246_7374;

@@ -6,6 +6,7 @@ mod cancel;
 mod gate;
 mod generation;
 mod permit;
+mod reload;
 mod share;
 mod slots;
 mod writer;
@@ -31,6 +32,7 @@ pub(crate) const ALL: &[Check] = &[
     act::CHECK,
     slots::CHECK,
     generation::CHECK,
+    reload::CHECK,
     share::CHECK,
     gate::CHECK,
 ];

@@ -69,6 +69,7 @@ mod sources {
     }
 
     pub mod catalog {
+        pub mod live;
         pub mod loaded;
         mod skill;
 
@@ -77,6 +78,14 @@ mod sources {
         pub mod tool {
             #[derive(Clone, Debug)]
             pub struct Tool(pub String);
+        }
+
+        /// How it stands, as far as anybody looks here.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub enum Standing {
+            #[default]
+            Serving,
+            Failed,
         }
 
         /// What tells one from another, three times over.
