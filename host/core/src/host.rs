@@ -406,7 +406,12 @@ impl Host {
 
     /// The bytes of a component's file: of a plain file alone, and no more of them than `engine.component-mib` allows.
     pub fn read_component(&self, path: &Path) -> Result<Vec<u8>, Error> {
-        Ok(self.read(path)?)
+        let (bytes, limit) = (self.read(path)?, self.0.component_bytes());
+        let actual = bytes.len() as u64;
+        if actual > limit {
+            return Err(Error::from(crate::engine::LoadError::TooLarge { limit, actual }).about(path));
+        }
+        Ok(bytes)
     }
 }
 

@@ -109,16 +109,18 @@ async fn alone<T: Send + 'static>(
 /// A runtime that finds fault with the list of tools says so in its log and ends itself: what it said last is what the author needs.
 fn in_its_own_words(error: InvokeError, told: &mut mpsc::Receiver<Event>) -> InvokeError {
     let InvokeError::Trap(_) = error else { return error };
-    let mut last = None;
+    let mut last: Option<(Level, String)> = None;
     while let Ok(event) = told.try_recv() {
         if let Event::Log(line) = event
             && line.level >= Level::Warn
+            // Behind what it says may stand a trace of where it ended, line by line.
+            && last.as_ref().is_none_or(|(level, _)| line.level >= *level)
         {
             let fields: String = line.fields.iter().map(|(name, value)| format!(" {name}={value}")).collect();
-            last = Some(line.message + &fields);
+            last = Some((line.level, line.message + &fields));
         }
     }
-    last.map_or(error, InvokeError::Trap)
+    last.map_or(error, |(_, words)| InvokeError::Trap(words))
 }
 
 impl TryFrom<exports::Tool> for Tool {
