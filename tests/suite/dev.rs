@@ -247,6 +247,24 @@ fn a_person_at_the_terminal_lets_it_serve() {
 }
 
 #[test]
+fn a_folder_that_is_left_open_is_named_by_a_flag() {
+    let folder = Folder::new();
+    let mut dev = folder.dev(&["--yes"]);
+    dev.next("serving");
+    folder.manifest("0.2.0", "[permissions.files.folders.docs]\nmode = \"read\"\nreason = \"To read.\"\n");
+    let failed = dev.next("failed");
+    assert_eq!(failed["kind"], "denied", "{failed}");
+    assert!(failed["hint"].as_str().unwrap().contains("--allow files=docs:./notes"), "{failed}");
+    dev.end();
+    folder.manifest("0.1.0", "");
+    let mut dev = folder.dev(&["--allow", "files=docs:."]);
+    dev.next("serving");
+    folder.manifest("0.2.0", "[permissions.files.folders.docs]\nmode = \"read\"\nreason = \"To read.\"\n");
+    assert_eq!(dev.next("serving")["version"], "0.2.0");
+    dev.end();
+}
+
+#[test]
 fn the_configuration_is_read_anew() {
     let folder = Folder::new();
     folder.manifest("0.1.0", "[config]\ntype = \"object\"\nproperties = { word = { type = \"string\" } }\n");

@@ -197,7 +197,12 @@ pub(super) async fn ask(question: &str, answers: Vec<&'static str>, context: &Co
 
 /// Everything that is missing, as grants. What only a person can say is asked for.
 pub(super) async fn all(missing: &[Missing]) -> Result<Grants, Error> {
-    grants::parse(&folders::chosen(missing).await?, None)
+    grants::parse(&folders::chosen(missing, crate::ui::can_ask()).await?, None)
+}
+
+/// The same where the terminal belongs to something else, so that nothing can be asked for.
+pub(super) async fn all_unasked(missing: &[Missing]) -> Result<Grants, Error> {
+    grants::parse(&folders::chosen(missing, false).await?, None)
 }
 
 /// The skill as a person sees it before it is installed.

@@ -8,8 +8,8 @@ use ringfence_core::policy::Missing;
 use crate::trouble::Trouble;
 
 /// What is missing, in the words of grants, with a folder of the person's choice wherever one was left open. A folder that the
-/// skill can do without is left out where nobody names it.
-pub(super) async fn chosen(missing: &[Missing]) -> Result<Vec<String>, Error> {
+/// skill can do without is left out where nobody names it; without anybody to ask, another one is an error.
+pub(super) async fn chosen(missing: &[Missing], can_ask: bool) -> Result<Vec<String>, Error> {
     let mut whole = Vec::new();
     for one in missing {
         let open = one.grant.strip_prefix("files=").filter(|rest| rest.contains(SOME_FOLDER));
@@ -18,7 +18,7 @@ pub(super) async fn chosen(missing: &[Missing]) -> Result<Vec<String>, Error> {
             continue;
         };
         let word = crate::ui::printable(&one.grant);
-        if !crate::ui::can_ask() {
+        if !can_ask {
             if one.optional {
                 crate::ui::note(&format!("`{word}` is not granted: it leaves open which folder it is"));
                 continue;
@@ -66,6 +66,6 @@ mod tests {
             risk: 0,
             optional: false,
         });
-        assert_eq!(chosen(&missing).await.unwrap(), words);
+        assert_eq!(chosen(&missing, false).await.unwrap(), words);
     }
 }

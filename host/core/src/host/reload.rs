@@ -167,6 +167,8 @@ impl Host {
             skill.set_standing(Standing::PendingConsent { version, missing: shown });
             return Err(ReloadError::Widened { name: name(), missing }.into());
         }
+        // As it is configured now, which may have changed since it was prepared: the last that can fail before anything is changed.
+        let generation = self.0.configured(skill.identity(), &next.generation)?;
         if !next.asks_the_same {
             self.0.grants.narrow(skill.identity(), &serving.manifest.permissions).await?;
         }
@@ -175,8 +177,6 @@ impl Host {
             (false, true) => _ = self.grant(skill.identity(), allow).await?,
             (false, false) => self.grant_for_session(skill.identity(), allow).await?,
         }
-        // As it is configured now: that may have changed since it was prepared.
-        let generation = self.0.configured(skill.identity(), &next.generation)?;
         self.0.publish(skill, Arc::new(generation));
         self.0.sessions.audit.note(Entry::admin("reload", skill.identity(), next.digest()));
         Ok(())

@@ -115,7 +115,7 @@ impl Project {
         let host = &stage.host;
         let skill = host.load_file(component, Some(self.path()), Some(line.steps())).await?;
         let missing = host.missing(&skill, &self.allow).await;
-        let allow = if self.yes { consent::all(&missing).await? } else { self.allow.clone() };
+        let allow = if self.yes { consent::all_unasked(&missing).await? } else { self.allow.clone() };
         if allow != Grants::default() {
             host.grant_for_session(skill.identity(), allow).await?;
         }
@@ -150,8 +150,8 @@ impl Project {
             return Ok(());
         };
         line.clear();
-        let allow = if self.yes { consent::all(next.more()).await? } else { self.allow.clone() };
-        if !self.covers(&next, &allow) {
+        let allow = if self.yes { consent::all_unasked(next.more()).await? } else { self.allow.clone() };
+        if !next.lacks(&allow).is_empty() {
             // First there and then told: whoever reads it may answer at once.
             let told = Told::pending(skill, &next);
             self.state().pending = Some(next);
@@ -163,11 +163,6 @@ impl Project {
         self.state().behind = false;
         stage.screen.tell(&Told::serving(skill, built, begun.elapsed(), false));
         self.call_all(stage).await
-    }
-
-    /// Whether a successor asks for nothing beyond what is allowed.
-    fn covers(&self, next: &Successor, allow: &Grants) -> bool {
-        next.lacks(allow).is_empty()
     }
 
     async fn call_all(&self, stage: &Stage) -> Result<(), Error> {
@@ -190,14 +185,17 @@ impl Project {
 
     /// Lets what waits serve, with what it asks for granted for good.
     pub(super) async fn allow(&self, stage: &Stage) -> Result<(), Error> {
+        let Some(more) = self.pending() else { return Ok(()) };
+        let begun = Instant::now();
+        // While it still waits: where this fails, it can be allowed again.
+        let granted = consent::all_unasked(&more).await?;
         let (skill, next) = {
             let mut state = self.state();
-            let Some(next) = state.pending.take() else { return Ok(()) };
+            // Another save may have taken its place meanwhile, and what that asks for was not what was allowed.
+            let next = state.pending.take_if(|next| next.more() == more.as_slice());
             (state.serving.clone(), next)
         };
-        let Some(skill) = skill else { return Ok(()) };
-        let begun = Instant::now();
-        let granted = consent::all(next.more()).await?;
+        let (Some(skill), Some(next)) = (skill, next) else { return Ok(()) };
         stage.host.replace(&skill, next, granted, true).await?;
         stage.screen.tell(&Told::serving(&skill, Duration::ZERO, begun.elapsed(), false));
         self.call_all(stage).await
