@@ -384,7 +384,7 @@ fn a_tool_that_no_model_can_be_given_is_no_tool() {
     let go = "package main\n\nimport \"ringfence\"\n\nfunc main() {}\n\nfunc init() {\n\tringfence.Tool(\"a\", \"Does.\", \
               func(_ *ringfence.Context, in []string) (string, error) { return in[0], nil })\n}\n";
     let python = "from ringfence import tool\n\n\n@tool\ndef a(größe: int) -> str:\n    \"\"\"Does.\"\"\"\n    return str(größe)\n";
-    let c = "#include <ringfence.h>\nstatic rf_outcome *a(const rf_json *in) { return rf_outcome_text(rf_json_write(in)); }\n\
+    let c = "#include <ringfence.h>\nstatic rf_outcome *a(const rf_json *in) { (void)in; return rf_text(\"x\"); }\n\
              RF_TOOL(a, rf_json, \"Does.\", .input_schema = RF_JSON({\"type\": \"array\"}));\n";
     let typescript = "import { s, skill, tool } from \"ringfence\";\n\nexport default skill(tool({\n  name: \"a\", description: \"Does.\", \
                       input: { \"first name\": s.string() }, run: () => \"x\",\n}));\n";
