@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Only this identity counts, such as an e-mail address or the address of a workflow
     #[arg(long, requires = "issuer")]
     identity: Option<String>,
-    /// Who vouches for the identity, such as https://accounts.google.com
+    /// Who vouches for the identity, such as `https://accounts.google.com`
     #[arg(long, value_name = "URL", requires = "identity")]
     issuer: Option<String>,
 }

@@ -87,7 +87,7 @@ pub struct Missing {
     pub reason: String,
     /// The greater, the more can go wrong: what reaches other machines or files is above 50. Shown first.
     pub risk: u8,
-    /// The skill can do without it, so that it keeps no run from starting. A capability leaves that to [`missing`].
+    /// The skill can do without it, so that it keeps no run from starting. A capability leaves that to `missing`.
     pub optional: bool,
 }
 
