@@ -31,8 +31,21 @@ fn program() -> &'static Path {
             let done = done.unwrap_or_else(|error| panic!("{need}: {error}"));
             assert!(done.status.success(), "{need}: {}", String::from_utf8_lossy(&done.stderr));
         };
-        said(Command::new("apt-get").args(["-q", "download", PACKAGE.0]));
-        let package = std::fs::read_dir(fresh.path()).unwrap().next().expect(need).unwrap().path();
+        // With lists of its own: those of the system may be missing or old, and only root may renew them.
+        let client = || {
+            let mut client = Command::new("apt-get");
+            client.arg("-q").args(["-o", "APT::Sandbox::User=root"]);
+            for (what, folder) in [("Dir::State", "state"), ("Dir::Cache", "cache")] {
+                std::fs::create_dir_all(fresh.path().join(folder).join("lists/partial")).unwrap();
+                std::fs::create_dir_all(fresh.path().join(folder).join("archives/partial")).unwrap();
+                client.arg("-o").arg(format!("{what}={}", fresh.path().join(folder).display()));
+            }
+            client
+        };
+        said(client().arg("update"));
+        said(client().args(["download", PACKAGE.0]));
+        let mut files = std::fs::read_dir(fresh.path()).unwrap().map(|entry| entry.unwrap().path());
+        let package = files.find(|path| path.extension().is_some_and(|end| end == "deb")).expect(need);
         assert_eq!(Digest::of(&std::fs::read(&package).unwrap()).as_str(), PACKAGE.1, "{need}: it is another one");
         said(Command::new("dpkg").arg("-x").arg(&package).arg("x"));
         match std::fs::rename(fresh.path().join("x"), &kept) {
