@@ -70,6 +70,8 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("permission-widened", 3, 403),
     ("withdrawn", 4, 503),
     ("self-test-failed", 2, 422),
+    ("upgrade-failed", 2, 422),
+    ("skill-state-newer", 3, 409),
     ("name-confusable", 3, 409),
     // What is needed and not there now.
     ("unavailable", 4, 503),

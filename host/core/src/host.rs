@@ -5,9 +5,12 @@ mod consent;
 mod reload;
 mod signing;
 mod sources;
+mod toolbox;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -37,6 +40,7 @@ use crate::catalog::signature::Roots;
 use crate::catalog::signature::key::Keys;
 use crate::catalog::signature::publishers::Publishers;
 use crate::catalog::tool::{self, Tool};
+use crate::catalog::toolbox::Offers;
 use crate::catalog::{self, CatalogError, Generation, SkillRef};
 use crate::engine::linker::Pre;
 use crate::engine::wasi::{Machine, Sources};
@@ -90,6 +94,8 @@ pub(crate) struct Shared {
     /// As they are now; each generation has its part of them.
     pub(crate) settings: ArcSwap<Settings>,
     reconfiguring: tokio::sync::Mutex<()>,
+    /// Held while the state of a skill is brought up to date.
+    upgrading: tokio::sync::Mutex<()>,
     pub(crate) grants: GrantsStore,
     denials: Denials,
     publishers: Publishers,
@@ -114,6 +120,8 @@ pub(crate) struct Shared {
     loaded: LoadedSkills,
     /// Skills that somebody holds.
     pub(crate) live: LiveSkills,
+    /// What clients and models can call.
+    offers: Offers,
     pub(crate) state: State,
     components: Components,
 }
@@ -201,7 +209,9 @@ impl Host {
             index: Index::new(state.clone()),
             loaded: LoadedSkills::default(),
             live: LiveSkills::default(),
+            offers: Offers::default(),
             reconfiguring: tokio::sync::Mutex::default(),
+            upgrading: tokio::sync::Mutex::default(),
             http: Arc::new(egress(settings.http.clone(), Arc::new(Filling(Arc::clone(&vault))))),
             vault,
             kv: Arc::new(Sqlite::new(state.clone())),
@@ -265,6 +275,7 @@ impl Host {
         let apart = Package::read(component).map_err(package_error)?;
         let loaded = self.0.load(&apart.code, &manifest.name, progress.as_ref()).await?;
         let offered = self.0.offered(&loaded.pre, None, apart.docs).await?;
+        offered.step(manifest)?;
         if let Some(schema) = &manifest.config {
             schema::compile(schema).map_err(|error| {
                 policy::manifest::ManifestError::new(format!("`config` is not a JSON Schema: {error}"))
@@ -278,6 +289,7 @@ impl Host {
         let installed = self.0.find_installed(name).await?;
         self.0.index.remove(name).await?;
         self.0.sessions.audit.note(Entry::admin("remove", name, if purge { "with its data" } else { "" }));
+        self.0.offers.changed();
         self.0.remove_component(&installed.digest).await;
         if purge {
             self.0.grants.revoke(name, None).await?;
@@ -533,10 +545,16 @@ impl Shared {
         let manifest = package.manifest.unwrap_or_else(|| Manifest::bare(stem));
         let loaded = self.load(&package.code, &manifest.name, progress).await?;
         let offered = self.offered(&loaded.pre, package.tools, package.docs).await?;
+        let step = offered.step(&manifest)?;
+        let (upgrade, callables): (Vec<_>, Vec<_>) =
+            offered.callables.into_iter().partition(|callable| Some(&*callable.tool.name) == step.as_deref());
         let mut generation = Generation {
             digest: digest(bytes),
-            tools: offered.tools().into(),
-            callables: offered.callables.into(),
+            tools: callables.iter().map(|callable| callable.tool.clone()).collect(),
+            callables: callables.into(),
+            upgrade: upgrade.into(),
+            // What keeps nothing has nothing to bring up to date.
+            state_ready: Arc::new(AtomicBool::new(manifest.permissions.kv.is_none())),
             left_out: offered.left_out,
             pre: loaded.pre,
             settings: Arc::default(),

@@ -175,6 +175,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
     let callable = generation.tool(call.tool.as_deref())?;
     let limits = call.limits.over(generation.configured.limits).resolve();
     let given = Given::new(callable, call.input, &limits)?;
+    host.upgrade_state(call.skill.identity(), &generation).await?;
 
     let id = uuid::Uuid::now_v7().to_string();
     let identity = call.skill.identity();
@@ -244,6 +245,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
         http_gate: outer.map_or_else(|| Arc::new(host.http.gate()), |outer| Arc::clone(&outer.http_gate)),
     };
     let services = services(host, &here, Arc::clone(&generation.settings), folders, call.locale.clone());
+    let services = Services { kv_state: generation.manifest.state_version(), ..services };
     let begun = Begun::new(host, &here, &callable.tool.name, open, started);
     let mut timings = Timings::default();
     let result = async {
@@ -308,6 +310,7 @@ fn services(
         http_gate: Arc::clone(&here.http_gate),
         secrets: Arc::clone(&host.vault),
         kv: Arc::clone(&host.kv),
+        kv_state: 0,
         models: host.models.load_full(),
         money_limited: here.money_limited,
         toolbox: Arc::new(Nested::new(Arc::clone(host), here.clone(), locale)),

@@ -37,6 +37,7 @@ mod sync;
 mod tls;
 
 pub use catalog::tool::{Hints, Tool};
+pub use catalog::toolbox::{Offer, Toolbox};
 pub use catalog::{SkillRef, Standing};
 pub use error::{Error, Explain, Refusal};
 pub use events::Event;

@@ -37,6 +37,8 @@ pub(crate) struct Services {
     /// How many requests there still may be.
     pub(crate) http_gate: Arc<http::Gate>,
     pub(crate) kv: Arc<dyn kv::Store>,
+    /// Of which version the state is that the skill knows.
+    pub(crate) kv_state: u32,
     pub(crate) models: Arc<model::Router>,
     pub(crate) secrets: Arc<secrets::Vault>,
     /// Whether a budget of money holds: what has no price is refused then.
@@ -60,7 +62,11 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         egress: &guest.services.http,
         gate: &guest.services.http_gate,
     })?;
-    kv::add_to_linker(linker, |guest| kv::View { session: &guest.services.session, store: &guest.services.kv })?;
+    kv::add_to_linker(linker, |guest| kv::View {
+        session: &guest.services.session,
+        store: &guest.services.kv,
+        state: guest.services.kv_state,
+    })?;
     log::add_to_linker(linker, |guest| log::View { sink: &guest.services.sink })?;
     model::host::add_to_linker(linker, |guest| model::host::ModelView {
         session: &guest.services.session,

@@ -20,10 +20,12 @@ pub mod source;
 mod standing;
 mod texts;
 pub mod tool;
+pub mod toolbox;
 pub mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -48,6 +50,10 @@ pub(crate) struct Generation {
     pub(crate) manifest: Manifest,
     pub(crate) tools: Arc<[Tool]>,
     pub(crate) callables: Arc<[Callable]>,
+    /// The step that brings what the skill keeps up to date, where it has one. No caller can call it.
+    pub(crate) upgrade: Arc<[Callable]>,
+    /// Whether that is done, or needs not be.
+    pub(crate) state_ready: Arc<AtomicBool>,
     /// Functions of a plain component that are no tools.
     pub(crate) left_out: Vec<LeftOut>,
     pub(crate) pre: Pre,
@@ -90,6 +96,16 @@ impl Generation {
         self.configured = Configured::of(&own, settings);
         self.settings = Arc::new(own.config);
         Ok(())
+    }
+
+    /// The same with nothing but its upgrade step.
+    pub(crate) fn step(&self) -> Self {
+        Self {
+            tools: self.upgrade.iter().map(|callable| callable.tool.clone()).collect(),
+            callables: Arc::clone(&self.upgrade),
+            state_ready: Arc::new(AtomicBool::new(true)),
+            ..self.clone()
+        }
     }
 
     /// The tool of this name, or the only one where none is named.

@@ -21,6 +21,7 @@ use wasmtime::component::{Component, ComponentExportIndex, Val};
 
 use super::tool::{Callable, DESCRIPTION_BYTES, Hints, TOOLS, Tool, is_tool_name};
 use crate::engine::LoadError;
+use crate::policy::manifest::{Manifest, ManifestError};
 use crate::schema;
 pub(crate) use docs::Docs;
 use meter::{Meter, Spent};
@@ -52,6 +53,15 @@ pub(crate) struct Reflection {
 impl Reflection {
     pub(crate) fn tools(&self) -> Vec<Tool> {
         self.callables.iter().map(|callable| callable.tool.clone()).collect()
+    }
+
+    /// The name of the tool that a manifest names as its upgrade step, which must be among these.
+    pub(crate) fn step(&self, manifest: &Manifest) -> Result<Option<String>, ManifestError> {
+        let Some(name) = manifest.state.as_ref().and_then(|state| state.upgrade.clone()) else { return Ok(None) };
+        match self.callables.iter().any(|callable| callable.tool.name == name) {
+            true => Ok(Some(name)),
+            false => Err(ManifestError::new(format!("`state.upgrade` is {name:?}, and it has no tool of that name"))),
+        }
     }
 }
 

@@ -36,6 +36,10 @@ pub enum ReloadError {
     Widened { name: String, missing: Vec<Missing> },
     #[error("the new version of `{name}` failed its own test {number}, a call of `{tool}`: {reason}")]
     SelfTest { name: String, number: usize, tool: String, reason: String },
+    #[error("`{name}` could not bring what it keeps from version {from} to {to}: {reason}")]
+    Upgrade { name: String, from: u32, to: u32, reason: String },
+    #[error("what `{name}` keeps is of version {found}, and this version of it knows {known}")]
+    StateNewer { name: String, found: u32, known: u32 },
     #[error("{path} was still being written after {seconds} s")]
     Unsettled { path: String, seconds: u64 },
     #[error("another version has taken the place of `{name}` meanwhile")]
@@ -53,6 +57,8 @@ impl Explain for ReloadError {
             Self::Renamed { .. } => "manifest-invalid",
             Self::Widened { .. } => "permission-widened",
             Self::SelfTest { .. } => "self-test-failed",
+            Self::Upgrade { .. } => "upgrade-failed",
+            Self::StateNewer { .. } => "skill-state-newer",
             Self::Unsettled { .. } => "unreadable",
             Self::Overtaken { .. } => "busy",
         }
@@ -67,6 +73,12 @@ impl Explain for ReloadError {
                 format!("grant `{}` to let it serve; until then the old version does", grants.join(" "))
             }
             Self::SelfTest { .. } => "correct the skill, or its `[[self-test]]` in skill.toml".into(),
+            Self::Upgrade { .. } => {
+                "nothing of it was changed; correct the step that `state.upgrade` names in skill.toml".into()
+            }
+            Self::StateNewer { name, .. } => {
+                format!("install the newer version again, or begin anew after `ringfence remove {name} --purge`")
+            }
             Self::Unsettled { .. } => "write it under another name and rename it when it is whole".into(),
             Self::Overtaken { .. } => "nothing has to be done: the newest one serves".into(),
         }

@@ -187,6 +187,10 @@ impl Host {
         verdict.admit(&terms)?;
         let generation = skill.current();
         self.0.components.write(&generation.digest, &bytes)?;
+        if let Err(error) = self.0.upgrade_state(skill.identity(), &generation).await {
+            self.0.remove_component(&generation.digest).await;
+            return Err(error);
+        }
         let installed = Installed {
             name: skill.identity().to_owned(),
             digest: generation.digest.clone(),
@@ -208,6 +212,7 @@ impl Host {
         let by = installed.signer.as_ref().map(|signer| format!(", signed by {signer}"));
         let detail = format!("{}{}", installed.digest, by.unwrap_or_default());
         self.0.sessions.audit.note(Entry::admin("add", &*installed.name, detail));
+        self.0.offers.changed();
         self.0.succeed(&installed.name, &generation).await?;
         if let Some(before) = before.filter(|before| before.digest != installed.digest) {
             self.0.remove_component(&before.digest).await;

@@ -169,6 +169,10 @@ impl Host {
         }
         // As it is configured now, which may have changed since it was prepared: the last that can fail before anything is changed.
         let generation = self.0.configured(skill.identity(), &next.generation)?;
+        if let Err(error) = self.0.upgrade_state(skill.identity(), &generation).await {
+            self.not_replaced(skill, &error);
+            return Err(error);
+        }
         if !next.asks_the_same {
             self.0.grants.narrow(skill.identity(), &serving.manifest.permissions).await?;
         }
@@ -278,6 +282,7 @@ impl Shared {
         if old.digest == next.digest {
             return;
         }
+        self.offers.changed();
         let drain = Duration::from_secs(u64::from(self.settings.load().engine.drain_seconds));
         let (withdrawn, ended): (CancellationToken, CancellationToken) = (old.withdrawn.clone(), old.life.ended());
         // Not the generation itself: it would live as long as this waits.

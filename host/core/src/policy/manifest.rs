@@ -42,6 +42,9 @@ pub struct Manifest {
     /// Calls that must succeed before a version serves in the place of another one. They have no grants and ten seconds each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub self_test: Vec<SelfTest>,
+    /// Of which version what the skill keeps is, and how older state is brought up to date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateVersion>,
     /// How `ringfence build` makes the component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Build>,
@@ -55,6 +58,20 @@ pub struct SelfTest {
     /// An object of the tool's input schema.
     #[serde(default = "nothing")]
     pub input: Value,
+}
+
+/// `[state]`: what the skill keeps in `kv`, between one version of the skill and the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StateVersion {
+    /// From 1 on. Raised whenever older versions of the skill could not read what this one writes. What was kept before this was said is
+    /// of version 0. A version of the skill that knows only older state is refused once there is newer.
+    pub version: u32,
+    /// The tool that changes older state: it is called with `{"from": 1, "to": 2}`, sees a copy of what the skill keeps and has no other
+    /// right, and what it made takes the place of the old when it succeeds. Nobody else can call it. Left out where the skill
+    /// reads older state by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<String>,
 }
 
 fn nothing() -> Value {
@@ -157,8 +174,15 @@ impl Manifest {
             permissions: Requests::default(),
             config: None,
             self_test: Vec::new(),
+            state: None,
             build: None,
         }
+    }
+
+    /// Of which version what it keeps is, as its author counts.
+    #[must_use]
+    pub fn state_version(&self) -> u32 {
+        self.state.as_ref().map_or(0, |state| state.version)
     }
 
     fn checked(self) -> Result<Self, ManifestError> {
@@ -172,6 +196,16 @@ impl Manifest {
             && build.lang.is_some() == build.component.is_some()
         {
             return Err(ManifestError::new("`[build]` needs either `lang` or `component`".into()));
+        }
+        if let Some(state) = &self.state {
+            if state.version == 0 {
+                return Err(ManifestError::new("`state.version` is 0, and counts from 1".into()));
+            }
+            if self.permissions.kv.is_none() {
+                return Err(ManifestError::new(
+                    "`[state]` needs `[permissions.kv]`: without it nothing is kept".into(),
+                ));
+            }
         }
         self.permissions.check().map_err(ManifestError::new)?;
         if self.self_test.len() > SELF_TESTS {

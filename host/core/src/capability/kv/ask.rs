@@ -29,6 +29,8 @@ pub struct Set {
     pub value: Bytes,
     pub condition: Condition,
     pub quota: Quota,
+    /// Of which version the state is that the caller knows, as its author counts.
+    pub state: u32,
 }
 
 /// "Delete this key."
@@ -37,6 +39,8 @@ pub struct Delete {
     pub skill: String,
     pub key: Key,
     pub condition: Condition,
+    /// As in [`Set`].
+    pub state: u32,
 }
 
 /// "Which keys begin with this?"
@@ -51,13 +55,13 @@ pub struct List {
 }
 
 impl Set {
-    /// Checks the size of the value.
+    /// Checks the size of the value. For state of version 0.
     pub fn new(skill: String, key: Key, value: Bytes, condition: Condition, quota: Quota) -> Result<Self, Refusal> {
         if value.len() > MAX_VALUE {
             let (limit, actual) = (MAX_VALUE as u64, Some(value.len() as u64));
             return Err(Refusal::TooLarge(Excess { what: "kv value", limit, actual }));
         }
-        Ok(Self { skill, key, value, condition, quota })
+        Ok(Self { skill, key, value, condition, quota, state: 0 })
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn kv_key(bytes: &[u8]) {
                 b's' => set(&tx, &memory, skill, text, condition, number),
                 b'd' => {
                     let Some(key) = key(text) else { continue };
-                    let ask = Delete { skill, key, condition };
+                    let ask = Delete { skill, key, condition, state: 0 };
                     assert_eq!(sqlite::remove(&tx, &ask).ok(), Some(memory.remove(&ask)), "{ask:?}");
                 }
                 b'g' => {

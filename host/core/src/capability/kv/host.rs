@@ -28,6 +28,8 @@ mod bindings {
 pub struct View<'a> {
     pub session: &'a Session,
     pub store: &'a Arc<dyn Store>,
+    /// Of which version the state is that the skill knows, as its author counts.
+    pub state: u32,
 }
 
 struct Kv;
@@ -52,11 +54,12 @@ impl View<'_> {
         // Without a grant the ask is refused, whatever the quota.
         let quota = self.session.grants().kv.as_ref().map_or_else(|| Grant::default().quota(), Grant::quota);
         let ask = Set::new(self.skill(), Key::parse(key)?, value.into(), condition.into(), quota)?;
+        let ask = Set { state: self.state, ..ask };
         self.perform(ask, |store, permit| store.set(permit)).await.map(Into::into)
     }
 
     async fn delete(&self, key: String, condition: wit::Condition) -> Result<wit::Written, Refusal> {
-        let ask = Delete { skill: self.skill(), key: Key::parse(key)?, condition: condition.into() };
+        let ask = Delete { skill: self.skill(), key: Key::parse(key)?, condition: condition.into(), state: self.state };
         self.perform(ask, |store, permit| store.delete(permit)).await.map(Into::into)
     }
 

@@ -39,23 +39,24 @@ impl Memory {
             return Ok(Written::Conflict(version));
         }
         let size = old.map(|old| old.value.len() as u64);
-        space.totals = space.totals.set(ask.key.as_str().len(), size, ask.value.len(), ask.quota)?;
+        space.totals = space.totals.set(size, ask)?;
         let version = space.totals.version;
         space.entries.insert(ask.key.to_string(), Entry { value: ask.value.clone(), version });
         Ok(Written::Done(version))
     }
 
-    pub(super) fn remove(&self, ask: &Delete) -> Written {
+    pub(super) fn remove(&self, ask: &Delete) -> Result<Written, Refusal> {
         let mut all = self.lock();
         let space = all.entry(ask.skill.clone()).or_default();
         let version = space.entries.get(ask.key.as_str()).map(|old| old.version);
         if !ask.condition.holds(version) {
-            return Written::Conflict(version);
+            return Ok(Written::Conflict(version));
         }
-        if let Some(old) = space.entries.remove(ask.key.as_str()) {
-            space.totals = space.totals.delete(ask.key.as_str().len(), old.value.len() as u64);
+        if let Some(old) = space.entries.get(ask.key.as_str()) {
+            space.totals = space.totals.delete(old.value.len() as u64, ask)?;
+            space.entries.remove(ask.key.as_str());
         }
-        Written::Done(0)
+        Ok(Written::Done(0))
     }
 
     pub(super) fn page(&self, ask: &List) -> Page {
@@ -85,7 +86,7 @@ impl Store for Memory {
     }
 
     fn delete(&self, permit: Permit<Delete>) -> BoxFuture<'_, Result<Written, Refusal>> {
-        ready(Ok(self.remove(permit.ask()))).boxed()
+        ready(self.remove(permit.ask())).boxed()
     }
 
     fn list(&self, permit: Permit<List>) -> BoxFuture<'_, Result<Page, Refusal>> {

@@ -11,6 +11,7 @@ mod port;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
+pub(crate) mod upgrade;
 
 pub use ask::{Delete, Get, List, Set};
 pub use grant::{Grant, Quota, Request};

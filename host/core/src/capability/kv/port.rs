@@ -7,8 +7,6 @@ use super::{Delete, Get, List, Set};
 use crate::broker::Permit;
 use crate::error::{Excess, Refusal};
 
-use super::Quota;
-
 /// A value with its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -68,17 +66,22 @@ pub(super) struct Totals {
     pub(super) bytes: u64,
     pub(super) keys: u64,
     pub(super) version: u64,
+    /// Of which version it is, as the skill counts.
+    pub(super) state: u32,
 }
 
 impl Totals {
     /// The totals after a key of `key` bytes got `new` bytes in the place of `old`. Every backend counts with this. What
     /// makes the state smaller is allowed even above a quota, which the operator may have lowered.
-    pub(super) fn set(self, key: usize, old: Option<u64>, new: usize, quota: Quota) -> Result<Self, Refusal> {
+    pub(super) fn set(self, old: Option<u64>, ask: &Set) -> Result<Self, Refusal> {
+        self.admit(&ask.skill, ask.state)?;
+        let (key, new, quota) = (ask.key.as_str().len(), ask.value.len(), ask.quota);
         let (key, new) = (key as u64, new as u64);
         let after = Self {
             bytes: self.bytes.saturating_sub(old.map_or(0, |old| key + old)).saturating_add(key + new),
             keys: self.keys + u64::from(old.is_none()),
             version: self.version + 1,
+            state: ask.state,
         };
         let over = |what, limit, before: u64, now: u64| {
             (now > limit && now > before).then_some(Refusal::TooLarge(Excess { what, limit, actual: Some(now) }))
@@ -89,11 +92,26 @@ impl Totals {
     }
 
     /// The totals after a key with its value has gone.
-    pub(super) fn delete(self, key: usize, old: u64) -> Self {
-        Self {
+    pub(super) fn delete(self, old: u64, ask: &Delete) -> Result<Self, Refusal> {
+        self.admit(&ask.skill, ask.state)?;
+        let key = ask.key.as_str().len();
+        Ok(Self {
             bytes: self.bytes.saturating_sub(key as u64 + old),
             keys: self.keys.saturating_sub(1),
             version: self.version,
+            state: self.state,
+        })
+    }
+
+    /// Lets a version of a skill write only what is of the version that it knows.
+    fn admit(self, skill: &str, knows: u32) -> Result<(), Refusal> {
+        if self.keys == 0 || self.state == knows {
+            return Ok(());
         }
+        let words = format!(
+            "what `{skill}` keeps is of version {}, and this call runs one that knows version {knows}",
+            self.state
+        );
+        Err(Refusal::Unavailable(format!("{words}; call it again")))
     }
 }

@@ -45,7 +45,7 @@ impl Store for Sqlite {
     fn delete(&self, permit: Permit<Delete>) -> BoxFuture<'_, Result<Written, Refusal>> {
         let ask = permit.ask().clone();
         let done = self.state.write(move |tx| remove(tx, &ask));
-        async move { done.await.map_err(refuse) }.boxed()
+        async move { done.await.map_err(refuse)? }.boxed()
     }
 
     fn list(&self, permit: Permit<List>) -> BoxFuture<'_, Result<Page, Refusal>> {
@@ -99,8 +99,7 @@ pub(super) fn write(tx: &Transaction<'_>, ask: &Set) -> rusqlite::Result<Result<
         return Ok(Ok(Written::Conflict(version)));
     }
     let key = ask.key.as_str();
-    let totals = totals(tx, &ask.skill)?;
-    let after = match totals.set(key.len(), old.map(|(_, size)| size), ask.value.len(), ask.quota) {
+    let after = match totals(tx, &ask.skill)?.set(old.map(|(_, size)| size), ask) {
         Ok(after) => after,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -110,19 +109,22 @@ pub(super) fn write(tx: &Transaction<'_>, ask: &Set) -> rusqlite::Result<Result<
     Ok(Ok(Written::Done(after.version)))
 }
 
-pub(super) fn remove(tx: &Transaction<'_>, ask: &Delete) -> rusqlite::Result<Written> {
+pub(super) fn remove(tx: &Transaction<'_>, ask: &Delete) -> rusqlite::Result<Result<Written, Refusal>> {
     let old = there(tx, &ask.skill, &ask.key)?;
     let version = old.map(|(version, _)| version);
     if !ask.condition.holds(version) {
-        return Ok(Written::Conflict(version));
+        return Ok(Ok(Written::Conflict(version)));
     }
     if let Some((_, size)) = old {
         let key = ask.key.as_str();
+        let after = match totals(tx, &ask.skill)?.delete(size, ask) {
+            Ok(after) => after,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         tx.prepare_cached("DELETE FROM kv WHERE skill = ?1 AND key = ?2")?.execute([&ask.skill, key])?;
-        let after = totals(tx, &ask.skill)?.delete(key.len(), size);
         put_totals(tx, &ask.skill, after)?;
     }
-    Ok(Written::Done(0))
+    Ok(Ok(Written::Done(0)))
 }
 
 /// Walks the index from the prefix on. No LIKE: a prefix may hold `%` and `_`.
@@ -149,18 +151,21 @@ pub(super) fn page(db: &Connection, ask: &List) -> rusqlite::Result<Page> {
     Ok(page)
 }
 
-fn totals(tx: &Transaction<'_>, skill: &str) -> rusqlite::Result<Totals> {
+pub(super) fn totals(tx: &Connection, skill: &str) -> rusqlite::Result<Totals> {
     let found = tx
-        .prepare_cached("SELECT bytes, keys, version FROM kv_totals WHERE skill = ?1")?
+        .prepare_cached("SELECT bytes, keys, version, state FROM kv_totals WHERE skill = ?1")?
         .query_row([skill], |row| {
-            Ok(Totals { bytes: uint(row.get(0)?), keys: uint(row.get(1)?), version: uint(row.get(2)?) })
+            let (bytes, keys, version) = (uint(row.get(0)?), uint(row.get(1)?), uint(row.get(2)?));
+            Ok(Totals { bytes, keys, version, state: row.get(3)? })
         })
         .optional()?;
     Ok(found.unwrap_or_default())
 }
 
-fn put_totals(tx: &Transaction<'_>, skill: &str, totals: Totals) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT OR REPLACE INTO kv_totals (skill, bytes, keys, version) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![skill, int(totals.bytes), int(totals.keys), int(totals.version)])?;
+pub(super) fn put_totals(tx: &Transaction<'_>, skill: &str, totals: Totals) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO kv_totals (skill, bytes, keys, version, state) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![skill, int(totals.bytes), int(totals.keys), int(totals.version), totals.state])?;
     Ok(())
 }

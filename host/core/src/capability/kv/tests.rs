@@ -32,7 +32,7 @@ impl Space<'_> {
         self.0.set(Permit::unchecked(ask)).await
     }
     async fn delete(&self, name: &str, condition: Condition) -> Written {
-        let ask = Delete { skill: self.1.into(), key: key(name), condition };
+        let ask = Delete { skill: self.1.into(), key: key(name), condition, state: 0 };
         self.0.delete(Permit::unchecked(ask)).await.unwrap()
     }
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Page {
@@ -151,7 +151,7 @@ async fn the_guest_sees_values_pages_and_refusals() {
     let granted = session(Grants { kv: Some(Grant { max_keys: Some(3), ..Grant::default() }), ..Grants::default() });
     let refused = session(Grants::default());
     for store in &stores {
-        host::probe(View { session: &granted, store }, View { session: &refused, store }).await;
+        host::probe(View { session: &granted, store, state: 0 }, View { session: &refused, store, state: 0 }).await;
     }
 }
 

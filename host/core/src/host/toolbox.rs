@@ -1,0 +1,43 @@
+//! What clients and models can call, and what they call it by.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::Host;
+use crate::catalog::SkillRef;
+use crate::catalog::toolbox::{From, Offer, Toolbox};
+use crate::error::Error;
+
+impl Host {
+    /// The tools of everything that is installed, and of what is [offered](Self::offer) beside it. Kept until something changes.
+    pub async fn toolbox(&self) -> Result<Arc<Toolbox>, Error> {
+        let offers = &self.0.offers;
+        if let Some(toolbox) = offers.last() {
+            return Ok(toolbox);
+        }
+        let when = offers.count();
+        let toolbox = Toolbox::of(self.0.all_installed().await?, &offers.held());
+        Ok(offers.keep(when, toolbox))
+    }
+
+    /// Changes whenever the toolbox may be another one than before: somebody installed, removed, replaced or offered a skill.
+    #[must_use]
+    pub fn toolbox_changes(&self) -> watch::Receiver<u64> {
+        self.0.offers.changes()
+    }
+
+    /// Offers a skill that is not installed, such as one that somebody works on, until this host ends. Takes the place of an installed one
+    /// of the same name.
+    pub fn offer(&self, skill: SkillRef) {
+        self.0.offers.hold(skill);
+    }
+
+    /// The skill of a tool, made ready once: the first that asks waits until it is read and compiled.
+    pub async fn skill_of(&self, offer: &Offer) -> Result<SkillRef, Error> {
+        match &offer.from {
+            From::Held(skill) => Ok(skill.clone()),
+            From::Installed(installed) => self.0.installed_skill(installed).await,
+        }
+    }
+}
