@@ -53,6 +53,7 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("no-index", 2, 404),
     ("index-invalid", 2, 502),
     ("lock-invalid", 2, 422),
+    ("transcript-invalid", 2, 422),
     // Policy and budget.
     ("denied", 3, 403),
     ("refused", 3, 403),
@@ -84,6 +85,7 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("compile-limit", 5, 422),
     ("trap", 5, 502),
     ("deadline", 5, 504),
+    ("too-many-steps", 5, 502),
     ("timeout", 5, 504),
     ("memory-limit", 5, 502),
     ("table-limit", 5, 502),
