@@ -3,6 +3,8 @@
 
 mod cli;
 mod config;
+#[allow(dead_code, reason = "mounted by the server")]
+mod openai;
 mod render;
 mod sdk;
 mod toolchain;

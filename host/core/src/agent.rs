@@ -31,8 +31,8 @@ use crate::person::Person;
 
 pub use error::AgentError;
 pub use event::AgentEvent;
-pub use settings::{AgentSettings, DEFAULT_AGENT};
 pub(crate) use settings::check;
+pub use settings::{AgentSettings, DEFAULT_AGENT};
 pub(crate) use transcript::Shelf;
 pub use transcript::{Summary, Transcript};
 

@@ -172,12 +172,7 @@ struct Outer {
 }
 
 /// Runs one call. `outer` is the invocation that makes it, where a skill does; `run` is that of an agent, where its model does.
-async fn walk(
-    host: &Arc<Shared>,
-    call: Call,
-    outer: Option<&Outer>,
-    run: Option<&Session>,
-) -> Result<Finished, Error> {
+async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>, run: Option<&Session>) -> Result<Finished, Error> {
     // What both give: a ledger, a deadline, a place in the chain of callers, and what was touched so far.
     let around = outer.map(|outer| &outer.session).or(run);
     let engine = host.engine()?;

@@ -83,9 +83,8 @@ async fn talk(host: &Host, args: &Args, context: &Context) -> Result<ExitCode, E
         None => None,
         Some(LAST) => {
             let last = host.transcripts().await?.into_iter().next();
-            let last = last.ok_or_else(|| {
-                Trouble::new("not-found", "no transcript is kept", "leave --resume out to begin one")
-            })?;
+            let last = last
+                .ok_or_else(|| Trouble::new("not-found", "no transcript is kept", "leave --resume out to begin one"))?;
             Some(host.transcript(&last.id).await?)
         }
         Some(id) => Some(host.transcript(id).await?),

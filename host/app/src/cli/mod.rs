@@ -57,6 +57,7 @@ use crate::trouble::Trouble;
 use crate::ui::Format;
 
 pub(crate) use completions::answer as answer_completions;
+pub(crate) use run::of_text as input_of_text;
 
 /// The hidden verb of the process that compiles skills, apart from the host.
 pub(crate) const COMPILE_WORKER: &str = "compile-worker";

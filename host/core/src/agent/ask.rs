@@ -89,7 +89,12 @@ mod tests {
     use super::*;
 
     fn ask(name: &str) -> Use {
-        Use { name: Name::parse(name).ok(), written: name.replace('/', "_"), input: "{\"a\":1}".into(), effectful: true }
+        Use {
+            name: Name::parse(name).ok(),
+            written: name.replace('/', "_"),
+            input: "{\"a\":1}".into(),
+            effectful: true,
+        }
     }
 
     #[test]

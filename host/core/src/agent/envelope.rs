@@ -96,6 +96,8 @@ mod tests {
         let text = "é".repeat(RESULT_BYTES);
         let wrapped = wrap("t", &text);
         assert!(wrapped.len() < RESULT_BYTES + 200);
-        assert!(wrapped.ends_with(&format!("</untrusted-output>\n[{RESULT_BYTES} more bytes were left out by the host]")));
+        assert!(
+            wrapped.ends_with(&format!("</untrusted-output>\n[{RESULT_BYTES} more bytes were left out by the host]"))
+        );
     }
 }

@@ -52,7 +52,9 @@ impl Explain for AgentError {
             Self::Settings { agent, key: "", .. } => format!("rename `[agents.{agent}]` in the configuration"),
             Self::Settings { agent, key, .. } => format!("correct `agents.{agent}.{key}` in the configuration"),
             Self::NotInstalled { agent, .. } => {
-                format!("install it with `ringfence add`, or take it out of `[agents.{agent}]`; `ringfence list` shows what there is")
+                format!(
+                    "install it with `ringfence add`, or take it out of `[agents.{agent}]`; `ringfence list` shows what there is"
+                )
             }
             Self::TooManyTools { agent, .. } => {
                 format!("list the skills that it needs: `agents.{agent}.skills` in the configuration")

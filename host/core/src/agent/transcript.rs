@@ -241,9 +241,8 @@ impl Shelf {
             }
             Ok(all)
         });
-        let mut all = listed
-            .await
-            .map_err(|error| AgentError::Transcript { id: "all".into(), reason: error.to_string() })?;
+        let mut all =
+            listed.await.map_err(|error| AgentError::Transcript { id: "all".into(), reason: error.to_string() })?;
         all.sort_by(|one, other| (other.updated, &other.id).cmp(&(one.updated, &one.id)));
         Ok(all)
     }
@@ -261,9 +260,7 @@ impl Shelf {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> std::io::Result<T> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
 }
 
@@ -332,7 +329,10 @@ mod tests {
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::metadata(&shelf.0).unwrap().permissions().mode() & 0o777, 0o700);
         shelf.remove(transcript.id()).await.unwrap();
-        assert_eq!(shelf.load(transcript.id()).await.unwrap_err(), AgentError::NoTranscript { id: transcript.id().into() });
+        assert_eq!(
+            shelf.load(transcript.id()).await.unwrap_err(),
+            AgentError::NoTranscript { id: transcript.id().into() }
+        );
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use ringfence_core::engine::LimitSettings;
 use ringfence_core::{Call, Caller, Error, SkillRef};
 
 pub(super) use flags::split;
+pub(crate) use input::of_text;
 
 use super::completions::Skills;
 use super::target::Target;
