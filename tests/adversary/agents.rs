@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ringfence_core::Question;
 use ringfence_core::agent::{Agent, AgentEvent, Transcript, Turn};
 use ringfence_core::capability::model::types::{Part, ToolResult};
+use ringfence_core::journal::Record;
 use ringfence_core::{Error, Person};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -34,7 +35,7 @@ impl Scene {
     async fn ground(agent: &str, models: &str) -> Ground {
         let ground = Ground::with(&format!("[agents.a]\n{agent}\n{models}")).await;
         let asks =
-            "[permissions.kv]\n[permissions.model]\nmodels = [\"default\"]\n[permissions.http]\nallow = [\"*\"]\n";
+            "[permissions.kv]\n[permissions.model]\nmodels = [\"default\"]\n[permissions.http]\nallow = [\"GET https://allowed.test/\", \"GET https://other.test/\"]\n";
         ground.host.install("a", asks, &["kv", "model=default", "http=GET https://allowed.test/"]).await;
         ground.host.install("b", "", &[]).await;
         ground
@@ -42,6 +43,13 @@ impl Scene {
 
     fn agent(&self) -> Agent {
         self.ground.host.host.agent("a").unwrap()
+    }
+
+    /// The records, all of which are written by now.
+    async fn runs(&self) -> Vec<Record> {
+        let host = &self.ground.host;
+        host.host.permissions(&host.probe).await.unwrap();
+        host.host.runs(100).await.unwrap()
     }
 
     async fn run(&self, message: &str) -> (Result<String, Error>, Transcript) {
@@ -52,8 +60,11 @@ impl Scene {
 }
 
 fn results(transcript: &Transcript) -> Vec<&ToolResult> {
-    let of = |part| if let Part::ToolResult(result) = part { Some(result) } else { None };
-    transcript.messages().iter().flat_map(|message| &message.parts).filter_map(of).collect()
+    transcript.messages().iter().flat_map(|message| &message.parts).filter_map(result).collect()
+}
+
+fn result(part: &Part) -> Option<&ToolResult> {
+    if let Part::ToolResult(result) = part { Some(result) } else { None }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +116,7 @@ async fn t84_only_the_exact_name_of_a_tool_of_the_agent_calls_it() {
     let last = all.last().unwrap();
     assert!(!last.is_error && last.content.contains("\nout\n"), "{last:?}");
     // Nothing but the last call ran.
-    let runs = scene.ground.host.host.runs(100).await.unwrap();
+    let runs = scene.runs().await;
     assert_eq!(runs.iter().filter(|run| run.caller == "model").count(), 1, "{runs:?}");
     scene.ground.survived_probe().await;
 }
@@ -225,7 +236,7 @@ async fn t88_what_a_tool_returns_stays_one_result_of_one_call() {
         assert!(!content.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{e0069}']), "{content:?}");
         assert_eq!(results(&transcript).len(), 1);
     }
-    let runs = scene.ground.host.host.runs(100).await.unwrap();
+    let runs = scene.runs().await;
     assert!(runs.iter().filter(|run| run.caller == "model").all(|run| run.tool == "echo"), "{runs:?}");
     scene.ground.survived_probe().await;
 }

@@ -18,6 +18,8 @@ use crate::ui::{note, print, printable, table};
 
 /// Bytes of a message from a pipe.
 const MOST_BYTES: u64 = 4 << 20;
+/// Names of tools that a greeting shows.
+const SHOWN_TOOLS: usize = 12;
 /// Characters of a tool's arguments that its line shows.
 const SHOWN_INPUT: usize = 100;
 
@@ -41,11 +43,11 @@ pub(crate) struct Args {
     allow: Vec<String>,
 
     /// List the transcripts that are kept
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["agent", "resume", "allow", "remove"])]
     list: bool,
 
     /// Remove a transcript for good
-    #[arg(long, value_name = "ID", exclusive = true)]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["agent", "resume", "allow"])]
     remove: Option<String>,
 }
 
@@ -283,7 +285,11 @@ impl<'a> Screen<'a> {
             return Ok(());
         }
         let (tools, left_out) = agent.tools().await?;
-        let tools = if tools.is_empty() { "no tools".to_owned() } else { tools.join(", ") };
+        let tools = match tools.len() {
+            0 => "no tools".to_owned(),
+            1..=SHOWN_TOOLS => tools.join(", "),
+            many => format!("{many} tools"),
+        };
         note(&printable(&format!("{} ({}), with {tools}", agent.name(), agent.settings().model())));
         if !left_out.is_empty() {
             let names = printable(&left_out.join(", "));
