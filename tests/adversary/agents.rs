@@ -34,8 +34,7 @@ impl Scene {
 
     async fn ground(agent: &str, models: &str) -> Ground {
         let ground = Ground::with(&format!("[agents.a]\n{agent}\n{models}")).await;
-        let asks =
-            "[permissions.kv]\n[permissions.model]\nmodels = [\"default\"]\n[permissions.http]\nallow = [\"GET https://allowed.test/\", \"GET https://other.test/\"]\n";
+        let asks = "[permissions.kv]\n[permissions.model]\nmodels = [\"default\"]\n[permissions.http]\nallow = [\"GET https://allowed.test/\", \"GET https://other.test/\"]\n";
         ground.host.install("a", asks, &["kv", "model=default", "http=GET https://allowed.test/"]).await;
         ground.host.install("b", "", &[]).await;
         ground
