@@ -4,9 +4,11 @@ use std::io::{IsTerminal as _, Read as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use ringfence_core::agent::{Agent, AgentEvent, Answer, DEFAULT_AGENT, Summary, Transcript, Turn};
-use ringfence_core::{Caller, Error, Host, Person};
-use serde_json::json;
+use ringfence_core::{Caller, Error, Host, Person, Question};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio_util::sync::CancellationToken;
 
@@ -193,13 +195,40 @@ pub(super) struct Screen<'a> {
     line: Line,
     /// Questions have the terminal for themselves.
     turn: person::Turn,
+    /// One permit for each approval that was told, once all that was told before it is shown.
+    told: Arc<Semaphore>,
     streams: bool,
+}
+
+/// The person at the terminal, who is asked when they have seen what came before the question.
+#[derive(Debug)]
+struct Reader {
+    person: Terminal,
+    told: Arc<Semaphore>,
+}
+
+impl Person for Reader {
+    fn ask(&self, question: Question) -> BoxFuture<'_, Option<Value>> {
+        if !matches!(question, Question::Approve(_)) {
+            return self.person.ask(question);
+        }
+        Box::pin(async move {
+            self.told.acquire().await.ok()?.forget();
+            self.person.ask(question).await
+        })
+    }
 }
 
 impl<'a> Screen<'a> {
     pub(super) fn new(context: &'a Context) -> Self {
         let streams = !context.json() && std::io::stdout().is_terminal();
-        Self { context, line: Line::new(context.quiet), turn: person::Turn::default(), streams }
+        Self {
+            context,
+            line: Line::new(context.quiet),
+            turn: person::Turn::default(),
+            told: Arc::new(Semaphore::new(0)),
+            streams,
+        }
     }
 
     /// One message and what comes of it. What was streamed ends with its line.
@@ -211,7 +240,10 @@ impl<'a> Screen<'a> {
         cancel: CancellationToken,
     ) -> Result<Answer, Error> {
         let (sender, events) = channel(256);
-        let person = || Arc::new(Terminal::new(self.turn.clone(), self.line.clone())) as Arc<dyn Person>;
+        let person = || {
+            let person = Terminal::new(self.turn.clone(), self.line.clone());
+            Arc::new(Reader { person, told: Arc::clone(&self.told) }) as Arc<dyn Person>
+        };
         let turn = Turn {
             caller: Caller::User,
             events: Some(sender),
@@ -240,6 +272,7 @@ impl<'a> Screen<'a> {
                     print(&printable(&text))?;
                     inside_a_line = !text.ends_with('\n');
                 }
+                AgentEvent::ApprovalAsked { .. } => self.told.add_permits(1),
                 AgentEvent::ToolStarted { name, .. } => {
                     if std::mem::take(&mut inside_a_line) {
                         print("\n")?;

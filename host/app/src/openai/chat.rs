@@ -5,7 +5,6 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse as _, Response};
-use ringfence_core::Host;
 use ringfence_core::budget::Amount;
 use ringfence_core::capability::model::types::StopReason;
 use serde::Deserialize;
@@ -16,7 +15,7 @@ use super::job::{Done, Job};
 use super::parse::{self, Said};
 use super::sse::{self, Frames, data};
 use super::target::Target;
-use super::{fresh, now};
+use super::{App, fresh, now};
 
 /// What of a request is looked at. Wishes about sampling are the agent's configuration's to answer, and are left alone.
 #[derive(Debug, Deserialize)]
@@ -43,7 +42,7 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-pub(super) async fn complete(State(host): State<Host>, bytes: Bytes) -> Result<Response, Wrong> {
+pub(super) async fn complete(State(app): State<App>, bytes: Bytes) -> Result<Response, Wrong> {
     let request: Request = parse::body(&bytes)?;
     if request.n.is_some_and(|n| n != 1) {
         return Err(Wrong::request("n", "one answer is made for a request", "leave `n` out, or ask again"));
@@ -53,8 +52,8 @@ pub(super) async fn complete(State(host): State<Host>, bytes: Bytes) -> Result<R
     parse::only("functions", request.functions.as_ref(), is_empty)?;
     parse::only("response_format", request.response_format.as_ref(), |value| value["type"] == "text")?;
     let asked = parse::conversation("messages", request.messages)?;
-    let target = Target::find(&host, &request.model).await?;
-    let job = Job::start(host, target, asked)?;
+    let target = Target::find(&app.host, &request.model).await?;
+    let job = Job::start(&app, target, asked)?;
     let head = Head { id: fresh("chatcmpl-"), created: now(), model: request.model };
     if request.stream == Some(true) {
         let usage = request.stream_options.is_some_and(|options| options.include_usage);

@@ -4,12 +4,13 @@ use futures_util::FutureExt as _;
 use ringfence_core::agent::{AgentEvent, Transcript, Turn};
 use ringfence_core::budget::Amount;
 use ringfence_core::capability::model::types::StopReason;
-use ringfence_core::{Call, Caller, Content, Error, Event, Finished, Host};
+use ringfence_core::{Call, Caller, Content, Error, Event, Finished};
 use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 
+use super::App;
 use super::error::Wrong;
 use super::parse::Asked;
 use super::target::Target;
@@ -34,8 +35,8 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn start(host: Host, target: Target, asked: Asked) -> Result<Self, Wrong> {
-        let cancel = CancellationToken::new();
+    pub(super) fn start(app: &App, target: Target, asked: Asked) -> Result<Self, Wrong> {
+        let cancel = app.ending.child_token();
         let (sender, pieces) = channel(UNREAD);
         let work = match target {
             Target::Agent(agent) => {
@@ -47,8 +48,6 @@ impl Job {
                     let (answer, ()) =
                         tokio::join!(agent.run(&mut transcript, &asked.text, turn), of_agent(reader, &sender));
                     let answer = answer?;
-                    let streamed = sender;
-                    drop(streamed);
                     Ok(Done { text: answer.text, stop_reason: answer.stop_reason, usage: answer.usage })
                 }
                 .boxed()
@@ -61,7 +60,7 @@ impl Job {
                         "send a JSON object with the tool's inputs as the last message",
                     )
                 })?;
-                let (token, input) = (cancel.clone(), Value::Object(input).to_string());
+                let (host, token, input) = (app.host.clone(), cancel.clone(), Value::Object(input).to_string());
                 async move {
                     let skill = host.skill_of(&offer).await?;
                     let (events, reader) = channel(UNREAD);

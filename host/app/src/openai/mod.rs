@@ -20,19 +20,28 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use ringfence_core::Host;
+use tokio_util::sync::CancellationToken;
 
 /// Most bytes of a request.
 const BODY_BYTES: usize = 16 << 20;
 
-/// `/v1/models`, `/v1/chat/completions` and `/v1/responses`.
-pub(crate) fn router(host: Host) -> Router {
+/// What the routes share.
+#[derive(Clone)]
+struct App {
+    host: Host,
+    /// Cancelled when the server ends: what is under way settles then.
+    ending: CancellationToken,
+}
+
+/// `/v1/models`, `/v1/chat/completions` and `/v1/responses`. What is under way when `ending` is cancelled is cancelled too.
+pub(crate) fn router(host: Host, ending: CancellationToken) -> Router {
     Router::new()
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::one))
         .route("/v1/chat/completions", post(chat::complete))
         .route("/v1/responses", post(responses::respond))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .with_state(host)
+        .with_state(App { host, ending })
 }
 
 /// Seconds since 1970, as this interface tells times.

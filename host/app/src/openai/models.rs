@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use ringfence_core::Host;
 use serde_json::{Value, json};
 
+use super::App;
 use super::error::Wrong;
 use super::target::Target;
 
-pub(super) async fn list(State(host): State<Host>) -> Result<Json<Value>, Wrong> {
-    let toolbox = host.toolbox().await?;
+pub(super) async fn list(State(app): State<App>) -> Result<Json<Value>, Wrong> {
+    let toolbox = app.host.toolbox().await?;
     let mut names = BTreeSet::new();
     for offer in toolbox.iter() {
         let tools = toolbox.iter().filter(|other| other.skill == offer.skill).count();
@@ -20,13 +20,13 @@ pub(super) async fn list(State(host): State<Host>) -> Result<Json<Value>, Wrong>
             _ => format!("skill:{}/{}", offer.skill, offer.tool.name),
         });
     }
-    names.extend(host.agents().into_iter().map(|(name, _)| format!("agent:{name}")));
+    names.extend(app.host.agents().into_iter().map(|(name, _)| format!("agent:{name}")));
     let data: Vec<Value> = names.iter().map(|name| model(name)).collect();
     Ok(Json(json!({ "object": "list", "data": data })))
 }
 
-pub(super) async fn one(State(host): State<Host>, Path(id): Path<String>) -> Result<Json<Value>, Wrong> {
-    Target::find(&host, &id).await?;
+pub(super) async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Wrong> {
+    Target::find(&app.host, &id).await?;
     Ok(Json(model(&id)))
 }
 

@@ -5,7 +5,6 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse as _, Response};
-use ringfence_core::Host;
 use ringfence_core::budget::Amount;
 use ringfence_core::capability::model::types::{Message, Role, StopReason};
 use serde::Deserialize;
@@ -16,7 +15,7 @@ use super::job::{Done, Job};
 use super::parse::{self, Asked, Said};
 use super::sse::{self, Frames};
 use super::target::Target;
-use super::{fresh, now};
+use super::{App, fresh, now};
 
 /// What of a request is looked at.
 #[derive(Debug, Deserialize)]
@@ -44,7 +43,7 @@ enum Input {
     Items(Vec<Said>),
 }
 
-pub(super) async fn respond(State(host): State<Host>, bytes: Bytes) -> Result<Response, Wrong> {
+pub(super) async fn respond(State(app): State<App>, bytes: Bytes) -> Result<Response, Wrong> {
     let request: Request = parse::body(&bytes)?;
     parse::only("tools", request.tools.as_ref(), |value| value.as_array().is_some_and(Vec::is_empty))?;
     parse::only("previous_response_id", request.previous_response_id.as_ref(), |_| false)?;
@@ -57,8 +56,8 @@ pub(super) async fn respond(State(host): State<Host>, bytes: Bytes) -> Result<Re
     if let Some(instructions) = &request.instructions {
         asked.before.insert(0, Message::text(Role::System, instructions.clone()));
     }
-    let target = Target::find(&host, &request.model).await?;
-    let job = Job::start(host, target, asked)?;
+    let target = Target::find(&app.host, &request.model).await?;
+    let job = Job::start(&app, target, asked)?;
     let mut head = Head {
         id: fresh("resp_"),
         item: fresh("msg_"),
