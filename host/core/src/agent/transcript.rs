@@ -19,6 +19,8 @@ use crate::policy::taint::{Taint, Touch};
 const MOST_BYTES: u64 = 32 << 20;
 /// Bytes of the first message that a list shows.
 const TITLE_BYTES: usize = 100;
+/// Transcripts that are kept. Of more, those that were begun first go.
+const KEPT: usize = 1_000;
 const VERSION: u32 = 1;
 const END: &str = "jsonl";
 
@@ -198,7 +200,9 @@ impl Shelf {
         let (folder, name) = (self.0.clone(), file_name(&id));
         blocking(move || {
             files::make_private_dir(&folder)?;
-            files::write_atomically(&folder.join(name), &bytes)
+            let (path, is_new) = (folder.join(&name), !folder.join(&name).exists());
+            files::write_atomically(&path, &bytes)?;
+            if is_new { prune(&folder, KEPT) } else { Ok(()) }
         })
         .await
         .map_err(|error| unwritable(error.to_string()))
@@ -262,6 +266,16 @@ impl Shelf {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}
+
+/// Removes what was begun first, above so many. Ids are in the order of their times.
+fn prune(folder: &Path, kept: usize) -> std::io::Result<()> {
+    let names = std::fs::read_dir(folder)?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let of_ours = |name: &String| name.strip_suffix(END).and_then(|id| id.strip_suffix('.')).is_some_and(is_id);
+    let mut names: Vec<String> = names.filter(of_ours).collect();
+    names.sort_unstable();
+    let above = names.len().saturating_sub(kept);
+    names.iter().take(above).try_for_each(|name| std::fs::remove_file(folder.join(name)))
 }
 
 fn read(folder: &Path, name: &str) -> std::io::Result<String> {
@@ -376,6 +390,25 @@ mod tests {
         std::fs::create_dir(&shelf.0).unwrap();
         std::os::unix::fs::symlink(dir.path().join("secret.jsonl"), shelf.0.join(file_name(&id))).unwrap();
         assert!(matches!(shelf.load(&id).await, Err(AgentError::Transcript { .. })));
+    }
+
+    #[tokio::test]
+    async fn of_too_many_the_oldest_go_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(dir.path());
+        let mut ids = Vec::new();
+        for _ in 0..4 {
+            let mut transcript = Transcript::new("chat");
+            shelf.save(&mut transcript).await.unwrap();
+            ids.push(transcript.id().to_owned());
+        }
+        ids.sort_unstable();
+        std::fs::write(shelf.0.join("0.jsonl"), "mine").unwrap();
+        prune(&shelf.0, 2).unwrap();
+        let mut left: Vec<_> = shelf.list().await.unwrap().into_iter().map(|summary| summary.id).collect();
+        left.sort_unstable();
+        assert_eq!(left, ids[2..]);
+        assert!(shelf.0.join("0.jsonl").exists());
     }
 
     #[tokio::test]

@@ -86,7 +86,6 @@ struct Inner {
 }
 
 /// Of one invocation, whoever decides in it.
-#[derive(Default)]
 struct Count {
     /// Acts so far.
     acts: AtomicU64,
@@ -124,7 +123,7 @@ impl Session {
             above,
             shared,
             entered: AtomicBool::new(entered),
-            count: Arc::default(),
+            count: Arc::new(Count { acts: AtomicU64::new(0), records: AtomicU64::new(0) }),
             answered_by: Mutex::default(),
         }))
     }
