@@ -6,6 +6,7 @@ mod build;
 mod clean;
 mod completions;
 mod config;
+mod connect;
 mod consent;
 mod dev;
 mod doctor;
@@ -18,6 +19,7 @@ mod key;
 mod list;
 mod lock;
 mod log;
+mod mcp;
 mod models;
 mod new;
 mod outdated;
@@ -91,6 +93,8 @@ pub(crate) enum Verb {
     List(list::Args),
     Show(show::Args),
     Export(export::Args),
+    Mcp(mcp::Args),
+    Connect(connect::Args),
     Grant(grant::Args),
     Revoke(revoke::Args),
     Permissions(permissions::Args),
@@ -168,6 +172,10 @@ impl Context {
 impl Cli {
     /// The format for errors that happen before the configuration is known.
     pub(crate) fn early_format(&self, env: &Environment) -> Format {
+        if matches!(self.verb, Verb::Mcp(_)) {
+            // Its stdout is a client's.
+            return Format::Text;
+        }
         let named = || env.get("RINGFENCE_FORMAT").filter(|word| *word == "json").map(|_| Format::Json);
         self.flags.format.or_else(named).unwrap_or_default()
     }
@@ -296,6 +304,8 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Models(args) => context.unless_cancelled(models::run(&args, context)).await.map(done),
         Verb::Doctor(args) => context.unless_cancelled(doctor::run(&args, context)).await,
         Verb::Config(args) => config::run(&args, context).map(done),
+        Verb::Mcp(args) => Ok(mcp::run(args, context).await),
+        Verb::Connect(args) => connect::run(&args, context).map(done),
         Verb::Completions(args) => completions::run(&args).map(done),
         Verb::CompileWorker { args } => Ok(ringfence_core::engine::worker_main(&args)),
     }

@@ -119,6 +119,11 @@ impl Config {
         &self.secrets
     }
 
+    /// The user's home folder, where there is one.
+    pub(crate) fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
+
     /// Reads all layers. `from` is where the search for the project's file begins.
     pub(crate) fn load(flags: &Flags, env: &Environment, from: &Path) -> Result<Self, Error> {
         let bases = dirs::Bases::find(env)?;

@@ -1,0 +1,160 @@
+//! What a client can ask for, whichever way it came: lists, calls, and to be told of changes.
+
+use std::sync::Arc;
+
+use ringfence_core::{Error, Host};
+use rmcp::model::{
+    CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter,
+};
+use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
+use rmcp::{Peer, ServerHandler};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::call::{self, Parked};
+use super::{Options, meta, words};
+
+/// What a model that uses the tools should know of them.
+const INSTRUCTIONS: &str = "Each tool is one of a skill that Ringfence runs in a sandbox, and can reach only what the operator granted \
+    to that skill. A result that is an error begins with `error[KIND]` and, behind `help:`, says what to do. Where KIND is `denied` or \
+    `budget-exhausted`, calling again does not help: show the person the command that stands there, which only they can run.";
+
+/// One client. Cheap to make: over HTTP each request of the newer protocol has one.
+pub(super) struct Server {
+    shared: Arc<Shared>,
+    /// Ends what was begun for this client.
+    gone: CancellationToken,
+    _gone: DropGuard,
+}
+
+struct Shared {
+    host: Host,
+    options: Options,
+    /// Calls that wait for an answer of their client.
+    parked: Parked,
+}
+
+impl Server {
+    pub(super) fn new(host: Host, options: Options) -> Self {
+        Self::over(Arc::new(Shared { host, options, parked: Parked::default() }))
+    }
+
+    /// For another client, or another request, of the same endpoint.
+    pub(super) fn another(&self) -> Self {
+        Self::over(Arc::clone(&self.shared))
+    }
+
+    /// How many there are of this endpoint.
+    pub(super) fn shared(&self) -> usize {
+        Arc::strong_count(&self.shared)
+    }
+
+    fn over(shared: Arc<Shared>) -> Self {
+        let gone = CancellationToken::new();
+        Self { shared, _gone: gone.clone().drop_guard(), gone }
+    }
+
+    /// Tells a client of an older protocol of every change for as long as it is there.
+    fn tell(&self, peer: Peer<RoleServer>) {
+        let (gone, mut changes) = (self.gone.clone(), self.shared.host.toolbox_changes());
+        let telling = async move {
+            while changes.changed().await.is_ok() && peer.notify_tool_list_changed().await.is_ok() {}
+        };
+        tokio::spawn(gone.run_until_cancelled_owned(telling));
+    }
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
+        ServerConfig::new(capabilities)
+            .with_server_info(Implementation::new("ringfence", env!("CARGO_PKG_VERSION")).with_title("Ringfence"))
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        if !self.shared.options.meta_tools {
+            self.tell(context.peer);
+        }
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        let mut filter = SubscriptionFilter::default();
+        filter.tools_list_changed = requested.tools_list_changed;
+        Some(filter)
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let mut changes = self.shared.host.toolbox_changes();
+        let wanted = context.accepted().tools_list_changed == Some(true) && !self.shared.options.meta_tools;
+        loop {
+            tokio::select! {
+                () = context.cancelled() => return Ok(()),
+                changed = changes.changed(), if wanted => {
+                    if changed.is_err() || context.sink().notify_tool_list_changed().await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn list_tools(
+        &self,
+        params: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        if let Some(cursor) = params.and_then(|params| params.cursor) {
+            // All of them are on the first page.
+            return Err(ErrorData::invalid_params(format!("there is no page {cursor:?}"), None));
+        }
+        let Shared { host, options, .. } = &*self.shared;
+        let tools = if options.meta_tools {
+            meta::tools()
+        } else {
+            host.toolbox().await.map_err(|error| internal(&error))?.iter().map(|offer| words::tool(offer)).collect()
+        };
+        let fresh = u64::try_from(options.fresh.as_millis()).unwrap_or(u64::MAX);
+        // The tools are this operator's affair.
+        Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(fresh).with_cache_scope(CacheScope::Private))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Shared { host, options, parked } = &*self.shared;
+        let toolbox = host.toolbox().await.map_err(|error| internal(&error))?;
+        let (name, arguments) = match options.meta_tools.then(|| meta::Wanted::read(&request)).transpose()? {
+            None => (request.name.to_string(), request.arguments.clone()),
+            Some(meta::Wanted::Search(search)) => return Ok(search.among(&toolbox).into()),
+            Some(meta::Wanted::Call { name, arguments }) => (name, arguments),
+        };
+        let Some(offer) = toolbox.get(&name) else {
+            let shown: String = name.chars().take(80).collect();
+            return Err(ErrorData::invalid_params(format!("there is no tool {shown:?}"), None));
+        };
+        call::answer(host, offer, arguments.unwrap_or_default(), &request, &context, parked).await
+    }
+
+    /// What the library could not read as the request that its method names, and methods that nobody knows.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method: String = request.method.chars().take(80).collect();
+        match request.method.as_str() {
+            "initialize" | "server/discover" | "ping" | "tools/list" | "tools/call" | "subscriptions/listen" => {
+                Err(ErrorData::invalid_params(format!("the params of `{method}` are not as they should be"), None))
+            }
+            _ => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method:?}"), None)),
+        }
+    }
+}
+
+/// An error that no call caused.
+fn internal(error: &Error) -> ErrorData {
+    ErrorData::internal_error(error.to_string(), Some(serde_json::json!({ "kind": error.kind(), "hint": error.hint() })))
+}
