@@ -25,6 +25,7 @@ mod input;
 mod interrupt;
 #[cfg(target_os = "linux")]
 mod keyring;
+mod mcp;
 mod models;
 mod packages;
 mod plain;

@@ -32,6 +32,7 @@ mod revoke;
 mod run;
 mod search;
 mod secret;
+mod serve;
 mod show;
 mod sign;
 mod source;
@@ -48,6 +49,7 @@ use std::sync::Arc;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
+use ringfence_core::engine::Listening;
 use ringfence_core::{Error, Host, HostConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -77,6 +79,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Run(run::Args),
+    Serve(serve::Args),
     New(new::Args),
     Build(build::Args),
     Dev(dev::Args),
@@ -170,6 +173,14 @@ impl Context {
 }
 
 impl Cli {
+    /// Whether this verb is a server's.
+    pub(crate) fn listening(&self) -> Listening {
+        match self.verb {
+            Verb::Serve(_) => Listening::Allowed,
+            _ => Listening::Never,
+        }
+    }
+
     /// The format for errors that happen before the configuration is known.
     pub(crate) fn early_format(&self, env: &Environment) -> Format {
         if matches!(self.verb, Verb::Mcp(_)) {
@@ -275,6 +286,7 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
     match verb {
         // What has something to settle, or changes more than one thing, looks at Ctrl-C by itself.
         Verb::Run(args) => run::run(args, context).await.map(done),
+        Verb::Serve(args) => serve::run(&args, context).await.map(done),
         Verb::New(args) => new::run(&args, context).map(done),
         Verb::Build(args) => build::run(&args, context).await.map(done),
         Verb::Dev(args) => dev::run(args, Arc::clone(context)).await.map(done),

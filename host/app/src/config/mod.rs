@@ -179,6 +179,15 @@ impl Config {
         })
     }
 
+    /// The folders and files that are this user's own affair, as they may stand in a sentence; the innermost first.
+    pub(crate) fn own_paths(&self) -> Vec<String> {
+        let dirs = [&self.dirs.state, &self.dirs.data, &self.dirs.cache].into_iter();
+        let all = dirs.chain(&self.ours).chain(&self.home).map(|path| path.display().to_string());
+        let mut all: Vec<String> = all.filter(|path| path.len() > 1).collect();
+        all.sort_by_key(|path| std::cmp::Reverse(path.len()));
+        all
+    }
+
     /// What the core needs to open. Skills compile in a worker: this program again, with a hidden verb.
     pub(crate) fn host(&self) -> Result<HostConfig, Error> {
         let program = std::env::current_exe()

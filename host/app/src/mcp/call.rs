@@ -56,7 +56,7 @@ impl Way {
     }
 }
 
-/// Answers a request to call a tool.
+/// Answers a request to call a tool: with what came of it, or with an error that is the tool's or the protocol's.
 pub(super) async fn answer(
     host: &Host,
     offer: &Offer,
@@ -64,23 +64,23 @@ pub(super) async fn answer(
     request: &CallToolRequestParams,
     context: &RequestContext<RoleServer>,
     parked: &Parked,
-) -> Result<CallToolResponse, ErrorData> {
+) -> Result<Result<CallToolResponse, Error>, ErrorData> {
     let wanted = Wanted { tool: offer.name.clone(), arguments };
     let running = match &request.request_state {
         None => match Running::begin(host, offer, &wanted, context).await {
             Ok(running) => running,
-            Err(error) => return Ok(words::failure(&error).into()),
+            Err(error) => return Ok(Err(error)),
         },
         Some(state) => {
             let Waiting { running, asked, .. } = parked.take(state, &wanted)?;
             match request.input_responses.as_ref().and_then(|answers| answers.get(QUESTION)) {
                 Some(answer) => asked.answered(answer),
-                None => return Ok(parked.put(Waiting::new(wanted, running, asked)).into()),
+                None => return Ok(Ok(parked.put(Waiting::new(wanted, running, asked)).into())),
             }
             running
         }
     };
-    running.follow(wanted, context, parked).await
+    Ok(running.follow(wanted, context, parked).await)
 }
 
 /// What a request asks for. One that comes back has to ask for the same.
@@ -131,7 +131,7 @@ impl Running {
         wanted: Wanted,
         context: &RequestContext<RoleServer>,
         parked: &Parked,
-    ) -> Result<CallToolResponse, ErrorData> {
+    ) -> Result<CallToolResponse, Error> {
         let way = Way::of(context);
         let mut progress = Progress::new(context);
         let mut asking: Option<BoxFuture<'static, ()>> = None;
@@ -151,11 +151,11 @@ impl Running {
                     }
                     Way::Retry => {}
                 },
-                done = &mut self.finished => return Ok(match done {
-                    Ok(Ok(finished)) => words::result(finished.outcome),
-                    Ok(Err(error)) => words::failure(&error),
-                    Err(_) => words::failure(&Trouble::new("host-fault", "the call ended in an unexpected way", "see the host's log")),
-                }.into()),
+                done = &mut self.finished => {
+                    let broken = |_| Trouble::new("host-fault", "the call ended in an unexpected way", "see the host's log");
+                    let finished = done.map_err(broken)??;
+                    return Ok(words::result(finished.outcome).into());
+                }
             }
         }
     }

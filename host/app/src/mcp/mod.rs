@@ -29,6 +29,8 @@ use server::Server;
 const MESSAGE_BYTES: usize = 17 << 20;
 /// Most sessions of older clients over HTTP at once.
 const SESSIONS: usize = 1_024;
+/// How long the answer to the last call has to be written.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// What a client is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,13 +77,33 @@ where
     Ok(())
 }
 
+/// How an endpoint that is reached by HTTP ends, and what it keeps to itself.
+pub(crate) struct Outside {
+    /// Paths that no answer names.
+    pub(crate) hidden: Vec<String>,
+    /// Cancelled when what only waits for news is to end.
+    pub(crate) closing: CancellationToken,
+    /// Cancelled when everything is.
+    pub(crate) ending: CancellationToken,
+}
+
 /// Streamable HTTP at `/mcp`. To be mounted behind whatever decides who may come in: it looks at neither tokens, hosts nor origins.
-pub(crate) fn router(host: Host, options: Options, stop: &CancellationToken) -> axum::Router {
+pub(crate) fn router(host: Host, options: Options, outside: Outside) -> axum::Router {
+    let Outside { hidden, closing, ending } = outside;
+    let first = Server::new(host, options).outside(hidden, closing.clone());
+    let stop = ending.child_token();
     let config = StreamableHttpServerConfig::default()
-        .with_cancellation_token(stop.child_token())
+        .with_cancellation_token(stop.clone())
         .with_max_request_body_bytes(MESSAGE_BYTES)
         .disable_allowed_hosts();
-    let first = Server::new(host, options);
+    // The streams of older clients end when the last call has, and not only when everything has to.
+    let quiet = first.quiet();
+    tokio::spawn(ending.run_until_cancelled_owned(async move {
+        closing.cancelled().await;
+        quiet.await;
+        tokio::time::sleep(LAST_WORDS).await;
+        stop.cancel();
+    }));
     let make = move || {
         // A session holds one for as long as it lasts, and a request of the newer protocol for as long as it takes.
         if first.shared() > SESSIONS { Err(std::io::Error::other("too many sessions")) } else { Ok(first.another()) }

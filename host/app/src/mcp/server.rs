@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use ringfence_core::{Error, Host};
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
     ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{Peer, ServerHandler};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::call::{self, Parked};
 use super::{Options, meta, words};
+use crate::http::Problem;
 
 /// What a model that uses the tools should know of them.
 const INSTRUCTIONS: &str = "Each tool is one of a skill that Ringfence runs in a sandbox, and can reach only what the operator granted \
@@ -32,16 +34,76 @@ struct Shared {
     options: Options,
     /// Calls that wait for an answer of their client.
     parked: Parked,
+    /// Paths that no answer names, where clients may be elsewhere.
+    hidden: Option<Vec<String>>,
+    /// Cancelled when whoever waits for news waits no longer.
+    closing: CancellationToken,
+    /// Calls that are being answered.
+    calls: watch::Sender<usize>,
+}
+
+impl Shared {
+    fn new(host: Host, options: Options) -> Self {
+        let (closing, calls) = (CancellationToken::new(), watch::Sender::new(0));
+        Self { host, options, parked: Parked::default(), hidden: None, closing, calls }
+    }
+
+    /// A result that says what went wrong, to whoever is at the other end.
+    fn failure(&self, error: &Error) -> CallToolResult {
+        match &self.hidden {
+            None => words::failure(error.kind(), &error.to_string(), &error.hint()),
+            Some(hidden) => {
+                let problem = Problem::new(error.kind(), error.to_string(), error.hint()).outside(hidden);
+                words::failure(problem.kind(), problem.detail(), problem.hint())
+            }
+        }
+    }
+
+    /// An error that no call caused.
+    fn internal(&self, error: &Error) -> ErrorData {
+        let failure = self.failure(error);
+        let data = failure.meta.and_then(|mut meta| meta.remove(words::ERROR));
+        let message = data.as_ref().and_then(|data| data.get("message")?.as_str()).unwrap_or_default().to_owned();
+        ErrorData::internal_error(message, data)
+    }
+}
+
+/// A call that is being answered.
+struct Answering<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Answering<'a> {
+    fn new(calls: &'a watch::Sender<usize>) -> Self {
+        calls.send_modify(|count| *count += 1);
+        Self(calls)
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
 }
 
 impl Server {
     pub(super) fn new(host: Host, options: Options) -> Self {
-        Self::over(Arc::new(Shared { host, options, parked: Parked::default() }))
+        Self::over(Shared::new(host, options))
+    }
+
+    /// For clients that may be elsewhere, until `closing`.
+    pub(super) fn outside(self, hidden: Vec<String>, closing: CancellationToken) -> Self {
+        let Shared { host, options, .. } = &*self.shared;
+        Self::over(Shared { hidden: Some(hidden), closing, ..Shared::new(host.clone(), *options) })
+    }
+
+    /// Returns when no call is being answered.
+    pub(super) fn quiet(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut calls = self.shared.calls.subscribe();
+        async move { drop(calls.wait_for(|count| *count == 0).await) }
     }
 
     /// For another client, or another request, of the same endpoint.
     pub(super) fn another(&self) -> Self {
-        Self::over(Arc::clone(&self.shared))
+        Self::of(Arc::clone(&self.shared))
     }
 
     /// How many there are of this endpoint.
@@ -49,7 +111,11 @@ impl Server {
         Arc::strong_count(&self.shared)
     }
 
-    fn over(shared: Arc<Shared>) -> Self {
+    fn over(shared: Shared) -> Self {
+        Self::of(Arc::new(shared))
+    }
+
+    fn of(shared: Arc<Shared>) -> Self {
         let gone = CancellationToken::new();
         Self { shared, _gone: gone.clone().drop_guard(), gone }
     }
@@ -90,6 +156,7 @@ impl ServerHandler for Server {
         loop {
             tokio::select! {
                 () = context.cancelled() => return Ok(()),
+                () = self.shared.closing.cancelled() => return Ok(()),
                 changed = changes.changed(), if wanted => {
                     if changed.is_err() || context.sink().notify_tool_list_changed().await.is_err() {
                         return Ok(());
@@ -112,7 +179,7 @@ impl ServerHandler for Server {
         let tools = if options.meta_tools {
             meta::tools()
         } else {
-            host.toolbox().await.map_err(|error| internal(&error))?.iter().map(|offer| words::tool(offer)).collect()
+            host.toolbox().await.map_err(|error| self.shared.internal(&error))?.iter().map(|offer| words::tool(offer)).collect()
         };
         let fresh = u64::try_from(options.fresh.as_millis()).unwrap_or(u64::MAX);
         // The tools are this operator's affair.
@@ -124,8 +191,9 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Shared { host, options, parked } = &*self.shared;
-        let toolbox = host.toolbox().await.map_err(|error| internal(&error))?;
+        let Shared { host, options, parked, calls, .. } = &*self.shared;
+        let _answering = Answering::new(calls);
+        let toolbox = host.toolbox().await.map_err(|error| self.shared.internal(&error))?;
         let (name, arguments) = match options.meta_tools.then(|| meta::Wanted::read(&request)).transpose()? {
             None => (request.name.to_string(), request.arguments.clone()),
             Some(meta::Wanted::Search(search)) => return Ok(search.among(&toolbox).into()),
@@ -135,7 +203,8 @@ impl ServerHandler for Server {
             let shown: String = name.chars().take(80).collect();
             return Err(ErrorData::invalid_params(format!("there is no tool {shown:?}"), None));
         };
-        call::answer(host, offer, arguments.unwrap_or_default(), &request, &context, parked).await
+        let answered = call::answer(host, offer, arguments.unwrap_or_default(), &request, &context, parked).await?;
+        Ok(answered.unwrap_or_else(|error| self.shared.failure(&error).into()))
     }
 
     /// What the library could not read as the request that its method names, and methods that nobody knows.
@@ -152,9 +221,4 @@ impl ServerHandler for Server {
             _ => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method:?}"), None)),
         }
     }
-}
-
-/// An error that no call caused.
-fn internal(error: &Error) -> ErrorData {
-    ErrorData::internal_error(error.to_string(), Some(serde_json::json!({ "kind": error.kind(), "hint": error.hint() })))
 }

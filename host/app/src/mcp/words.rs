@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ringfence_core::{Content, Error, Hints, Offer, Outcome};
+use ringfence_core::{Content, Hints, Offer, Outcome};
 use rmcp::model::{CallToolResult, ContentBlock, MetaObject, Resource, Tool, ToolAnnotations};
 use serde_json::{Value, json};
 
@@ -71,8 +71,7 @@ fn block(content: Content) -> ContentBlock {
 }
 
 /// What went wrong in a call, for the model that made it and the person behind it: in words, and in `_meta` for programs.
-pub(super) fn failure(error: &Error) -> CallToolResult {
-    let (kind, message, hint) = (error.kind(), error.to_string(), error.hint());
+pub(super) fn failure(kind: &str, message: &str, hint: &str) -> CallToolResult {
     let mut text = format!("error[{kind}]: {message}");
     if !hint.is_empty() {
         text += &format!("\nhelp: {hint}");
@@ -130,8 +129,7 @@ mod tests {
 
     #[test]
     fn an_error_is_told_in_words_and_for_programs() {
-        let error = crate::trouble::Trouble::new("denied", "it may not", "grant it");
-        let value = serde_json::to_value(failure(&error)).unwrap();
+        let value = serde_json::to_value(failure("denied", "it may not", "grant it")).unwrap();
         assert_eq!((&value["isError"], &value["_meta"][ERROR]["kind"]), (&json!(true), &json!("denied")));
         assert_eq!(value["content"][0]["text"], "error[denied]: it may not\nhelp: grant it");
     }
