@@ -152,6 +152,10 @@ impl Running {
                     Way::Retry => {}
                 },
                 done = &mut self.finished => {
+                    // A question that still stands is withdrawn: nobody waits for its answer.
+                    if let Some(asking) = asking {
+                        asking.await;
+                    }
                     let broken = |_| Trouble::new("host-fault", "the call ended in an unexpected way", "see the host's log");
                     let finished = done.map_err(broken)??;
                     return Ok(words::result(finished.outcome).into());
@@ -178,7 +182,7 @@ struct Progress<'a> {
 impl<'a> Progress<'a> {
     fn new(context: &'a RequestContext<RoleServer>) -> Self {
         let token = context.meta.get_progress_token();
-        Self { peer: &context.peer, gone: &context.ct, token, last: 0.0, total: None }
+        Self { peer: &context.peer, gone: &context.ct, token, last: -1.0, total: None }
     }
 
     async fn tell(&mut self, event: Event) {
@@ -193,7 +197,7 @@ impl<'a> Progress<'a> {
         let Some(token) = self.token.clone() else { return };
         // A text is a step where nothing else is counted, and next to none where something is.
         let step = if self.total.is_some() { 1e-6 } else { 1.0 };
-        self.last = done.filter(|done| *done > self.last).unwrap_or(self.last + step);
+        self.last = done.filter(|done| *done > self.last).unwrap_or(self.last.max(0.0) + step);
         let mut param = ProgressNotificationParam::new(token, self.last);
         (param.total, param.message) = (self.total, message);
         // A client that went away, or gave up, is told by its token.
