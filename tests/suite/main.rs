@@ -13,6 +13,7 @@ mod audit;
 mod budgets;
 mod cli;
 mod completions;
+mod conformance;
 mod consent;
 mod dev;
 mod docs;

@@ -58,8 +58,7 @@ impl Client {
         let mut client = Self { child, input, lines, era, capabilities, last: 0 };
         if let Era::Session(version) = era {
             let info = json!({ "name": "by-hand", "version": "1" });
-            let params =
-                json!({ "protocolVersion": version, "capabilities": client.capabilities, "clientInfo": info });
+            let params = json!({ "protocolVersion": version, "capabilities": client.capabilities, "clientInfo": info });
             let begun = client.ask("initialize", params);
             assert_eq!(begun["result"]["protocolVersion"], version, "{begun}");
             assert!(begun["result"]["instructions"].as_str().unwrap().contains("error[KIND]"), "{begun}");
@@ -164,7 +163,8 @@ fn probe() -> String {
 
 /// A skill that may ask for the person, made of the probe.
 fn asking(home: &Home) -> String {
-    let manifest = "name = \"asks\"\nversion = \"0.1.0\"\ndescription = \"Asks.\"\n[permissions.user]\nreason = \"To know.\"\n";
+    let manifest =
+        "name = \"asks\"\nversion = \"0.1.0\"\ndescription = \"Asks.\"\n[permissions.user]\nreason = \"To know.\"\n";
     home.write("work/asks/skill.toml", format!("{manifest}[build]\ncomponent = \"asks.wasm\"\n"));
     std::fs::copy(support::probe(), home.path("work/asks/asks.wasm")).unwrap();
     home.run(&["grant", "./asks", "user"]).worked();
@@ -224,7 +224,12 @@ fn a_call_gives_what_the_tool_gave_and_errors_in_its_words() {
         assert_eq!((&given["content"][0]["text"], &given["isError"]), (&json!("a 3 "), &json!(false)), "{given}");
         // What the tool said, what it was asked in the wrong way, and what it may not do.
         let fails = [
-            ("probe_fail", json!({ "kind": "failed", "message": "no luck", "hint": "try again" }), "failed", "try again"),
+            (
+                "probe_fail",
+                json!({ "kind": "failed", "message": "no luck", "hint": "try again" }),
+                "failed",
+                "try again",
+            ),
             ("probe_typed", json!({ "text": "a", "count": 9 }), "invalid-input", ""),
             ("probe_put", json!({ "key": "a", "value": "b" }), "refused", "ringfence grant"),
         ];
@@ -287,7 +292,8 @@ fn what_is_no_request_is_answered_and_the_session_goes_on() {
             r#"{{"jsonrpc":"2.0","id":7000,"method":"tools/call","params":{{"name":"probe_echo","arguments":{{"text":{deep}}}}}}}"#
         );
         let ping = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
-        let large = format!(r#"{{"jsonrpc":"2.0","id":7001,"method":"x","params":{{"a":"{}"}}}}"#, "x".repeat(20 << 20));
+        let large =
+            format!(r#"{{"jsonrpc":"2.0","id":7001,"method":"x","params":{{"a":"{}"}}}}"#, "x".repeat(20 << 20));
         let wrong = [
             ("{", -32700),
             ("hello", -32700),
@@ -315,7 +321,7 @@ fn what_is_no_request_is_answered_and_the_session_goes_on() {
         client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/of-tomorrow", "params": { "a": 1 } }));
         client.send(&json!({ "jsonrpc": "2.0", "id": 12345, "result": {} }));
         client.cancel(99_999);
-        for method in ["tools/lists", "prompts/list", "resources/list", "logging/setLevel", "rpc.discover"] {
+        for method in ["tools/lists", "prompts/list", "resources/subscribes", "logging/setLevel", "rpc.discover"] {
             let unknown = client.ask(method, json!({ "level": "info" }));
             assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
         }
@@ -459,16 +465,15 @@ fn a_question_goes_to_the_person_behind_the_client() {
     assert_eq!(refused["_meta"]["ringfence/error"]["kind"], "unavailable", "{refused}");
     drop(client);
 
-    let mut client = Client::able(&home, &[&asks], Era::Session("2025-11-25"), json!({ "elicitation": { "form": {} } }));
+    let mut client =
+        Client::able(&home, &[&asks], Era::Session("2025-11-25"), json!({ "elicitation": { "form": {} } }));
     let id = client.request("tools/call", json!({ "name": "asks_question", "arguments": arguments() }));
     let question = client.next();
     assert_eq!(question["method"], "elicitation/create", "{question}");
     assert!(question["params"]["message"].as_str().unwrap().contains("| How many?"), "{question}");
     assert_eq!(question["params"]["requestedSchema"]["properties"]["answer"]["type"], "integer", "{question}");
     // What does not fit is asked again.
-    let answer = |id: &Value, number: i64| {
-        json!({ "jsonrpc": "2.0", "id": id, "result": { "action": "accept", "content": { "answer": number } } })
-    };
+    let answer = |id: &Value, number: i64| json!({ "jsonrpc": "2.0", "id": id, "result": { "action": "accept", "content": { "answer": number } } });
     client.send(&answer(&question["id"], 0));
     let again = client.next();
     assert_eq!(again["method"], "elicitation/create", "{again}");
@@ -496,7 +501,8 @@ fn a_question_of_the_newer_protocol_is_another_request() {
     };
     let answers = json!({ name.as_str(): { "action": "accept", "content": { "answer": "Ada" } } });
     // Only the same call, under the name that it has.
-    for (arguments, state) in [(json!({ "text": "Other?" }), state.clone()), (arguments.clone(), json!("0".repeat(32)))] {
+    for (arguments, state) in [(json!({ "text": "Other?" }), state.clone()), (arguments.clone(), json!("0".repeat(32)))]
+    {
         let refused = again(&mut client, &arguments, &state, answers.clone());
         assert_eq!(refused["error"]["code"], -32602, "{refused}");
     }
@@ -505,10 +511,50 @@ fn a_question_of_the_newer_protocol_is_another_request() {
     assert_eq!(still["resultType"], "input_required", "{still}");
     assert_ne!(&still["requestState"], state);
     let given = again(&mut client, &arguments, &still["requestState"], answers.clone())["result"].take();
-    assert_eq!((&given["content"][0]["text"], &given["resultType"]), (&json!("\"Ada\""), &json!("complete")), "{given}");
+    assert_eq!(
+        (&given["content"][0]["text"], &given["resultType"]),
+        (&json!("\"Ada\""), &json!("complete")),
+        "{given}"
+    );
     // Once.
     let over = again(&mut client, &arguments, &still["requestState"], answers);
     assert_eq!(over["error"]["code"], -32602, "{over}");
+}
+
+#[test]
+fn what_authors_wrote_for_models_is_read_by_the_extension_and_as_a_resource() {
+    use sha2::{Digest as _, Sha256};
+    let home = Home::new();
+    asking_unasked(&home);
+    let page = "---\nname: asks\ndescription: Asks.\n---\n\nCall `echo` with a text.\n";
+    home.write("work/asks/SKILL.md", page);
+    home.run(&["add", "./asks", "--yes"]).worked();
+    home.run(&["add", &probe(), "--yes"]).worked();
+    for era in [Era::Session("2025-11-25"), Era::Requests] {
+        let mut client = Client::start(&home, &[], era);
+        let listed = client.ask("skills/list", json!({}))["result"]["skills"].take();
+        // The probe has nothing of the kind.
+        assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+        let uri = "skill://asks/SKILL.md";
+        assert_eq!((&listed[0]["uri"], &listed[0]["frontmatter"]["description"]), (&json!(uri), &json!("Asks.")));
+        let one = client.ask("skills/get", json!({ "uri": uri }))["result"]["skill"].take();
+        assert_eq!(one, listed[0]);
+        assert_eq!(client.ask("resources/list", json!({}))["result"]["resources"][0]["uri"], uri);
+        let read = client.ask("resources/read", json!({ "uri": uri }))["result"]["contents"][0].take();
+        let text = read["text"].as_str().unwrap();
+        assert!(text.contains("Call `echo` with a text.") && text.contains("`asks_echo`"), "{text}");
+        let digest: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(one["resources"][0]["digest"], format!("sha256:{digest}"));
+        for (method, uri) in [
+            ("skills/get", "skill://probe/SKILL.md"),
+            ("skills/get", "skill://asks/other.md"),
+            ("resources/read", "skill://asks/../../state.db"),
+            ("resources/read", "file:///etc/passwd"),
+        ] {
+            let refused = client.ask(method, json!({ "uri": uri }));
+            assert!([-32602, -32002].map(Value::from).contains(&refused["error"]["code"]), "{uri}: {refused}");
+        }
+    }
 }
 
 #[test]
@@ -516,7 +562,8 @@ fn two_tools_stand_for_all_where_a_client_reads_the_list_once() {
     let home = Home::new();
     let mut client = Client::start(&home, &["--meta-tools", &probe()], Era::Session("2025-06-18"));
     assert_eq!(client.names(), ["skills_call", "skills_search"]);
-    let found = client.call("skills_search", json!({ "query": "give back what is given", "limit": 3 }))["result"].take();
+    let found =
+        client.call("skills_search", json!({ "query": "give back what is given", "limit": 3 }))["result"].take();
     let tools = found["structuredContent"]["tools"].as_array().unwrap();
     assert!(tools.len() <= 3 && tools.iter().any(|tool| tool["name"] == "probe_echo"), "{found}");
     let said = client.call("skills_call", json!({ "name": "probe_echo", "arguments": { "text": "a" } }));
@@ -567,7 +614,8 @@ fn clients_share_the_host_that_is_there_and_learn_when_it_goes() {
 
 /// As [`asking`], while a host holds the state.
 fn asking_unasked(home: &Home) -> String {
-    let manifest = "name = \"asks\"\nversion = \"0.1.0\"\ndescription = \"Asks.\"\n[build]\ncomponent = \"asks.wasm\"\n";
+    let manifest =
+        "name = \"asks\"\nversion = \"0.1.0\"\ndescription = \"Asks.\"\n[build]\ncomponent = \"asks.wasm\"\n";
     home.write("work/asks/skill.toml", manifest);
     std::fs::copy(support::probe(), home.path("work/asks/asks.wasm")).unwrap();
     "./asks".to_owned()

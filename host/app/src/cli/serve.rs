@@ -9,9 +9,9 @@ use ringfence_core::Error;
 use serde_json::json;
 
 use super::{Context, mcp};
+use crate::http::{self, App, Listener, Names, Setup, TlsFiles, Tokens};
 use crate::mcp::Options;
 use crate::mcp::socket::Sessions;
-use crate::http::{self, App, Listener, Names, Setup, TlsFiles, Tokens};
 
 /// Where a server listens that was told nothing.
 const ADDRESS: &str = "127.0.0.1:7420";
@@ -78,7 +78,8 @@ pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error
     });
     let drain = Duration::from_secs(args.drain_seconds.into());
     // Clients that start `ringfence mcp` are served by this host, too.
-    let sessions = Sessions::new(host.clone(), Options::default(), mcp::open(&host, context), context.cancel.child_token());
+    let sessions =
+        Sessions::new(host.clone(), Options::default(), mcp::open(&host, context), context.cancel.child_token());
     let listening = mcp::listen(context, &sessions);
     let served = http::serve(app, listeners, context.cancel.clone(), drain).await;
     drop(listening.await);

@@ -52,7 +52,11 @@ impl Way {
             return Self::Nobody;
         }
         let version = context.protocol_version();
-        if version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28) { Self::Retry } else { Self::Request }
+        if version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28) {
+            Self::Retry
+        } else {
+            Self::Request
+        }
     }
 }
 

@@ -120,7 +120,9 @@ impl Search {
 fn score(words: &[String], name: &str, title: &str, description: &str) -> usize {
     let (title, description) = (title.to_lowercase(), description.to_lowercase());
     let one = |word: &String| {
-        4 * usize::from(name.contains(word)) + 2 * usize::from(title.contains(word)) + usize::from(description.contains(word))
+        4 * usize::from(name.contains(word))
+            + 2 * usize::from(title.contains(word))
+            + usize::from(description.contains(word))
     };
     words.iter().map(one).sum()
 }
@@ -137,8 +139,12 @@ mod tests {
     fn a_call_names_its_tool_and_nothing_else_is_taken() {
         let call = Wanted::read(&request(CALL, json!({ "name": "a_b", "arguments": { "x": 1 } }))).unwrap();
         assert_eq!(call, Wanted::Call { name: "a_b".into(), arguments: Some(object(json!({ "x": 1 }))) });
-        for wrong in [json!({}), json!({ "name": 1 }), json!({ "name": "a", "allow": "all" }), json!({ "name": "a", "arguments": [] })]
-        {
+        for wrong in [
+            json!({}),
+            json!({ "name": 1 }),
+            json!({ "name": "a", "allow": "all" }),
+            json!({ "name": "a", "arguments": [] }),
+        ] {
             assert!(Wanted::read(&request(CALL, wrong.clone())).is_err(), "{wrong}");
         }
         assert!(Wanted::read(&request("a_b", json!({}))).is_err(), "a tool by its own name");

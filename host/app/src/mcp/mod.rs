@@ -8,6 +8,7 @@ mod lines;
 mod meta;
 mod person;
 mod server;
+mod skills;
 pub(crate) mod socket;
 mod words;
 
@@ -44,6 +45,13 @@ pub(crate) struct Options {
 impl Options {
     /// For somebody who works on skills.
     pub(crate) const DEVELOPMENT: Self = Self { meta_tools: false, fresh: Duration::ZERO };
+}
+
+impl Options {
+    /// In milliseconds.
+    fn fresh(self) -> u64 {
+        u64::try_from(self.fresh.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Default for Options {

@@ -59,7 +59,9 @@ impl Asked {
             Question::Skill { skill, text, schema, .. } => {
                 (format!("The skill `{}` asks (these are its words):{}", line(skill), quoted(text)), schema.clone())
             }
-            Question::Approve(approval) => (about(approval), json!({ "type": "boolean", "title": "Allow it, this once" })),
+            Question::Approve(approval) => {
+                (about(approval), json!({ "type": "boolean", "title": "Allow it, this once" }))
+            }
             // What is kept answers later calls of others, too.
             Question::Keep { .. } => return None,
         };
@@ -69,7 +71,8 @@ impl Asked {
         };
         let requested_schema: ElicitationSchema = serde_json::from_value(schema).ok()?;
         let params = ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema };
-        let fits = matches!(&params, ElicitRequestParams::FormElicitationParams { message, .. } if message.len() <= MESSAGE);
+        let fits =
+            matches!(&params, ElicitRequestParams::FormElicitationParams { message, .. } if message.len() <= MESSAGE);
         fits.then(|| ElicitRequest::new(params))
     }
 
@@ -77,7 +80,9 @@ impl Asked {
     pub(super) async fn ask(mut self, peer: Peer<RoleServer>) {
         let Some(form) = self.form() else { return };
         let request = ServerRequest::ElicitRequest(form);
-        let Ok(mut sent) = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await else { return };
+        let Ok(mut sent) = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await else {
+            return;
+        };
         tokio::select! {
             answer = &mut sent.rx => {
                 if let Ok(Ok(ClientResult::ElicitResult(answer))) = answer {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use ringfence_core::{Error, Host};
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation,
-    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode,
+    ErrorData, GetSkillRequestParams, GetSkillResult, Implementation, ListResourcesResult, ListSkillsResult,
+    ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, ServerCapabilities, ServerConfig, SubscriptionFilter,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{Peer, ServerHandler};
@@ -13,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::call::{self, Parked};
+use super::skills::{Page, Pages};
 use super::{Options, meta, words};
 use crate::http::Problem;
 
@@ -34,6 +37,7 @@ struct Shared {
     options: Options,
     /// Calls that wait for an answer of their client.
     parked: Parked,
+    pages: Pages,
     /// Paths that no answer names, where clients may be elsewhere.
     hidden: Option<Vec<String>>,
     /// Cancelled when whoever waits for news waits no longer.
@@ -45,7 +49,7 @@ struct Shared {
 impl Shared {
     fn new(host: Host, options: Options) -> Self {
         let (closing, calls) = (CancellationToken::new(), watch::Sender::new(0));
-        Self { host, options, parked: Parked::default(), hidden: None, closing, calls }
+        Self { host, options, parked: Parked::default(), pages: Pages::default(), hidden: None, closing, calls }
     }
 
     /// A result that says what went wrong, to whoever is at the other end.
@@ -57,6 +61,18 @@ impl Shared {
                 words::failure(problem.kind(), problem.detail(), problem.hint())
             }
         }
+    }
+
+    async fn pages(&self) -> Result<Vec<Arc<Page>>, ErrorData> {
+        self.pages.all(&self.host).await.map_err(|error| self.internal(&error))
+    }
+
+    async fn page(&self, uri: &str) -> Result<Arc<Page>, ErrorData> {
+        let found = self.pages.find(&self.host, uri).await.map_err(|error| self.internal(&error))?;
+        found.ok_or_else(|| {
+            let shown: String = uri.chars().take(200).collect();
+            ErrorData::resource_not_found(format!("there is no {shown:?}"), Some(serde_json::json!({ "uri": uri })))
+        })
     }
 
     /// An error that no call caused.
@@ -123,16 +139,20 @@ impl Server {
     /// Tells a client of an older protocol of every change for as long as it is there.
     fn tell(&self, peer: Peer<RoleServer>) {
         let (gone, mut changes) = (self.gone.clone(), self.shared.host.toolbox_changes());
-        let telling = async move {
-            while changes.changed().await.is_ok() && peer.notify_tool_list_changed().await.is_ok() {}
-        };
+        let telling =
+            async move { while changes.changed().await.is_ok() && peer.notify_tool_list_changed().await.is_ok() {} };
         tokio::spawn(gone.run_until_cancelled_owned(telling));
     }
 }
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
+        let capabilities = ServerCapabilities::builder()
+            .enable_resources()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .enable_skills()
+            .build();
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("ringfence", env!("CARGO_PKG_VERSION")).with_title("Ringfence"))
             .with_instructions(INSTRUCTIONS)
@@ -171,19 +191,63 @@ impl ServerHandler for Server {
         params: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        if let Some(cursor) = params.and_then(|params| params.cursor) {
-            // All of them are on the first page.
-            return Err(ErrorData::invalid_params(format!("there is no page {cursor:?}"), None));
-        }
+        only_page(params)?;
         let Shared { host, options, .. } = &*self.shared;
         let tools = if options.meta_tools {
             meta::tools()
         } else {
-            host.toolbox().await.map_err(|error| self.shared.internal(&error))?.iter().map(|offer| words::tool(offer)).collect()
+            host.toolbox()
+                .await
+                .map_err(|error| self.shared.internal(&error))?
+                .iter()
+                .map(|offer| words::tool(offer))
+                .collect()
         };
-        let fresh = u64::try_from(options.fresh.as_millis()).unwrap_or(u64::MAX);
-        // The tools are this operator's affair.
-        Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(fresh).with_cache_scope(CacheScope::Private))
+        // What there is is this operator's affair.
+        Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(options.fresh()).with_cache_scope(CacheScope::Private))
+    }
+
+    async fn list_resources(
+        &self,
+        params: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        only_page(params)?;
+        let resources = self.shared.pages().await?.iter().map(|page| page.resource()).collect();
+        let fresh = self.shared.options.fresh();
+        Ok(ListResourcesResult::with_all_items(resources).with_ttl_ms(fresh).with_cache_scope(CacheScope::Private))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let page = self.shared.page(&request.uri).await?;
+        Ok(ReadResourceResult::new(vec![page.contents()]).into())
+    }
+
+    async fn list_skills(
+        &self,
+        params: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListSkillsResult, ErrorData> {
+        only_page(params)?;
+        let skills = self.shared.pages().await?.iter().map(|page| page.entry()).collect();
+        let fresh = self.shared.options.fresh();
+        Ok(ListSkillsResult::with_all_items(skills).with_ttl_ms(fresh).with_cache_scope(CacheScope::Private))
+    }
+
+    async fn get_skill(
+        &self,
+        request: GetSkillRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetSkillResult, ErrorData> {
+        let page = self.shared.page(&request.uri).await.map_err(|error| match error.code {
+            ErrorCode::RESOURCE_NOT_FOUND => ErrorData::invalid_params(error.message, error.data),
+            _ => error,
+        })?;
+        Ok(GetSkillResult::new(page.entry()))
     }
 
     async fn call_tool(
@@ -211,14 +275,39 @@ impl ServerHandler for Server {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let method: String = request.method.chars().take(80).collect();
+        let newer = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
         match request.method.as_str() {
-            "initialize" | "server/discover" | "ping" | "tools/list" | "tools/call" | "subscriptions/listen" => {
+            "initialize" | "ping" if newer => {
+                let words = format!("`{method}` is not part of this version of the protocol");
+                Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, words, None))
+            }
+            "initialize"
+            | "server/discover"
+            | "ping"
+            | "tools/list"
+            | "tools/call"
+            | "subscriptions/listen"
+            | "resources/list"
+            | "resources/read"
+            | "skills/list"
+            | "skills/get" => {
                 Err(ErrorData::invalid_params(format!("the params of `{method}` are not as they should be"), None))
             }
             _ => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method:?}"), None)),
+        }
+    }
+}
+
+/// Everything is on the first page of a list, and there is no other.
+fn only_page(params: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match params.and_then(|params| params.cursor) {
+        None => Ok(()),
+        Some(cursor) => {
+            let shown: String = cursor.chars().take(80).collect();
+            Err(ErrorData::invalid_params(format!("there is no page {shown:?}"), None))
         }
     }
 }

@@ -167,11 +167,9 @@ impl Sessions {
         };
         let welcome = match &prepared {
             Ok(()) => Welcome::Come,
-            Err(error) => Welcome::Refused {
-                kind: error.kind().into(),
-                message: error.to_string(),
-                hint: error.hint(),
-            },
+            Err(error) => {
+                Welcome::Refused { kind: error.kind().into(), message: error.to_string(), hint: error.hint() }
+            }
         };
         say(&mut stream, &welcome).await?;
         prepared?;
@@ -267,7 +265,11 @@ async fn heard<T: for<'a> Deserialize<'a>>(stream: &mut UnixStream) -> Result<T,
         return Err(gone());
     }
     serde_json::from_slice(&line).map_err(|error| {
-        Trouble::new("invalid", format!("what came first cannot be read: {error}"), "use one version of Ringfence for both")
+        Trouble::new(
+            "invalid",
+            format!("what came first cannot be read: {error}"),
+            "use one version of Ringfence for both",
+        )
     })
 }
 
@@ -342,7 +344,9 @@ mod tests {
 
     #[tokio::test]
     async fn who_says_something_else_is_refused() {
-        for line in ["\n", "{}\n", "{\"version\":1,\"meta-tools\":false,\"paths\":[],\"allow\":\"all\"}\n", "GET / HTTP/1.1\n"] {
+        for line in
+            ["\n", "{}\n", "{\"version\":1,\"meta-tools\":false,\"paths\":[],\"allow\":\"all\"}\n", "GET / HTTP/1.1\n"]
+        {
             let (mut one, mut other) = UnixStream::pair().unwrap();
             one.write_all(line.as_bytes()).await.unwrap();
             assert_eq!(said::<Hello>(&mut other).await.unwrap_err().kind(), "invalid", "{line:?}");
@@ -368,10 +372,12 @@ mod tests {
         let (near, mut far) = UnixStream::pair().unwrap();
         let host = async move {
             let _: Hello = said(&mut far).await.unwrap();
-            let refused = Welcome::Refused { kind: "build-failed".into(), message: "no".into(), hint: "mend it".into() };
+            let refused =
+                Welcome::Refused { kind: "build-failed".into(), message: "no".into(), hint: "mend it".into() };
             say(&mut far, &refused).await.unwrap();
         };
-        let ended = tokio::join!(proxy(near, Hello::new(false, Vec::new()), tokio::io::empty(), tokio::io::sink()), host).0;
+        let ended =
+            tokio::join!(proxy(near, Hello::new(false, Vec::new()), tokio::io::empty(), tokio::io::sink()), host).0;
         let error = ended.unwrap_err();
         assert_eq!((error.kind(), error.to_string(), error.hint()), ("build-failed", "no".into(), "mend it".into()));
     }

@@ -37,7 +37,8 @@ pub(super) fn json(text: &str, table: &str, name: &str, value: &Value) -> Result
         serde_json::from_str(&without_comments(text)?).map_err(|error| Refused::Unreadable(error.to_string()))
     };
     let mut expected = read(text)?;
-    if let Some(servers) = expected.as_object_mut().map(|all| all.entry(table).or_insert_with(|| serde_json::json!({}))) {
+    if let Some(servers) = expected.as_object_mut().map(|all| all.entry(table).or_insert_with(|| serde_json::json!({})))
+    {
         servers[name] = value.clone();
     }
     match read(&after)? == expected {
@@ -207,7 +208,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_or_is_anothers_is_refused() {
-        for broken in ["{", "[]", "{\"mcpServers\": []}", "{\"mcpServers\": 1}", "{} x", "{/*", "nul", "{\"a\" \"b\"}"] {
+        for broken in ["{", "[]", "{\"mcpServers\": []}", "{\"mcpServers\": 1}", "{} x", "{/*", "nul", "{\"a\" \"b\"}"]
+        {
             assert!(matches!(put(broken), Err(Refused::Unreadable(_))), "{broken}");
         }
         assert_eq!(put("{\"mcpServers\": {\"r\": {\"command\": \"/other\"}}}"), Err(Refused::Taken("r".into())));

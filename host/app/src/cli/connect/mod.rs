@@ -56,7 +56,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     // What is to be copied stands on stdout, what is said about it beside.
     match client.command(&entry) {
         Some(command) => {
-            ui::note(&format!("Run this, or `ringfence connect {} --write` to write {}:", client.word(), file.display()));
+            ui::note(&format!(
+                "Run this, or `ringfence connect {} --write` to write {}:",
+                client.word(),
+                file.display()
+            ));
             ui::print_line(&command)
         }
         None => {
@@ -81,7 +85,8 @@ fn name(text: &str) -> Result<String, String> {
 
 fn program() -> Result<String, Error> {
     let broken = |words: String| Trouble::new("host-fault", words, "");
-    let path = std::env::current_exe().map_err(|error| broken(format!("cannot find this program's own file: {error}")))?;
+    let path =
+        std::env::current_exe().map_err(|error| broken(format!("cannot find this program's own file: {error}")))?;
     path.into_os_string().into_string().map_err(|path| broken(format!("the path {} is not UTF-8", path.display())))
 }
 
@@ -98,7 +103,8 @@ fn put(file: &Path, form: Form, entry: &Entry) -> Result<bool, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(Trouble::unreadable(&file, &error)),
     };
-    let Some(text) = form.with(before.as_deref().unwrap_or_default(), entry).map_err(|refused| refused.about(&file))? else {
+    let Some(text) = form.with(before.as_deref().unwrap_or_default(), entry).map_err(|refused| refused.about(&file))?
+    else {
         return Ok(false);
     };
     let unwritable = |error: std::io::Error| Trouble::unwritable(&file, &error);
