@@ -22,7 +22,7 @@ pub(crate) const CONTROL: &str = "control.sock";
 pub(crate) enum Listener {
     Tcp(TcpListener, Option<TlsAcceptor>),
     /// Only for programs of the user whose host this is.
-    Control(UnixListener, Removed),
+    Control(UnixListener, #[allow(dead_code, reason = "held for its end")] Removed),
 }
 
 /// Files in PEM: the certificate with those above it, and its private key.

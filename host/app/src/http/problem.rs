@@ -60,6 +60,10 @@ impl Problem {
         &self.kind
     }
 
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     fn status(&self) -> StatusCode {
         let status = render::class(&self.kind).status;
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
