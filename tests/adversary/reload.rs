@@ -463,3 +463,144 @@ async fn t95_what_is_installed_anew_serves_whoever_holds_it() {
     assert_eq!(held.digest(), host.list().await.unwrap()[0].digest);
     live.ground.survived(None, "").await;
 }
+
+/// Versions of the probe that keep something, as files of one place.
+struct Keeper {
+    ground: Ground,
+    path: PathBuf,
+}
+
+impl Keeper {
+    async fn new() -> Self {
+        let ground = Ground::new().await;
+        let path = ground.host.home.path("keeper.wasm");
+        Self { ground, path }
+    }
+
+    /// Writes version `version`, which knows state as `state` says.
+    async fn put(&self, version: &str, state: &str) {
+        let manifest = format!(
+            "name = \"keeper\"\nversion = \"{version}\"\ndescription = \"Keeps.\"\n[permissions.kv]\n\
+             [permissions.http]\nallow = [\"https://example.com\"]\noptional = true\n{state}"
+        );
+        let manifest = Manifest::from_toml(&manifest).unwrap();
+        let component = std::fs::read(crate::support::probe()).unwrap();
+        let mut bytes = self.ground.host.host.package(&component, &manifest, None).await.unwrap();
+        seal(&mut bytes);
+        put(&self.path, &bytes);
+    }
+
+    async fn load(&self) -> SkillRef {
+        let host = &self.ground.host.host;
+        let skill = host.load_file(&self.path, None, None).await.unwrap();
+        host.grant(skill.identity(), Grants::parse(["kv", "http=https://example.com"]).unwrap()).await.unwrap();
+        skill
+    }
+
+    async fn reload(&self, skill: &SkillRef) -> Result<(), Error> {
+        let host = &self.ground.host.host;
+        let next = host.prepare(skill, &self.path, false, None).await?.unwrap();
+        host.replace(skill, next, Grants::default(), false).await
+    }
+
+    async fn keep(&self, skill: &SkillRef, key: &str, value: &str) -> Result<(), Error> {
+        let call = hosts::call(skill, "put", json!({ "key": key, "value": value }));
+        self.ground.host.host.invoke(Call { allow: Grants::default(), ..call }).await.map(drop)
+    }
+
+    async fn kept(&self, skill: &SkillRef, key: &str) -> String {
+        let call = hosts::call(skill, "read", json!({ "key": key }));
+        said(&self.ground.host.host.invoke(Call { allow: Grants::default(), ..call }).await.unwrap())
+    }
+}
+
+const STATE_1: &str = "[state]\nversion = 1\nupgrade = \"renew\"\n";
+const STATE_2: &str = "[state]\nversion = 2\nupgrade = \"renew\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_skill_keeps_is_brought_up_to_date_by_its_own_step() {
+    let keeper = Keeper::new().await;
+    keeper.put("1.0.0", "").await;
+    let skill = keeper.load().await;
+    keeper.keep(&skill, "a", "one").await.unwrap();
+    keeper.keep(&skill, "curious", "").await.unwrap();
+    // Another that holds the version before, as a call under way would.
+    let old = keeper.load().await;
+    assert_eq!(keeper.kept(&old, "a").await, "one");
+
+    keeper.put("1.1.0", STATE_1).await;
+    keeper.reload(&skill).await.unwrap();
+    assert_eq!(keeper.kept(&skill, "a").await, "one (0 to 1)");
+    let seen = keeper.kept(&skill, "curious").await;
+    assert!(seen.contains("refused `http GET"), "the step has no right but to what is kept: {seen}");
+    // Once, and by nobody else.
+    keeper.keep(&skill, "b", "two").await.unwrap();
+    assert_eq!(keeper.kept(&keeper.load().await, "a").await, "one (0 to 1)");
+    assert!(skill.tools().iter().all(|tool| tool.name != "renew"));
+    let call = hosts::call(&skill, "renew", json!({ "from": 0, "to": 1 }));
+    let error = keeper.ground.host.host.invoke(Call { allow: Grants::default(), ..call }).await.unwrap_err();
+    assert_eq!(error.kind(), "unknown-tool", "{error}");
+
+    // The version before reads still, and what it would write is refused: nobody could read it.
+    assert_eq!(keeper.kept(&old, "a").await, "one (0 to 1)");
+    let error = keeper.keep(&old, "a", "old").await.unwrap_err();
+    assert!(error.kind() == "unavailable" && error.to_string().contains("version 1"), "{}: {error}", error.kind());
+    assert_eq!(keeper.kept(&skill, "a").await, "one (0 to 1)");
+
+    // Two versions on at once, and from then on nothing older comes back.
+    keeper.put("1.2.0", STATE_2).await;
+    keeper.reload(&skill).await.unwrap();
+    assert_eq!(keeper.kept(&skill, "a").await, "one (0 to 1) (1 to 2)");
+    assert_eq!(keeper.kept(&skill, "b").await, "two (1 to 2)");
+    keeper.put("1.3.0", STATE_1).await;
+    let error = keeper.reload(&skill).await.unwrap_err();
+    assert_eq!(error.kind(), "skill-state-newer", "{error}");
+    let error = keeper.keep(&keeper.load().await, "a", "x").await.unwrap_err();
+    assert_eq!(error.kind(), "skill-state-newer", "{error}");
+    assert_eq!(keeper.kept(&skill, "a").await, "one (0 to 1) (1 to 2)");
+    keeper.ground.survived(None, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_fails_changes_nothing_and_the_old_version_serves() {
+    let keeper = Keeper::new().await;
+    keeper.put("1.0.0", "").await;
+    let skill = keeper.load().await;
+    keeper.keep(&skill, "a", "one").await.unwrap();
+    keeper.keep(&skill, "poison", "x").await.unwrap();
+    let before = skill.digest();
+    keeper.put("1.1.0", STATE_1).await;
+    let error = keeper.reload(&skill).await.unwrap_err();
+    assert_eq!(error.kind(), "upgrade-failed", "{error}");
+    assert!(error.to_string().contains("from version 0 to 1: "), "{error}");
+    let Standing::Failed { kind, .. } = skill.standing() else { panic!("{:?}", skill.standing()) };
+    assert_eq!((kind.as_str(), skill.digest()), ("upgrade-failed", before));
+    assert_eq!(keeper.kept(&skill, "a").await, "one");
+    keeper.keep(&skill, "a", "two").await.unwrap();
+    // Loaded anew it says the same at each call, until it can.
+    let fresh = keeper.load().await;
+    assert_eq!(keeper.keep(&fresh, "c", "x").await.unwrap_err().kind(), "upgrade-failed");
+    let gone = hosts::call(&skill, "forget", json!({ "key": "poison" }));
+    keeper.ground.host.host.invoke(Call { allow: Grants::default(), ..gone }).await.unwrap();
+    assert_eq!(keeper.kept(&fresh, "a").await, "two (0 to 1)");
+    keeper.ground.survived(None, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_a_manifest_names_must_be_there() {
+    let ground = Ground::new().await;
+    let component = std::fs::read(crate::support::probe()).unwrap();
+    let head = "name = \"k\"\nversion = \"1.0.0\"\ndescription = \"d\"\n";
+    for (state, says) in [
+        ("[permissions.kv]\n[state]\nversion = 1\nupgrade = \"nothing\"\n", "no tool of that name"),
+        ("[permissions.kv]\n[state]\nversion = 0\n", "counts from 1"),
+        ("[state]\nversion = 1\n", "[permissions.kv]"),
+    ] {
+        let error = match Manifest::from_toml(&format!("{head}{state}")) {
+            Ok(manifest) => ground.host.host.package(&component, &manifest, None).await.unwrap_err(),
+            Err(error) => error.into(),
+        };
+        assert!(error.kind() == "manifest-invalid" && error.to_string().contains(says), "{error}");
+    }
+    ground.survived(None, "").await;
+}

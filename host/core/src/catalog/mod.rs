@@ -98,14 +98,15 @@ impl Generation {
         Ok(())
     }
 
-    /// The same with nothing but its upgrade step.
+    /// The same for an identity of nobody, which keeps nothing that could be older.
+    pub(crate) fn apart(&self) -> Self {
+        Self { state_ready: Arc::new(AtomicBool::new(true)), ..self.clone() }
+    }
+
+    /// The same with nothing but its upgrade step, for a copy of what the skill keeps.
     pub(crate) fn step(&self) -> Self {
-        Self {
-            tools: self.upgrade.iter().map(|callable| callable.tool.clone()).collect(),
-            callables: Arc::clone(&self.upgrade),
-            state_ready: Arc::new(AtomicBool::new(true)),
-            ..self.clone()
-        }
+        let tools = self.upgrade.iter().map(|callable| callable.tool.clone()).collect();
+        Self { tools, callables: Arc::clone(&self.upgrade), ..self.apart() }
     }
 
     /// The tool of this name, or the only one where none is named.

@@ -199,7 +199,7 @@ impl Host {
             let call = Call {
                 tool: Some(test.tool.clone()),
                 limits: SELF_TEST,
-                ..Call::new(SkillRef::new(identity, generation.clone()), test.input.to_string())
+                ..Call::new(SkillRef::new(identity, generation.apart()), test.input.to_string())
             };
             invocation::run(&self.0, call).await.map_err(|error| {
                 let (name, tool, reason) = (manifest.name.clone(), test.tool.clone(), error.to_string());

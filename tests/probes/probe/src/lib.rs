@@ -91,6 +91,8 @@ ringfence_skill::export!(
     state::put,
     state::read,
     state::count,
+    state::renew,
+    state::forget,
     streams::stream,
     streams::hold,
     web::fetch,
