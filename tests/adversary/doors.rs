@@ -397,7 +397,7 @@ fn t116_what_is_told_of_errors_has_nothing_of_this_machine_in_it() {
         server.get("/v1/audit?nonsense=1"),
         server.get("/v1/runs?limit=x"),
         server.post("/v1/tools/probe_typed", &[], &json!({ "text": 1 })),
-        server.post("/v1/tools/probe_generate", &[], &json!({ "prompt": "x" })),
+        server.post("/v1/tools/probe_put", &[], &json!({ "key": "a", "value": "b" })),
         server.post("/v1/tools/probe_panics", &[], &json!({ "message": "x" })),
         server.post("/v1/invocations", &[], &json!({ "tool": 1 })),
         fail(&format!("cannot read {canary}/secret/file: gone")),
@@ -421,9 +421,7 @@ fn t116_what_is_told_of_errors_has_nothing_of_this_machine_in_it() {
         assert_eq!(keys, ["correlation", "detail", "hint", "kind", "status", "title", "type"], "{answer:?}");
         assert!(answer.head.contains("content-type: application/problem+json"), "{answer:?}");
         assert_eq!(value["status"], answer.status);
-        for bad in
-            [&*canary, &second, &server.client, component, own, "panicked", "src/", ".rs", "\\u001b"]
-        {
+        for bad in [&*canary, &second, &server.client, component, own, "panicked", "src/", ".rs", "\\u001b"] {
             assert!(!answer.body.contains(bad), "{bad} in {answer:?}");
         }
     }

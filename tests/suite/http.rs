@@ -55,7 +55,10 @@ async fn a_program_finds_the_skills_and_calls_their_tools() {
     // It is on record under the same identifier.
     let id = done["invocation"].as_str().unwrap();
     let run = get(&server, &format!("/v1/runs/{id}")).await;
-    assert_eq!((run["tool"].as_str(), run["caller"].as_str(), run["kind"].as_str()), (Some("echo"), Some("client"), Some("ok")));
+    assert_eq!(
+        (run["tool"].as_str(), run["caller"].as_str(), run["kind"].as_str()),
+        (Some("echo"), Some("client"), Some("ok"))
+    );
     let runs = get(&server, "/v1/runs?limit=1").await;
     assert_eq!((runs.as_array().unwrap().len(), runs[0]["invocation"].as_str()), (1, Some(id)));
 
@@ -71,9 +74,13 @@ async fn a_program_finds_the_skills_and_calls_their_tools() {
         // What a refused skill makes of its refusal is its own affair; it is refused here, since nothing is granted.
         assert!(told.0 == status || tool == "probe_put" && told.0 == 403, "{tool} {told:?}");
         assert!(told.1["kind"] == kind || tool == "probe_put" && told.1["kind"] == "refused", "{tool} {told:?}");
-        assert!(!told.1["hint"].as_str().unwrap().is_empty() && told.1["type"] == format!("urn:ringfence:problem:{}", told.1["kind"].as_str().unwrap()));
+        assert!(
+            !told.1["hint"].as_str().unwrap().is_empty()
+                && told.1["type"] == format!("urn:ringfence:problem:{}", told.1["kind"].as_str().unwrap())
+        );
     }
-    let broken = client(&server).post(format!("{}/v1/tools/probe_echo", server.url)).header("content-type", "application/json");
+    let broken =
+        client(&server).post(format!("{}/v1/tools/probe_echo", server.url)).header("content-type", "application/json");
     assert_eq!(broken.body("{").send().await.unwrap().status().as_u16(), 422);
 }
 
@@ -91,7 +98,8 @@ async fn tools_are_told_in_the_form_of_each_interface() {
     assert_eq!(gemini[0]["functionDeclarations"][0]["parametersJsonSchema"], schema);
     // Whatever the form, the name is one that can be called.
     let name = openai[0]["function"]["name"].as_str().unwrap();
-    let names = [&gemini[0]["functionDeclarations"][0]["name"], &get(&server, &path("anthropic")).await[0]["name"]].map(Value::clone);
+    let names = [&gemini[0]["functionDeclarations"][0]["name"], &get(&server, &path("anthropic")).await[0]["name"]]
+        .map(Value::clone);
     assert!(names.iter().all(|other| other == name), "{names:?}");
     for (path, status) in [(path("xml"), 400), ("/v1/skills/none/tools.json".to_owned(), 404)] {
         let answer = client(&server).get(format!("{}{path}", server.url)).send().await.unwrap();
@@ -109,8 +117,13 @@ async fn events(server: &Server, id: &str, after: Option<u64>) -> Vec<(u64, Stri
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
     let text = answer.text().await.unwrap();
     let event = |text: &str| {
-        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).map(str::to_owned);
-        Some((field("id")?.parse().unwrap(), field("event").unwrap(), serde_json::from_str(&field("data").unwrap()).unwrap()))
+        let field =
+            |name: &str| text.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).map(str::to_owned);
+        Some((
+            field("id")?.parse().unwrap(),
+            field("event").unwrap(),
+            serde_json::from_str(&field("data").unwrap()).unwrap(),
+        ))
     };
     text.split("\n\n").filter_map(event).collect()
 }
@@ -128,14 +141,15 @@ async fn a_call_is_started_watched_to_its_end_and_asked_about_later() {
     let all = events(&server, &id, None).await;
     let numbers: Vec<u64> = all.iter().map(|(number, ..)| *number).collect();
     assert_eq!(numbers, (1..=all.len() as u64).collect::<Vec<_>>());
-    let texts: String = all.iter().filter(|(_, name, _)| name == "text").map(|(.., data)| data["text"].as_str().unwrap()).collect();
+    let texts: String =
+        all.iter().filter(|(_, name, _)| name == "text").map(|(.., data)| data["text"].as_str().unwrap()).collect();
     assert_eq!(texts, "ababab");
     assert!(all.iter().any(|(_, name, data)| name == "progress" && data["total"] == 3), "{all:?}");
     let (last, name, data) = all.last().unwrap();
     assert_eq!((name.as_str(), &data["outcome"]["content"][0]["text"]), ("finished", &json!("ababab")));
     // A client that was cut off goes on where it was.
     assert_eq!(events(&server, &id, Some(2)).await, all[2..]);
-    assert_eq!(events(&server, &id, Some(*last)).await, []);
+    assert!(events(&server, &id, Some(*last)).await.is_empty());
 
     let shown = get(&server, &place).await;
     assert_eq!((shown["status"].as_str(), &shown["finished"]), (Some("done"), data));
@@ -262,7 +276,7 @@ async fn with_tls_it_serves_other_machines_under_the_names_that_it_was_given() {
     let [certificate, key] = [certificate, key].map(|path| path.display().to_string());
     let server = tokio::task::spawn_blocking(move || {
         let tls = ["--tls-cert", &certificate, "--tls-key", &key, "--allow-host", "skills.example.com"];
-        Server::with(home, &[&["--listen", "0.0.0.0:0"], &tls[..]].concat())
+        Server::with(home, &[&["--listen", "0.0.0.0:0"][..], &tls[..]].concat())
     });
     let server = server.await.unwrap();
     assert!(server.url.starts_with("https://0.0.0.0:"), "{}", server.url);
@@ -270,7 +284,8 @@ async fn with_tls_it_serves_other_machines_under_the_names_that_it_was_given() {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(made.cert.der().to_vec())).unwrap();
     let config = ClientConfig::builder_with_provider(std::sync::Arc::new(ring::default_provider()));
-    let config = config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
+    let config =
+        config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
     let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
     for (host, status) in [("skills.example.com", "200"), ("evil.test", "403")] {
         let stream = tokio::net::TcpStream::connect(("127.0.0.1", server.at().port())).await.unwrap();

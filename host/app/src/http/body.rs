@@ -121,7 +121,9 @@ mod tests {
 
     fn headers(types: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        types.iter().for_each(|value| drop(headers.append(header::CONTENT_TYPE, value.parse().unwrap())));
+        for value in types {
+            headers.append(header::CONTENT_TYPE, value.parse().unwrap());
+        }
         headers
     }
 
