@@ -1,6 +1,5 @@
 //! `ringfence serve`: what programs get from it, as they ask for it.
 
-use std::process::Command;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
@@ -249,14 +248,25 @@ fn whoever_looks_after_it_sees_whether_it_lives_and_what_it_does() {
 }
 
 #[test]
-fn another_server_waits_its_turn_and_says_why_it_does_not_start() {
-    let server = Server::bare();
-    let mut command: Command = server.home.command(&["serve", "--listen", "127.0.0.1:0"]);
-    let done = crate::support::Done::of(&mut command);
-    assert_eq!(done.code, 6, "{done:?}");
-    assert!(done.err.contains("state-in-use"), "{done:?}");
-    server.still_works();
-    assert_eq!(server.control("GET /v1/audit").status, 200, "the control socket is still the first one's");
+fn two_servers_on_one_state_take_the_same_tokens_and_one_has_the_control_socket() {
+    let first = Server::furnished();
+    let first = Server::with(first, &[]);
+    let mut command = first.home.command(&["serve", "--listen", "127.0.0.1:0", "--format", "json"]);
+    let mut second = crate::support::process::start(&mut command);
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(second.stdout.take().unwrap()));
+    let line = lines.by_ref().map(Result::unwrap).find(|line| line.contains("\"url\"")).unwrap();
+    let at = line.split('"').nth(3).unwrap().split_once("://").unwrap().1.to_owned();
+    let mut stream = std::net::TcpStream::connect(&at).unwrap();
+    let bearer = Server::bearer(&first.client);
+    let head = format!("GET /v1/skills/probe HTTP/1.1\r\nHost: {at}\r\n{bearer}\r\nConnection: close\r\n\r\n");
+    std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+    let mut all = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut all).unwrap();
+    assert!(all.starts_with("HTTP/1.1 200 OK"), "{all}");
+    crate::support::process::interrupt(&second);
+    assert_eq!(until("the second ends", || second.try_wait().unwrap()).code(), Some(0));
+    assert_eq!(first.control("GET /v1/audit").status, 200, "the control socket is still the first one's");
+    first.still_works();
 }
 
 #[tokio::test]
