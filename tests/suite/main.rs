@@ -22,6 +22,7 @@ mod files;
 mod fuzz;
 mod grants;
 mod house;
+mod http;
 mod input;
 mod interrupt;
 #[cfg(target_os = "linux")]

@@ -580,61 +580,32 @@ fn two_tools_stand_for_all_where_a_client_reads_the_list_once() {
 }
 
 #[test]
-fn clients_share_the_host_that_is_there_and_learn_when_it_goes() {
+fn each_client_has_a_host_and_all_hear_of_what_is_installed() {
     let home = Home::new();
-    let mut first = Client::start(&home, &[&probe()], Era::Session("2025-11-25"));
-    first.still_works();
-    let socket = std::fs::symlink_metadata(home.state().join("mcp.sock")).unwrap();
-    assert_eq!(socket.mode() & 0o777, 0o600);
-    let mut second = Client::start(&home, &[], Era::Requests);
-    second.still_works();
-    // What a later one brings, the host serves; what is wrong with it, the later one is told.
-    let asks = asking_unasked(&home);
-    let mut third = Client::start(&home, &[&asks, "--meta-tools"], Era::Session("2025-06-18"));
-    assert_eq!(third.names(), ["skills_call", "skills_search"]);
-    assert!(second.names().contains(&"asks_echo".to_owned()));
-    assert_eq!(first.next()["method"], "notifications/tools/list_changed");
-    home.write("work/broken.wasm", "no component");
-    home.run(&["mcp", "./broken.wasm"]).fails("invalid-component", 2, "broken.wasm", "");
-    home.run(&["mcp", "./nowhere.wasm"]).fails("not-found", 2, "nowhere.wasm", "");
-    home.run(&["mcp", "probe"]).fails("not-found", 2, "`probe`", "must contain a `/`");
-    // The first client goes; its process serves the others until they have gone.
-    drop(first.input.take());
-    third.call("skills_search", json!({}));
-    assert_eq!(third.end(), (0, String::new()));
-    second.still_works();
-    process::interrupt(&first.child);
-    assert_eq!(first.child.wait().unwrap().code(), Some(0));
-    assert!(!home.state().join("mcp.sock").exists());
-    let code = second.child.wait().unwrap().code();
-    let errors = second.errors();
-    assert_eq!(code, Some(4), "{errors}");
-    assert!(errors.starts_with("error[unavailable]: the Ringfence that held the state has ended"), "{errors}");
+    let mut old = Client::start(&home, &[], Era::Session("2025-11-25"));
+    let mut new = Client::start(&home, &[], Era::Requests);
+    assert!(old.names().is_empty() && new.names().is_empty());
+    new.request("subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
+    assert_eq!(new.next()["method"], "notifications/subscriptions/acknowledged");
+    home.run(&["add", &probe(), "--yes"]).worked();
+    for client in [&mut old, &mut new] {
+        assert_eq!(client.next()["method"], "notifications/tools/list_changed");
+    }
+    // The one goes, and the other does not notice.
+    process::interrupt(&old.child);
+    assert_eq!(old.child.wait().unwrap().code(), Some(0));
+    let id = new.request("tools/call", json!({ "name": "probe_echo", "arguments": { "text": "here" } }));
+    let answer = std::iter::repeat_with(|| new.next()).find(|message| message["id"] == id).unwrap();
+    assert_eq!(answer["result"]["content"][0]["text"], "here", "{answer}");
 }
 
-/// As [`asking`], while a host holds the state.
+/// As [`asking`], without the right to ask.
 fn asking_unasked(home: &Home) -> String {
     let manifest =
         "name = \"asks\"\nversion = \"0.1.0\"\ndescription = \"Asks.\"\n[build]\ncomponent = \"asks.wasm\"\n";
     home.write("work/asks/skill.toml", manifest);
     std::fs::copy(support::probe(), home.path("work/asks/asks.wasm")).unwrap();
     "./asks".to_owned()
-}
-
-#[test]
-fn what_a_killed_host_left_is_no_obstacle() {
-    let home = Home::new();
-    let mut first = Client::start(&home, &[&probe()], Era::Session("2025-11-25"));
-    first.child.kill().unwrap();
-    first.child.wait().unwrap();
-    assert!(home.state().join("mcp.sock").exists());
-    Client::start(&home, &[&probe()], Era::Session("2025-11-25")).still_works();
-    std::fs::remove_file(home.state().join("mcp.sock")).unwrap();
-    std::fs::write(home.state().join("mcp.sock"), "notes").unwrap();
-    let mut alone = Client::start(&home, &[&probe()], Era::Session("2025-11-25"));
-    alone.still_works();
-    assert!(alone.end().1.contains("is no socket of this program"));
-    assert_eq!(std::fs::read(home.state().join("mcp.sock")).unwrap(), b"notes");
 }
 
 #[test]
@@ -658,9 +629,8 @@ fn say(folder: &Path, function: &str) {
     std::fs::rename(folder.join(".new"), folder.join("out.wasm")).unwrap();
 }
 
-#[test]
-fn clients_of_dev_see_what_is_worked_on_and_hear_of_each_save() {
-    let home = Home::new();
+/// `ringfence dev` at work on a skill in its folder.
+fn dev(home: &Home) -> (Child, std::path::PathBuf) {
     let manifest = "name = \"live\"\nversion = \"0.1.0\"\ndescription = \"Says.\"\n[build]\ncomponent = \"out.wasm\"\n";
     home.write("work/live/skill.toml", manifest);
     let folder = home.path("work/live");
@@ -670,6 +640,15 @@ fn clients_of_dev_see_what_is_worked_on_and_hear_of_each_save() {
     let mut line = String::new();
     told.read_line(&mut line).unwrap();
     assert!(line.contains("\"serving\""), "{line}");
+    // Kept open: whoever tells must be able to.
+    std::thread::spawn(move || drop(std::io::copy(&mut told, &mut std::io::sink())));
+    (dev, folder)
+}
+
+#[test]
+fn clients_of_dev_see_what_is_worked_on_and_hear_of_each_save() {
+    let home = Home::new();
+    let (mut dev, folder) = dev(&home);
     let mut old = Client::start(&home, &[], Era::Session("2025-11-25"));
     let mut new = Client::start(&home, &[], Era::Requests);
     assert_eq!(old.names(), ["live_first"]);
@@ -695,6 +674,47 @@ fn clients_of_dev_see_what_is_worked_on_and_hear_of_each_save() {
     assert_eq!(new.names(), ["live_third"]);
     process::interrupt(&dev);
     assert!(dev.wait().unwrap().success());
+}
+
+#[test]
+fn a_client_of_dev_brings_what_it_likes_and_learns_when_dev_ends() {
+    let home = Home::new();
+    let (mut dev, _) = dev(&home);
+    let socket = home.state().join("mcp.sock");
+    assert_eq!(std::fs::symlink_metadata(&socket).unwrap().mode() & 0o777, 0o600);
+    let mut first = Client::start(&home, &[&probe()], Era::Session("2025-11-25"));
+    first.still_works();
+    assert!(first.names().contains(&"live_first".to_owned()));
+    let asks = asking_unasked(&home);
+    let mut second = Client::start(&home, &[&asks, "--meta-tools"], Era::Session("2025-06-18"));
+    assert_eq!(second.names(), ["skills_call", "skills_search"]);
+    assert_eq!(first.next()["method"], "notifications/tools/list_changed");
+    home.write("work/broken.wasm", "no component");
+    home.run(&["mcp", "./broken.wasm"]).fails("invalid-component", 2, "broken.wasm", "");
+    home.run(&["mcp", "./nowhere.wasm"]).fails("not-found", 2, "nowhere.wasm", "");
+    home.run(&["mcp", "probe"]).fails("not-found", 2, "`probe`", "must contain a `/`");
+    assert_eq!(second.end(), (0, String::new()));
+    process::interrupt(&dev);
+    assert!(dev.wait().unwrap().success());
+    assert!(!socket.exists());
+    let code = first.child.wait().unwrap().code();
+    let errors = first.errors();
+    assert_eq!(code, Some(4), "{errors}");
+    assert!(errors.starts_with("error[unavailable]: the `ringfence dev` that served this client has ended"), "{errors}");
+}
+
+#[test]
+fn what_a_killed_dev_left_is_no_obstacle() {
+    let home = Home::new();
+    let (mut killed, _) = dev(&home);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(home.state().join("mcp.sock").exists());
+    Client::start(&home, &[&probe()], Era::Session("2025-11-25")).still_works();
+    let (mut again, _) = dev(&home);
+    assert_eq!(Client::start(&home, &[], Era::Requests).names(), ["live_first"]);
+    process::interrupt(&again);
+    assert!(again.wait().unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

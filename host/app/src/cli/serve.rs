@@ -56,15 +56,17 @@ pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error
     let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
     let door = Listener::tcp(args.listen, tls.as_ref()).await?;
     let url = door.url().unwrap_or_default();
-    // The state directory is this host's alone from here on.
     let host = context.full_host().await?;
     let dirs = &context.config.dirs;
     let tokens = Tokens::open(&dirs.state)?;
     let mut listeners = vec![door];
     match Listener::control(&dirs.state) {
         Ok(control) => listeners.push(control),
-        // A path may be too long for a socket: then it is reached by its port alone.
-        Err(error) => crate::ui::note(&format!("no control socket: {error}")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            crate::ui::note("another server of yours has the control socket; this one is reached by its port alone");
+        }
+        // A path may be too long for a socket.
+        Err(error) => crate::ui::note(&format!("no control socket: {error}; this server is reached by its port alone")),
     }
     made_room(args.max_connections);
     tell(&url, &tokens, context)?;
@@ -77,13 +79,10 @@ pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error
         hidden: context.config.own_paths(),
     });
     let drain = Duration::from_secs(args.drain_seconds.into());
-    // Clients that start `ringfence mcp` are served by this host, too.
     let sessions =
         Sessions::new(host.clone(), Options::default(), mcp::open(&host, context), context.cancel.child_token());
     let listening = mcp::listen(context, &sessions);
     let served = http::serve(app, listeners, context.cancel.clone(), drain).await;
-    drop(listening.await);
-    sessions.ended().await;
     let closed = host.close().await;
     served.and(closed)
 }

@@ -43,7 +43,6 @@ pub(crate) enum Peer {
 /// Who asks, and what they may do. Every handler can take it as an argument.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Access {
-    pub(crate) peer: Peer,
     pub(crate) rights: Rights,
 }
 
@@ -120,7 +119,7 @@ fn examine(app: &App, request: &Request) -> Result<Option<Access>, Problem> {
     let host = host(&app.names, request.uri(), request.headers())?;
     origin(request.headers(), host)?;
     let peer = request.extensions().get::<Peer>().copied().ok_or_else(unauthorized)?;
-    let Peer::Network(address) = peer else { return Ok(Some(Access { peer, rights: Rights::Admin })) };
+    let Peer::Network(address) = peer else { return Ok(Some(Access { rights: Rights::Admin })) };
     let is_open = match request.uri().path() {
         "/healthz" | "/readyz" | "/openapi.json" => true,
         "/metrics" => app.open_metrics,
@@ -146,7 +145,7 @@ fn examine(app: &App, request: &Request) -> Result<Option<Access>, Problem> {
     if let Some(connection) = request.extensions().get::<super::connection::Open>() {
         connection.is_known();
     }
-    Ok(Some(Access { peer, rights }))
+    Ok(Some(Access { rights }))
 }
 
 /// The one host that a request names, which has to be one of ours.

@@ -85,7 +85,7 @@ impl Connections {
         if open.1.len() >= self.most {
             let idle = open.1.iter().filter(|(_, one)| one.0.busy.load(Ordering::Relaxed) == 0);
             let age = |one: &Open| (one.0.is_known.load(Ordering::Relaxed), one.0.idle_since.load(Ordering::Relaxed));
-            let (number, _) = idle.min_by_key(|(_, one)| age(one)).map(|(number, one)| (*number, age(one)))?;
+            let number = *idle.min_by_key(|(_, one)| age(one))?.0;
             if let Some(one) = open.1.remove(&number) {
                 one.0.end.cancel();
             }
@@ -179,7 +179,9 @@ pub(super) async fn accept(app: &Arc<App>, listener: Listener, router: Router, s
         {
             continue;
         }
-        tokio::spawn(welcome(Arc::clone(app), stream, peer, router.clone()));
+        // Here and not in its task: tasks begin in any order, and whoever came last is not to give way first.
+        let place = app.connections.enter();
+        tokio::spawn(welcome(Arc::clone(app), stream, peer, router.clone(), place));
     }
 }
 
@@ -193,8 +195,8 @@ enum Stream {
     Unix(tokio::net::UnixStream),
 }
 
-async fn welcome(app: Arc<App>, stream: Stream, peer: Peer, router: Router) {
-    let Some((number, open)) = app.connections.enter() else {
+async fn welcome(app: Arc<App>, stream: Stream, peer: Peer, router: Router, place: Option<(u64, Open)>) {
+    let Some((number, open)) = place else {
         if let Stream::Tcp(mut stream, None) = stream {
             // It fits into what the system holds for a socket that is new, so nothing waits here for long.
             let full =

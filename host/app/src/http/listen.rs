@@ -22,7 +22,7 @@ pub(crate) const CONTROL: &str = "control.sock";
 pub(crate) enum Listener {
     Tcp(TcpListener, Option<TlsAcceptor>),
     /// Only for programs of the user whose host this is.
-    Control(UnixListener, Removed),
+    Control(UnixListener, #[allow(dead_code, reason = "held for its end")] Removed),
 }
 
 /// Files in PEM: the certificate with those above it, and its private key.
@@ -70,13 +70,16 @@ impl Listener {
         Ok(Self::Tcp(listener, tls))
     }
 
-    /// Makes the control socket, in a directory that is this user's alone. A host holds its state directory, so a socket that is there
-    /// already was left behind.
+    /// Makes the control socket, in a directory that is this user's alone. One that nobody answers at was left behind and is removed; where
+    /// another server answers it stays that one's, which is `AddrInUse`.
     pub(crate) fn control(state: &Path) -> io::Result<Self> {
         use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
         let path = state.join(CONTROL);
         if std::fs::symlink_metadata(&path).is_ok_and(|about| about.file_type().is_socket()) {
-            std::fs::remove_file(&path)?;
+            match std::os::unix::net::UnixStream::connect(&path) {
+                Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+                Err(_) => std::fs::remove_file(&path)?,
+            }
         }
         let listener = UnixListener::bind(&path)?;
         let removed = Removed(path);
@@ -161,6 +164,8 @@ mod tests {
         // As one that was killed leaves it.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let control = Listener::control(state.path()).unwrap();
+        let second = Listener::control(state.path()).err().unwrap();
+        assert_eq!(second.kind(), io::ErrorKind::AddrInUse, "another server's is not taken from it");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(control);
         assert!(!path.exists());

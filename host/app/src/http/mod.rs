@@ -8,15 +8,25 @@ mod access;
 mod body;
 mod connection;
 mod counts;
+mod feed;
+mod health;
+mod invocations;
 mod listen;
+mod openapi;
 mod problem;
+mod runs;
+mod shelf;
+mod skills;
 mod token;
+mod tools;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
 use ringfence_core::{Error, Host};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -43,6 +53,8 @@ pub(crate) struct App {
     pub(crate) connections: Connections,
     pub(crate) bodies: body::Room,
     pub(crate) counts: Counts,
+    /// What was started by `/v1/invocations`.
+    pub(crate) invocations: shelf::Shelf,
     /// Whether figures are for everybody.
     pub(crate) open_metrics: bool,
     /// Paths that no answer names: those of the host's own folders.
@@ -74,6 +86,7 @@ impl App {
             connections: Connections::new(setup.connections),
             bodies: body::Room::default(),
             counts: Counts::default(),
+            invocations: shelf::Shelf::default(),
             open_metrics: setup.open_metrics,
             hidden: setup.hidden,
             closing: CancellationToken::new(),
@@ -84,7 +97,24 @@ impl App {
 
 /// Everything that is served, behind the checks that hold for all of it.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let routes = Router::new().with_state(Arc::clone(app));
+    let routes = Router::new()
+        .route("/v1/skills", get(skills::list))
+        .route("/v1/skills/{name}", get(skills::show))
+        .route("/v1/skills/{name}/tools.json", get(skills::tools))
+        .route("/v1/tools", get(tools::list))
+        .route("/v1/tools/{name}", post(tools::call))
+        .route("/v1/invocations", post(invocations::start))
+        .route("/v1/invocations/{id}", get(invocations::show))
+        .route("/v1/invocations/{id}/events", get(invocations::events))
+        .route("/v1/invocations/{id}/cancel", post(invocations::cancel))
+        .route("/v1/runs", get(runs::list))
+        .route("/v1/runs/{id}", get(runs::show))
+        .route("/v1/audit", get(runs::audit))
+        .route("/healthz", get(health::lives))
+        .route("/readyz", get(health::is_ready))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::document))
+        .with_state(Arc::clone(app));
     let (hidden, closing, ending) = (app.hidden.clone(), app.closing.clone(), app.ending.clone());
     let outside = mcp::Outside { hidden, closing, ending };
     let routes = routes.merge(mcp::router(app.host.clone(), mcp::Options::default(), outside));
@@ -97,6 +127,8 @@ fn guarded(routes: Router, app: &Arc<App>) -> Router {
     routes
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
+        // `body::read` has caps of its own, and is before it.
+        .layer(DefaultBodyLimit::disable())
         // What is added last is outermost.
         .layer(from_fn_with_state(Arc::clone(app), body::read))
         .layer(from_fn_with_state(Arc::clone(app), access::guard))
@@ -122,10 +154,13 @@ pub(crate) async fn serve(
         drop(door.await);
     }
     app.closing.cancel();
-    let quiet = async { app.connections.none().await };
-    if tokio::time::timeout(drain, quiet).await.is_err() {
+    let quiet = || async {
+        app.invocations.none().await;
+        app.connections.none().await;
+    };
+    if tokio::time::timeout(drain, quiet()).await.is_err() {
         app.ending.cancel();
-        if tokio::time::timeout(SETTLE, app.connections.none()).await.is_err() {
+        if tokio::time::timeout(SETTLE, quiet()).await.is_err() {
             app.connections.end_all();
         }
     }

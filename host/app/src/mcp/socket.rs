@@ -1,10 +1,11 @@
-//! One host, many clients: a socket in the state directory, where whoever holds the state serves those that came later.
+//! A socket in the state directory, where `ringfence dev` serves the clients of other processes with what is worked on.
 //!
-//! One process at a time holds the state. A second `ringfence mcp` finds this socket and copies bytes between its client and the host
-//! that is there already. The socket lies in a directory that only its owner can enter, is their own alone, and both ends look who the
-//! other one is. What stands first on a connection is one line of each side; then it is the protocol's.
+//! A `ringfence mcp` that finds it copies bytes between its client and the host that listens there. The socket lies in a directory that
+//! only its owner can enter, is their own alone, and both ends look who the other one is. What stands first on a connection is one line of
+//! each side; then it is the protocol's.
 
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::fs::File;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ use crate::trouble::Trouble;
 
 /// Its name in the state directory.
 const FILE: &str = "mcp.sock";
+/// Whose lock whoever listens there holds, until its process ends in whatever way.
+const LOCK: &str = "mcp.lock";
 /// Of the lines that are said first. Another number is another version of this program.
 const VERSION: u32 = 1;
 /// Most bytes of such a line.
@@ -60,18 +63,28 @@ enum Welcome {
 /// Makes skills in place ready and offers them.
 pub(crate) type Open = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
 
-/// The end that the holder of the state has. Goes with it.
+/// The end of whoever listens. Goes with it.
 pub(crate) struct Socket {
     listener: UnixListener,
     path: PathBuf,
+    /// Given back last.
+    _lock: File,
 }
 
 impl Socket {
-    /// Takes the place of what a process left behind that ended without warning. To be called by whoever holds the state: nobody else
-    /// may replace it.
+    /// Takes the place of what a process left behind that ended without warning, and of nobody who still listens.
     pub(crate) fn bind(state: &Path) -> Result<Self, Error> {
         let path = state.join(FILE);
         let unwritable = |error: std::io::Error| Trouble::unwritable(&path, &error);
+        let lock = File::options().create(true).truncate(false).write(true).mode(0o600).open(state.join(LOCK));
+        let lock = lock.map_err(unwritable)?;
+        lock.try_lock().map_err(|_| {
+            Trouble::new(
+                "busy",
+                "another `ringfence dev` serves clients already",
+                "end it, or let it work on all of these folders: `ringfence dev ONE OTHER`",
+            )
+        })?;
         match std::fs::symlink_metadata(&path) {
             Ok(there) if there.file_type().is_socket() => std::fs::remove_file(&path).map_err(unwritable)?,
             Ok(_) => {
@@ -85,7 +98,7 @@ impl Socket {
         }
         let listener = at_address(state, |address| UnixListener::bind(address)).map_err(unwritable)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(unwritable)?;
-        Ok(Self { listener, path })
+        Ok(Self { listener, path, _lock: lock })
     }
 
     /// Serves everybody who comes, until `stop`.
@@ -161,8 +174,8 @@ impl Sessions {
             VERSION => (self.open)(hello.paths).await,
             _ => Err(Trouble::new(
                 "unavailable",
-                "another version of Ringfence holds the state",
-                "end it, so that this version can take its place",
+                "another version of Ringfence listens there",
+                "use one version for `ringfence dev` and for clients",
             )),
         };
         let welcome = match &prepared {
@@ -187,7 +200,7 @@ impl Drop for Here {
     }
 }
 
-/// Connects to the host that holds the state. None where nobody listens.
+/// Connects to the host of whoever works on skills. None where nobody listens.
 pub(crate) async fn connect(state: &Path) -> Option<UnixStream> {
     let there = std::fs::symlink_metadata(state.join(FILE)).ok()?;
     if !there.file_type().is_socket() || there.uid() != rustix::process::geteuid().as_raw() {
@@ -234,8 +247,8 @@ where
 fn gone() -> Error {
     Trouble::new(
         "unavailable",
-        "the Ringfence that held the state has ended, and this client's session with it",
-        "start the client's server again: it holds the state itself then",
+        "the `ringfence dev` that served this client has ended, and the client's session with it",
+        "let the client start its server again: it has a host of its own then",
     )
 }
 
@@ -313,7 +326,10 @@ mod tests {
         let state = state();
         drop(std::os::unix::net::UnixListener::bind(state.path().join(FILE)).unwrap());
         assert!(connect(state.path()).await.is_none(), "nobody listens there");
-        drop(Socket::bind(state.path()).unwrap());
+        let socket = Socket::bind(state.path()).unwrap();
+        assert_eq!(Socket::bind(state.path()).err().unwrap().kind(), "busy");
+        assert!(connect(state.path()).await.is_some(), "who listens goes on");
+        drop(socket);
         std::fs::write(state.path().join(FILE), "notes").unwrap();
         assert_eq!(Socket::bind(state.path()).err().unwrap().kind(), "state-unsafe");
         assert_eq!(std::fs::read(state.path().join(FILE)).unwrap(), b"notes");
