@@ -16,6 +16,7 @@ mod catalogue;
 mod cpu;
 mod crash;
 mod distribution;
+mod doors;
 mod ends;
 mod files;
 mod ground;

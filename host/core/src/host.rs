@@ -47,7 +47,7 @@ use crate::engine::linker::Pre;
 use crate::engine::wasi::{Machine, Sources};
 use crate::engine::{Engine, EngineError, WorkerCommand, digest};
 use crate::error::Error;
-use crate::invocation::{self, Call, Finished};
+use crate::invocation::{self, Call, Finished, InvocationId};
 use crate::journal::Journal;
 use crate::journal::audit::{Audit, Entry};
 use crate::policy::denials::Denials;
@@ -264,9 +264,14 @@ impl Host {
     }
 
     /// Runs one call to its outcome.
-    pub async fn invoke(&self, mut call: Call) -> Result<Finished, Error> {
+    pub async fn invoke(&self, call: Call) -> Result<Finished, Error> {
+        self.invoke_as(InvocationId::timed(), call).await
+    }
+
+    /// As [`invoke`](Self::invoke), under an identifier that its caller told others before it began.
+    pub async fn invoke_as(&self, id: InvocationId, mut call: Call) -> Result<Finished, Error> {
         call.allow = self.settled(call.allow).await?;
-        invocation::run(&self.0, call).await
+        invocation::run_as(&self.0, id, call).await
     }
 
     /// Puts manifest and tools into a component. The tools are asked for once, here, with no grants.
@@ -358,6 +363,11 @@ impl Host {
     /// The newest runs, newest first.
     pub async fn runs(&self, limit: u32) -> Result<Vec<crate::journal::Record>, Error> {
         Ok(self.0.journal.recent(limit).await?)
+    }
+
+    /// One run, where it is still on record.
+    pub async fn run(&self, invocation: &str) -> Result<Option<crate::journal::Record>, Error> {
+        Ok(self.0.journal.run(invocation).await?)
     }
 
     /// Invocations that hold a slot now.

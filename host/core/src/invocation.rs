@@ -2,6 +2,7 @@
 
 mod error;
 mod family;
+mod id;
 mod job;
 mod nested;
 mod outcome;
@@ -35,6 +36,7 @@ use crate::policy::{self, Grants};
 pub(crate) use error::InvokeError;
 use error::explain;
 use family::Family;
+pub use id::InvocationId;
 use job::{Given, Job};
 use nested::Nested;
 use outcome::Answer;
@@ -147,7 +149,12 @@ pub struct Finished {
 
 /// Runs one call.
 pub(crate) async fn run(host: &Arc<Shared>, call: Call) -> Result<Finished, Error> {
-    walk(host, call, None).await
+    run_as(host, InvocationId::timed(), call).await
+}
+
+/// As [`run`], under an identifier that was told before.
+pub(crate) async fn run_as(host: &Arc<Shared>, id: InvocationId, call: Call) -> Result<Finished, Error> {
+    walk(host, id, call, None).await
 }
 
 /// What an invocation gives to those that it calls.
@@ -166,7 +173,7 @@ struct Outer {
 }
 
 /// Runs one call. `outer` is the invocation that makes it, where a skill does.
-async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<Finished, Error> {
+async fn walk(host: &Arc<Shared>, id: InvocationId, call: Call, outer: Option<&Outer>) -> Result<Finished, Error> {
     let engine = host.engine()?;
     // Before anything else: a host that has more to do than it can must be quick to say so.
     let depth = outer.map_or(0, |outer| outer.session.chain().len());
@@ -177,7 +184,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>) -> Result<F
     let given = Given::new(callable, call.input, &limits)?;
     host.upgrade_state(call.skill.identity(), &generation).await?;
 
-    let id = uuid::Uuid::now_v7().to_string();
+    let id = id.to_string();
     let identity = call.skill.identity();
     if call.caller != Caller::User && call.allow != Grants::default() {
         let words = call.allow.words().join(" ");

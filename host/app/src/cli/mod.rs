@@ -6,6 +6,7 @@ mod build;
 mod clean;
 mod completions;
 mod config;
+mod connect;
 mod consent;
 mod dev;
 mod doctor;
@@ -18,6 +19,7 @@ mod key;
 mod list;
 mod lock;
 mod log;
+mod mcp;
 mod models;
 mod new;
 mod outdated;
@@ -30,6 +32,7 @@ mod revoke;
 mod run;
 mod search;
 mod secret;
+mod serve;
 mod show;
 mod sign;
 mod source;
@@ -46,6 +49,7 @@ use std::sync::Arc;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
+use ringfence_core::engine::Listening;
 use ringfence_core::{Error, Host, HostConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -75,6 +79,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Run(run::Args),
+    Serve(serve::Args),
     New(new::Args),
     Build(build::Args),
     Dev(dev::Args),
@@ -91,6 +96,8 @@ pub(crate) enum Verb {
     List(list::Args),
     Show(show::Args),
     Export(export::Args),
+    Mcp(mcp::Args),
+    Connect(connect::Args),
     Grant(grant::Args),
     Revoke(revoke::Args),
     Permissions(permissions::Args),
@@ -166,8 +173,20 @@ impl Context {
 }
 
 impl Cli {
+    /// Whether this verb is a server's.
+    pub(crate) fn listening(&self) -> Listening {
+        match self.verb {
+            Verb::Serve(_) => Listening::Allowed,
+            _ => Listening::Never,
+        }
+    }
+
     /// The format for errors that happen before the configuration is known.
     pub(crate) fn early_format(&self, env: &Environment) -> Format {
+        if matches!(self.verb, Verb::Mcp(_)) {
+            // Its stdout is a client's.
+            return Format::Text;
+        }
         let named = || env.get("RINGFENCE_FORMAT").filter(|word| *word == "json").map(|_| Format::Json);
         self.flags.format.or_else(named).unwrap_or_default()
     }
@@ -267,6 +286,7 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
     match verb {
         // What has something to settle, or changes more than one thing, looks at Ctrl-C by itself.
         Verb::Run(args) => run::run(args, context).await.map(done),
+        Verb::Serve(args) => serve::run(&args, context).await.map(done),
         Verb::New(args) => new::run(&args, context).map(done),
         Verb::Build(args) => build::run(&args, context).await.map(done),
         Verb::Dev(args) => dev::run(args, Arc::clone(context)).await.map(done),
@@ -296,6 +316,8 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Models(args) => context.unless_cancelled(models::run(&args, context)).await.map(done),
         Verb::Doctor(args) => context.unless_cancelled(doctor::run(&args, context)).await,
         Verb::Config(args) => config::run(&args, context).map(done),
+        Verb::Mcp(args) => Ok(mcp::run(args, context).await),
+        Verb::Connect(args) => connect::run(&args, context).map(done),
         Verb::Completions(args) => completions::run(&args).map(done),
         Verb::CompileWorker { args } => Ok(ringfence_core::engine::worker_main(&args)),
     }
