@@ -17,6 +17,7 @@ mod catalogue;
 mod cpu;
 mod crash;
 mod distribution;
+mod doors;
 mod ends;
 mod files;
 mod ground;

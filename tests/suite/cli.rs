@@ -69,6 +69,7 @@ fn help_names_every_verb() {
     assert_eq!(done.code, 0);
     for verb in [
         "run",
+        "serve",
         "new",
         "build",
         "add",

@@ -3,7 +3,8 @@
 
 mod cli;
 mod config;
-#[allow(dead_code, reason = "mounted by the server")]
+mod http;
+mod mcp;
 mod openai;
 mod render;
 mod sdk;
@@ -14,14 +15,14 @@ mod ui;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    use ringfence_core::engine::{Listening, give_up_privileges};
-    give_up_privileges(Listening::Never);
     let env = config::Environment::of_process();
     cli::answer_completions(&env);
     let cli = match cli::parse(std::env::args_os(), &env) {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    // What follows reads what strangers wrote.
+    ringfence_core::engine::give_up_privileges(cli.listening());
     let format = cli.early_format(&env);
     match cli::execute(cli, &env) {
         Ok(code) => code,

@@ -3,6 +3,7 @@
 mod agent_skill;
 mod agents;
 mod consent;
+mod neighbours;
 mod reload;
 mod signing;
 mod sources;
@@ -48,7 +49,7 @@ use crate::engine::linker::Pre;
 use crate::engine::wasi::{Machine, Sources};
 use crate::engine::{Engine, EngineError, WorkerCommand, digest};
 use crate::error::Error;
-use crate::invocation::{self, Call, Finished};
+use crate::invocation::{self, Call, Finished, InvocationId};
 use crate::journal::Journal;
 use crate::journal::audit::{Audit, Entry};
 use crate::policy::denials::Denials;
@@ -142,11 +143,12 @@ struct Starting {
 /// How often the audit's head is signed while there is something new.
 const SEAL_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// How long a second host waits for the first to leave the state directory.
+/// How long a host waits for another one that is about to open the state, or has to be alone with it.
 const STATE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl Host {
-    /// Opens state, engine and providers. Must be called inside of a tokio runtime, which then does the input and output.
+    /// Opens state, engine and providers. Other hosts may have the same state open, in other processes: what one of them grants, spends or
+    /// installs counts for all. Must be called inside of a tokio runtime, which then does the input and output.
     pub async fn open(config: HostConfig) -> Result<Self, Error> {
         Self::open_with(config, http::Egress::new).await
     }
@@ -204,7 +206,7 @@ impl Host {
         let disk = files::Disk::new(io.clone(), places);
         let sessions = Arc::new(broker::Shared { audit, rules: ArcSwap::from_pointee(settings.rules.clone()), io });
         seal_from_time_to_time(&sessions);
-        Ok(Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             sessions,
             grants: GrantsStore::open(state.clone()).await?,
             denials: Denials::open(state.clone()).await?,
@@ -231,7 +233,9 @@ impl Host {
             sources: Arc::new(Machine::default()),
             components: Components::new(&data_dir, state.clone()),
             state,
-        })))
+        });
+        neighbours::follow(&shared).await?;
+        Ok(Self(shared))
     }
 
     /// Writes what is still on its way to the disk.
@@ -267,9 +271,14 @@ impl Host {
     }
 
     /// Runs one call to its outcome.
-    pub async fn invoke(&self, mut call: Call) -> Result<Finished, Error> {
+    pub async fn invoke(&self, call: Call) -> Result<Finished, Error> {
+        self.invoke_as(InvocationId::timed(), call).await
+    }
+
+    /// As [`invoke`](Self::invoke), under an identifier that its caller told others before it began.
+    pub async fn invoke_as(&self, id: InvocationId, mut call: Call) -> Result<Finished, Error> {
         call.allow = self.settled(call.allow).await?;
-        invocation::run(&self.0, call).await
+        invocation::run_as(&self.0, id, call).await
     }
 
     /// Puts manifest and tools into a component. The tools are asked for once, here, with no grants.
@@ -363,6 +372,11 @@ impl Host {
         Ok(self.0.journal.recent(limit).await?)
     }
 
+    /// One run, where it is still on record.
+    pub async fn run(&self, invocation: &str) -> Result<Option<crate::journal::Record>, Error> {
+        Ok(self.0.journal.run(invocation).await?)
+    }
+
     /// Invocations that hold a slot now.
     #[must_use]
     pub fn running(&self) -> usize {
@@ -403,6 +417,8 @@ impl Host {
     /// Moves the key that encrypts the secrets into the keyring or into the file, and says where it is. For a person's face
     /// only.
     pub async fn move_secrets_key(&self, to: secrets::KeyPlace) -> Result<String, Error> {
+        // A host that holds the key where it was would look for it there.
+        let _alone = self.0.state.alone()?;
         let place = self.0.vault.move_key(to).await?;
         self.0.sessions.audit.note(Entry::admin("secret-key", "key", &*place));
         Ok(place)

@@ -2,6 +2,7 @@
 
 mod error;
 mod family;
+mod id;
 mod job;
 mod nested;
 mod outcome;
@@ -35,6 +36,7 @@ use crate::policy::{self, Grants};
 pub(crate) use error::InvokeError;
 use error::explain;
 use family::Family;
+pub use id::InvocationId;
 use job::{Given, Job};
 use nested::Nested;
 use outcome::Answer;
@@ -147,13 +149,18 @@ pub struct Finished {
 
 /// Runs one call.
 pub(crate) async fn run(host: &Arc<Shared>, call: Call) -> Result<Finished, Error> {
-    walk(host, call, None, None).await
+    run_as(host, InvocationId::timed(), call).await
+}
+
+/// As [`run`], under an identifier that was told before.
+pub(crate) async fn run_as(host: &Arc<Shared>, id: InvocationId, call: Call) -> Result<Finished, Error> {
+    walk(host, id, call, None, None).await
 }
 
 /// Runs one call that the model of an agent makes, inside of the agent's run: it spends of that one's budget, ends by its deadline, and
 /// shares what it has touched. It has the skill's own rights: an agent is no skill, whose rights could be less.
 pub(crate) async fn run_within(host: &Arc<Shared>, call: Call, run: &Session) -> Result<Finished, Error> {
-    walk(host, call, None, Some(run)).await
+    walk(host, InvocationId::timed(), call, None, Some(run)).await
 }
 
 /// What an invocation gives to those that it calls.
@@ -172,7 +179,13 @@ struct Outer {
 }
 
 /// Runs one call. `outer` is the invocation that makes it, where a skill does; `run` is that of an agent, where its model does.
-async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>, run: Option<&Session>) -> Result<Finished, Error> {
+async fn walk(
+    host: &Arc<Shared>,
+    id: InvocationId,
+    call: Call,
+    outer: Option<&Outer>,
+    run: Option<&Session>,
+) -> Result<Finished, Error> {
     // What both give: a ledger, a deadline, a place in the chain of callers, and what was touched so far.
     let around = outer.map(|outer| &outer.session).or(run);
     let engine = host.engine()?;
@@ -185,7 +198,7 @@ async fn walk(host: &Arc<Shared>, call: Call, outer: Option<&Outer>, run: Option
     let given = Given::new(callable, call.input, &limits)?;
     host.upgrade_state(call.skill.identity(), &generation).await?;
 
-    let id = uuid::Uuid::now_v7().to_string();
+    let id = id.to_string();
     let identity = call.skill.identity();
     if call.caller != Caller::User && call.allow != Grants::default() {
         let words = call.allow.words().join(" ");

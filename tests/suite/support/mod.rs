@@ -9,6 +9,7 @@ pub(crate) mod process;
 pub(crate) mod provider;
 #[cfg(target_os = "linux")]
 pub(crate) mod secret_service;
+pub(crate) mod server;
 pub(crate) mod terminal;
 pub(crate) mod wat;
 
@@ -16,4 +17,5 @@ pub(crate) use guests::{probe, repository};
 pub(crate) use home::{Done, Home};
 pub(crate) use hosts::{TestHost, call};
 pub(crate) use provider::{Provider, Reply};
+pub(crate) use server::Server;
 pub(crate) use terminal::Terminal;

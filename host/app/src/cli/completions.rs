@@ -3,6 +3,7 @@ use std::path::Path;
 
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{CompleteEnv, Shells};
+use ringfence_core::engine::{Listening, give_up_privileges};
 use ringfence_core::{Error, Host};
 
 use crate::config::{Config, Environment, Flags};
@@ -37,6 +38,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 /// Answers a script and ends the process, where one asks.
 pub(crate) fn answer(env: &Environment) {
     if env.get(VARIABLE).is_some() {
+        give_up_privileges(Listening::Never);
         CompleteEnv::with_factory(super::command).var(VARIABLE).complete();
     }
 }

@@ -7,8 +7,9 @@ use crate::config::Environment;
 /// Starts logging. RUST_LOG decides; without it warnings are shown, `-v` shows what the host does, `-vv` everything of ours.
 pub(super) fn start(verbose: u8, env: &Environment) {
     let level = match verbose {
-        0 => "warn",
-        1 => "warn,ringfence=info,ringfence_core=info",
+        // The library of MCP warns of every request that is answered with an error.
+        0 => "warn,rmcp=error",
+        1 => "warn,rmcp=error,ringfence=info,ringfence_core=info",
         2 => "info,ringfence=debug,ringfence_core=debug",
         _ => "debug,ringfence=trace,ringfence_core=trace",
     };

@@ -8,6 +8,7 @@ mod chat;
 mod clean;
 mod completions;
 mod config;
+mod connect;
 mod consent;
 mod dev;
 mod doctor;
@@ -20,6 +21,7 @@ mod key;
 mod list;
 mod lock;
 mod log;
+mod mcp;
 mod models;
 mod new;
 mod outdated;
@@ -32,6 +34,7 @@ mod revoke;
 mod run;
 mod search;
 mod secret;
+mod serve;
 mod show;
 mod sign;
 mod source;
@@ -48,6 +51,7 @@ use std::sync::Arc;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
+use ringfence_core::engine::Listening;
 use ringfence_core::{Error, Host, HostConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -80,6 +84,7 @@ pub(crate) enum Verb {
     Run(run::Args),
     Chat(chat::Args),
     Agent(agent::Args),
+    Serve(serve::Args),
     New(new::Args),
     Build(build::Args),
     Dev(dev::Args),
@@ -96,6 +101,8 @@ pub(crate) enum Verb {
     List(list::Args),
     Show(show::Args),
     Export(export::Args),
+    Mcp(mcp::Args),
+    Connect(connect::Args),
     Grant(grant::Args),
     Revoke(revoke::Args),
     Permissions(permissions::Args),
@@ -173,8 +180,20 @@ impl Context {
 }
 
 impl Cli {
+    /// Whether this verb is a server's.
+    pub(crate) fn listening(&self) -> Listening {
+        match self.verb {
+            Verb::Serve(_) => Listening::Allowed,
+            _ => Listening::Never,
+        }
+    }
+
     /// The format for errors that happen before the configuration is known.
     pub(crate) fn early_format(&self, env: &Environment) -> Format {
+        if matches!(self.verb, Verb::Mcp(_)) {
+            // Its stdout is a client's.
+            return Format::Text;
+        }
         let named = || env.get("RINGFENCE_FORMAT").filter(|word| *word == "json").map(|_| Format::Json);
         self.flags.format.or_else(named).unwrap_or_default()
     }
@@ -276,6 +295,7 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Run(args) => run::run(args, context).await.map(done),
         Verb::Chat(args) => chat::run(&args, context).await,
         Verb::Agent(args) => agent::run(&args, context).await,
+        Verb::Serve(args) => serve::run(&args, context).await.map(done),
         Verb::New(args) => new::run(&args, context).map(done),
         Verb::Build(args) => build::run(&args, context).await.map(done),
         Verb::Dev(args) => dev::run(args, Arc::clone(context)).await.map(done),
@@ -305,6 +325,8 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Models(args) => context.unless_cancelled(models::run(&args, context)).await.map(done),
         Verb::Doctor(args) => context.unless_cancelled(doctor::run(&args, context)).await,
         Verb::Config(args) => config::run(&args, context).map(done),
+        Verb::Mcp(args) => Ok(mcp::run(args, context).await),
+        Verb::Connect(args) => connect::run(&args, context).map(done),
         Verb::Completions(args) => completions::run(&args).map(done),
         Verb::CompileWorker { args } => Ok(ringfence_core::engine::worker_main(&args)),
     }

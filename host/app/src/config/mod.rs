@@ -119,6 +119,11 @@ impl Config {
         &self.secrets
     }
 
+    /// The user's home folder, where there is one.
+    pub(crate) fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
+
     /// Reads all layers. `from` is where the search for the project's file begins.
     pub(crate) fn load(flags: &Flags, env: &Environment, from: &Path) -> Result<Self, Error> {
         let bases = dirs::Bases::find(env)?;
@@ -172,6 +177,15 @@ impl Config {
             settings: self.settings.catalog.clone(),
             credentials: std::sync::Arc::new(self.docker.clone()),
         })
+    }
+
+    /// The folders and files that are this user's own affair, as they may stand in a sentence; the innermost first.
+    pub(crate) fn own_paths(&self) -> Vec<String> {
+        let dirs = [&self.dirs.state, &self.dirs.data, &self.dirs.cache].into_iter();
+        let all = dirs.chain(&self.ours).chain(&self.home).map(|path| path.display().to_string());
+        let mut all: Vec<String> = all.filter(|path| path.len() > 1).collect();
+        all.sort_by_key(|path| std::cmp::Reverse(path.len()));
+        all
     }
 
     /// What the core needs to open. Skills compile in a worker: this program again, with a hidden verb.

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::{Call, Caller, Content, InvokeError, Link, Media, Outcome, Outer, walk};
+use super::{Call, Caller, Content, InvocationId, InvokeError, Link, Media, Outcome, Outer, walk};
 use crate::broker::{Permit, Receipt};
 use crate::budget::Amount;
 use crate::capability::tools::{self, Answer, Found, Name, Pending, Toolbox};
@@ -168,7 +168,7 @@ impl Running {
             ..Call::new(skill, input)
         };
         // Boxed: an invocation is a large future, and this one may be eight deep.
-        let done = Box::pin(walk(&self.host, call, Some(&self.outer), None)).await;
+        let done = Box::pin(walk(&self.host, InvocationId::timed(), call, Some(&self.outer), None)).await;
         match done {
             Ok(finished) => Ok(Answer::Outcome(finished.outcome.into())),
             Err(error) => self.failed(&error),

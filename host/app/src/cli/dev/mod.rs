@@ -13,7 +13,9 @@ use ringfence_core::{Error, Host};
 use tokio::task::JoinSet;
 
 use super::target::Target;
-use super::{Context, grants};
+use super::{Context, grants, mcp};
+use crate::mcp::Options;
+use crate::mcp::socket::Sessions;
 use crate::trouble::Trouble;
 use calls::Wanted;
 use commands::Commands;
@@ -65,11 +67,18 @@ pub(super) async fn run(args: Args, context: Arc<Context>) -> Result<(), Error> 
         tasks.spawn(async move { project.follow(&stage, args.poll).await });
     }
     tasks.spawn(configured(Arc::clone(&stage), args.poll));
+    // A client that starts `ringfence mcp` meanwhile sees what is worked on.
+    let (open, stop) = (mcp::open(&stage.host, &context), context.cancel.child_token());
+    let sessions = Sessions::new(stage.host.clone(), Options::DEVELOPMENT, open, stop.clone());
+    let listening = mcp::listen(&context, &sessions);
     tokio::select! {
         done = commands.obey(&stage) => done?,
         () = context.cancel.cancelled() => {}
     }
     tasks.shutdown().await;
+    stop.cancel();
+    drop(listening.await);
+    sessions.ended().await;
     stage.screen.end();
     // Calls that were under way hold the host until they have settled.
     stage.host.clone().close().await

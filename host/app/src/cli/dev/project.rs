@@ -121,6 +121,7 @@ impl Project {
         }
         let missing = host.missing(&skill, &Grants::default()).await;
         self.state().serving = Some(skill.clone());
+        host.offer(skill.clone());
         line.clear();
         stage.screen.tell(&Told::serving(&skill, built, begun.elapsed(), true));
         if !missing.is_empty() {

@@ -1,0 +1,187 @@
+//! The clients: where each keeps its servers, and in which form.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use ringfence_core::{Error, plain};
+use serde_json::{Value, json};
+
+use super::{Refused, insert};
+use crate::trouble::Trouble;
+
+/// A program that speaks to MCP servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Client {
+    /// Claude Code
+    ClaudeCode,
+    /// Claude Desktop
+    ClaudeDesktop,
+    /// Visual Studio Code
+    Vscode,
+    /// Cursor
+    Cursor,
+    /// Zed
+    Zed,
+    /// Codex
+    Codex,
+}
+
+/// What a client is to start.
+pub(super) struct Entry {
+    pub(super) name: String,
+    /// The whole path of this program.
+    pub(super) program: String,
+}
+
+impl Client {
+    /// As it is named on the command line.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "claude-code",
+            Self::ClaudeDesktop => "claude-desktop",
+            Self::Vscode => "vscode",
+            Self::Cursor => "cursor",
+            Self::Zed => "zed",
+            Self::Codex => "codex",
+        }
+    }
+
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "Claude Code",
+            Self::ClaudeDesktop => "Claude Desktop",
+            Self::Vscode => "Visual Studio Code",
+            Self::Cursor => "Cursor",
+            Self::Zed => "Zed",
+            Self::Codex => "Codex",
+        }
+    }
+
+    /// Its configuration: of the project in `here` where a client has such files, of the user otherwise.
+    pub(super) fn file(self, here: &Path, home: Option<&Path>) -> Result<PathBuf, Error> {
+        let home = || home.ok_or_else(|| Trouble::config("there is no home directory", "set HOME"));
+        Ok(match self {
+            Self::ClaudeCode => here.join(".mcp.json"),
+            Self::Vscode => here.join(".vscode/mcp.json"),
+            Self::ClaudeDesktop if cfg!(target_os = "macos") => {
+                home()?.join("Library/Application Support/Claude/claude_desktop_config.json")
+            }
+            Self::ClaudeDesktop => home()?.join(".config/Claude/claude_desktop_config.json"),
+            Self::Cursor => home()?.join(".cursor/mcp.json"),
+            Self::Zed => home()?.join(".config/zed/settings.json"),
+            Self::Codex => home()?.join(".codex/config.toml"),
+        })
+    }
+
+    pub(super) fn form(self) -> Form {
+        match self {
+            Self::ClaudeCode | Self::ClaudeDesktop | Self::Cursor => Form::McpServers,
+            Self::Vscode => Form::Servers,
+            Self::Zed => Form::ContextServers,
+            Self::Codex => Form::Toml,
+        }
+    }
+
+    /// The client's own command for it, where it has one.
+    pub(super) fn command(self, entry: &Entry) -> Option<String> {
+        let (name, program) = (&entry.name, plain::word(&entry.program));
+        match self {
+            Self::ClaudeCode => Some(format!("claude mcp add --scope user {name} -- {program} mcp")),
+            Self::Codex => Some(format!("codex mcp add {name} -- {program} mcp")),
+            Self::Vscode => {
+                let value = json!({ "name": name, "command": entry.program, "args": ["mcp"] });
+                Some(format!("code --add-mcp {}", plain::word(&value.to_string())))
+            }
+            Self::ClaudeDesktop | Self::Cursor | Self::Zed => None,
+        }
+    }
+}
+
+/// The form in which a client keeps its servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    McpServers,
+    Servers,
+    ContextServers,
+    Toml,
+}
+
+impl Form {
+    fn table(self) -> &'static str {
+        match self {
+            Self::McpServers => "mcpServers",
+            Self::Servers => "servers",
+            Self::ContextServers => "context_servers",
+            Self::Toml => "mcp_servers",
+        }
+    }
+
+    fn value(self, entry: &Entry) -> Value {
+        let mut value = json!({ "command": entry.program, "args": ["mcp"] });
+        if self == Self::Servers {
+            value["type"] = "stdio".into();
+        }
+        value
+    }
+
+    /// What is to stand in the file, for somebody who puts it there.
+    pub(super) fn snippet(self, entry: &Entry) -> String {
+        if self == Self::Toml {
+            return self.toml(entry);
+        }
+        let whole = json!({ self.table(): { &*entry.name: self.value(entry) } });
+        format!("{whole:#}\n")
+    }
+
+    fn toml(self, entry: &Entry) -> String {
+        let program = toml::Value::from(entry.program.as_str());
+        format!("[{}.{}]\ncommand = {program}\nargs = [\"mcp\"]\n", self.table(), entry.name)
+    }
+
+    /// The text of a file with the entry in it. None where it is there already.
+    pub(super) fn with(self, text: &str, entry: &Entry) -> Result<Option<String>, Refused> {
+        match self {
+            Self::Toml => insert::toml(text, self.table(), &entry.name, &self.toml(entry)),
+            _ => insert::json(text, self.table(), &entry.name, &self.value(entry)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: &[Client] = Client::ALL_OF_THEM;
+
+    impl Client {
+        const ALL_OF_THEM: &'static [Self] =
+            &[Self::ClaudeCode, Self::ClaudeDesktop, Self::Vscode, Self::Cursor, Self::Zed, Self::Codex];
+    }
+
+    #[test]
+    fn every_client_has_a_file_and_lines_that_mean_the_same_as_what_is_written() {
+        let entry = Entry { name: "ringfence".into(), program: "/opt/it's here/ringfence".into() };
+        assert_eq!(ALL.len(), Client::value_variants().len());
+        for client in ALL {
+            let file = client.file(Path::new("/work"), Some(Path::new("/home"))).unwrap();
+            assert!(file.is_absolute() && file.extension().is_some(), "{client:?}");
+            assert_eq!(client.to_possible_value().unwrap().get_name(), client.word());
+            let written = client.form().with("", &entry).unwrap().unwrap();
+            let read = |text: &str| match client.form() {
+                Form::Toml => serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap(),
+                _ => serde_json::from_str::<Value>(text).unwrap(),
+            };
+            assert_eq!(read(&written), read(&client.form().snippet(&entry)), "{client:?}");
+            assert_eq!(read(&written)[client.form().table()]["ringfence"]["command"], entry.program, "{client:?}");
+        }
+    }
+
+    #[test]
+    fn commands_are_for_a_shell() {
+        let entry = Entry { name: "r".into(), program: "/a b/ringfence".into() };
+        let of = |client: Client| client.command(&entry).unwrap();
+        assert_eq!(of(Client::ClaudeCode), "claude mcp add --scope user r -- '/a b/ringfence' mcp");
+        assert_eq!(of(Client::Codex), "codex mcp add r -- '/a b/ringfence' mcp");
+        assert!(of(Client::Vscode).starts_with("code --add-mcp '{\""), "{}", of(Client::Vscode));
+    }
+}

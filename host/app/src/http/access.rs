@@ -1,0 +1,349 @@
+//! Who may ask at all: looked at before anything of a request is read but its head, in this order.
+//!
+//! The host that it names, so that no page of the web can reach this machine under a name of its own (DNS rebinding, RUSTSEC-2026-0189);
+//! where a browser says that the request comes from (Fetch Metadata, RFC 6454), so that no page can have one sent; and a token, which a
+//! page has not. Nothing here answers with a CORS header: no page of another origin gets to read an answer.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::{App, Problem};
+
+/// Wrong tokens that a peer may bring in a minute.
+const TRIES: u32 = 10;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Peers that are remembered for it.
+const PEERS: usize = 10_000;
+
+/// What the holder of a token may do. The server says so: nothing in a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Rights {
+    /// To call tools, and to see what came of its calls.
+    Client,
+    /// That, and to see and change what skills may do.
+    Admin,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Network(IpAddr),
+    /// The user whose host this is, by the control socket. The system vouches for that.
+    Owner,
+}
+
+/// Who asks, and what they may do. Every handler can take it as an argument.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Access {
+    pub(crate) rights: Rights,
+}
+
+/// That whoever asks has the rights of an admin. A handler that takes this as an argument is for nobody else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admin;
+
+impl<S: Sync> FromRequestParts<S> for Access {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get().copied().ok_or_else(unauthorized)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Access::from_request_parts(parts, state).await?.rights {
+            Rights::Admin => Ok(Self),
+            Rights::Client => Err(Problem::new(
+                "denied",
+                "this is not for clients",
+                "use the admin token, or the program `ringfence` on the machine itself",
+            )),
+        }
+    }
+}
+
+/// The names under which this server may be asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Names(Vec<String>);
+
+impl Names {
+    /// The names of this machine for itself, the address that is listened on where it is one, and `more`.
+    pub(crate) fn new(address: SocketAddr, more: &[String]) -> Self {
+        let mut names: Vec<String> = ["127.0.0.1", "localhost", "[::1]"].map(str::to_owned).into();
+        if !address.ip().is_unspecified() {
+            names.push(match address.ip() {
+                IpAddr::V4(ip) => ip.to_string(),
+                IpAddr::V6(ip) => format!("[{ip}]"),
+            });
+        }
+        names.extend(more.iter().map(|name| name.to_ascii_lowercase()));
+        Self(names)
+    }
+
+    /// Whether `authority`, a name with or without a port, is one of them. Which port does not matter: it may have been forwarded.
+    fn has(&self, authority: &str) -> bool {
+        let name = match authority.rsplit_once(':') {
+            Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => authority,
+        };
+        self.0.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Looks at a request before it goes anywhere.
+pub(super) async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    match examine(&app, &request) {
+        Ok(access) => {
+            if let Some(access) = access {
+                request.extensions_mut().insert(access);
+            }
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// None where the path is for everybody.
+fn examine(app: &App, request: &Request) -> Result<Option<Access>, Problem> {
+    let host = host(&app.names, request.uri(), request.headers())?;
+    origin(request.headers(), host)?;
+    let peer = request.extensions().get::<Peer>().copied().ok_or_else(unauthorized)?;
+    let Peer::Network(address) = peer else { return Ok(Some(Access { rights: Rights::Admin })) };
+    let is_open = match request.uri().path() {
+        "/healthz" | "/readyz" | "/openapi.json" => true,
+        "/metrics" => app.open_metrics,
+        _ => false,
+    };
+    if is_open {
+        return Ok(None);
+    }
+    let token = bearer(request.headers())?;
+    let rights = app.tokens.rights(token);
+    // All programs of this machine have one address, and one of them that guesses must not lock the others out.
+    if (rights.is_none() || !address.is_loopback()) && app.tries.is_over(address, Instant::now()) {
+        return Err(Problem::new(
+            "too-many-tries",
+            "too many wrong tokens came from your address",
+            "wait for a minute",
+        ));
+    }
+    let Some(rights) = rights else {
+        app.tries.count(address, Instant::now());
+        return Err(unauthorized());
+    };
+    if let Some(connection) = request.extensions().get::<super::connection::Open>() {
+        connection.is_known();
+    }
+    Ok(Some(Access { rights }))
+}
+
+/// The one host that a request names, which has to be one of ours.
+fn host<'a>(names: &Names, uri: &Uri, headers: &'a HeaderMap) -> Result<&'a str, Problem> {
+    let mut all = headers.get_all(header::HOST).iter();
+    let only = match (all.next(), all.next()) {
+        (Some(only), None) => only.to_str().ok(),
+        _ => None,
+    };
+    // Where the target is a whole URL, it says the host, and the header should say the same (RFC 9112, 3.2.2).
+    let target = uri.authority().is_none_or(|target| names.has(target.as_str()));
+    only.filter(|host| target && names.has(host)).ok_or_else(|| {
+        Problem::new(
+            "forbidden-host",
+            "the request names no host, or one that is not this server's",
+            "use 127.0.0.1, localhost or [::1], or start the server with `--allow-host NAME`",
+        )
+    })
+}
+
+/// Refuses what a browser sends for a page of another origin.
+fn origin(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
+    let refused = || {
+        Problem::new(
+            "forbidden-origin",
+            "requests of web pages are not taken",
+            "call the server from a program that is no browser",
+        )
+    };
+    const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    for site in headers.get_all(SITE) {
+        if !matches!(site.as_bytes(), b"same-origin" | b"none") {
+            return Err(refused());
+        }
+    }
+    for origin in headers.get_all(header::ORIGIN) {
+        let own = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        if !own.is_some_and(|(scheme, name)| matches!(scheme, "http" | "https") && name.eq_ignore_ascii_case(host)) {
+            return Err(refused());
+        }
+    }
+    Ok(())
+}
+
+/// The token of `Authorization: Bearer TOKEN` (RFC 6750, 2.1). One in the query or in a body is none: those are logged on the way.
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(only), None) = (all.next(), all.next()) else { return Err(unauthorized()) };
+    let (scheme, token) = only.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(unauthorized)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(unauthorized()) }
+}
+
+fn unauthorized() -> Problem {
+    Problem::new(
+        "unauthorized",
+        "this needs a token",
+        "send `Authorization: Bearer TOKEN`; `ringfence serve` says at its start in which file the token is",
+    )
+}
+
+/// Wrong tokens by peer, of the last minute.
+#[derive(Debug, Default)]
+pub(crate) struct Tries(Mutex<HashMap<IpAddr, (Instant, u32)>>);
+
+impl Tries {
+    fn is_over(&self, peer: IpAddr, now: Instant) -> bool {
+        let tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tries.get(&of(peer)).is_some_and(|(begun, count)| now.duration_since(*begun) < MINUTE && *count >= TRIES)
+    }
+
+    fn count(&self, peer: IpAddr, now: Instant) {
+        let mut tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tries.len() >= PEERS {
+            tries.retain(|_, (begun, _)| now.duration_since(*begun) < MINUTE);
+            // Whoever has so many addresses has ten tries for each of them anyway.
+            if tries.len() >= PEERS {
+                tries.clear();
+            }
+        }
+        let (begun, count) = tries.entry(of(peer)).or_insert((now, 0));
+        if now.duration_since(*begun) >= MINUTE {
+            (*begun, *count) = (now, 0);
+        }
+        *count += 1;
+    }
+}
+
+/// Of IPv6 the network, since one peer has all addresses of it.
+fn of(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(ip) if !ip.is_loopback() => {
+            let [a, b, c, d, ..] = ip.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        ip => ip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(more: &[&str]) -> Names {
+        let more: Vec<String> = more.iter().map(|name| (*name).to_owned()).collect();
+        Names::new("127.0.0.1:7420".parse().unwrap(), &more)
+    }
+
+    fn kind(names: &Names, target: &str, hosts: &[&str]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(header::HOST, host.parse().unwrap());
+        }
+        super::host(names, &target.parse().unwrap(), &headers).err().map(|problem| problem.kind().to_owned())
+    }
+
+    #[test]
+    fn t112_only_names_of_this_server_are_answered() {
+        let ours = names(&["skills.example.com"]);
+        for good in ["127.0.0.1", "127.0.0.1:1", "LOCALHOST:7420", "[::1]", "[::1]:7420", "skills.example.com:443"] {
+            assert_eq!(kind(&ours, "/", &[good]), None, "{good}");
+            assert_eq!(kind(&ours, &format!("http://{good}/"), &[good]), None, "{good}");
+        }
+        let bad: &[&[&str]] = &[
+            &[],
+            &[""],
+            &["evil.test"],
+            &["evil.test:7420"],
+            &["127.0.0.1.nip.io"],
+            &["localhost.evil.test"],
+            &["0.0.0.0"],
+            &["127.0.0.2"],
+            &["localhost", "localhost"],
+            &["localhost", "evil.test"],
+            &["localhost:7420:1"],
+            &["user@localhost"],
+            &["localhost."],
+            &["::1"],
+        ];
+        for hosts in bad {
+            assert_eq!(kind(&ours, "/", hosts).as_deref(), Some("forbidden-host"), "{hosts:?}");
+        }
+        assert!(kind(&ours, "http://evil.test/", &["localhost"]).is_some());
+    }
+
+    #[test]
+    fn t111_pages_of_other_origins_are_refused_whatever_they_claim() {
+        let refused = |pairs: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, value.parse().unwrap());
+            }
+            origin(&headers, "localhost:7420").is_err()
+        };
+        for bad in [
+            "https://evil.test",
+            "null",
+            "",
+            "http://localhost:1",
+            "http://localhost:7420.evil.test",
+            "file://localhost:7420",
+        ] {
+            assert!(refused(&[("origin", bad)]), "{bad}");
+        }
+        for bad in ["cross-site", "same-site", "whatever"] {
+            assert!(refused(&[("sec-fetch-site", bad)]), "{bad}");
+        }
+        assert!(refused(&[("origin", "http://localhost:7420"), ("origin", "https://evil.test")]));
+        assert!(refused(&[("origin", "http://localhost:7420"), ("sec-fetch-site", "cross-site")]));
+        assert!(!refused(&[]));
+        assert!(!refused(&[("origin", "http://localhost:7420"), ("sec-fetch-site", "same-origin")]));
+        assert!(!refused(&[("sec-fetch-site", "none")]));
+    }
+
+    #[test]
+    fn t110_ten_wrong_tokens_in_a_minute_and_no_more() {
+        let tries = Tries::default();
+        let (one, other): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let now = Instant::now();
+        for _ in 0..TRIES {
+            assert!(!tries.is_over(one, now));
+            tries.count(one, now);
+        }
+        assert!(tries.is_over(one, now) && !tries.is_over(other, now));
+        assert!(!tries.is_over(one, now + MINUTE));
+        tries.count(one, now + MINUTE);
+        assert!(!tries.is_over(one, now + MINUTE), "the count begins anew");
+        let neighbours: [IpAddr; 2] = ["2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap()];
+        (0..TRIES).for_each(|_| tries.count(neighbours[0], now));
+        assert!(tries.is_over(neighbours[1], now), "a network is one peer");
+    }
+
+    #[test]
+    fn peers_that_are_remembered_have_a_bound() {
+        let tries = Tries::default();
+        let now = Instant::now();
+        for n in 0..u32::try_from(PEERS).unwrap() + 5 {
+            tries.count(std::net::Ipv4Addr::from_bits(n).into(), now);
+        }
+        assert!(tries.0.lock().unwrap().len() <= PEERS);
+    }
+}

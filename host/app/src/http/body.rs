@@ -1,0 +1,186 @@
+//! Bodies of requests: read whole before a handler sees any of them, with a cap, in time, and only where they are JSON.
+//!
+//! So no handler waits for a slow client, and nothing of a face can forget a cap.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::StreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{App, Problem};
+
+/// How long a body may take to arrive.
+const TIME: Duration = Duration::from_secs(30);
+/// Where a tool's input comes in: the core allows 16 MiB of it, and something stands around it.
+const CALL: usize = 17 << 20;
+const CALLS: &[&str] = &["/v1/tools/", "/v1/invocations", "/v1/chat/", "/v1/responses", "/mcp"];
+/// Everywhere else.
+const OTHER: usize = 64 << 10;
+/// KiB of all bodies that are held at once.
+const ROOM: usize = 256 << 10;
+
+/// Room for bodies.
+#[derive(Debug)]
+pub(crate) struct Room(Arc<Semaphore>);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(ROOM)))
+    }
+}
+
+/// The room that a body takes. Whoever keeps the body beyond its request keeps this with it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Held(#[allow(dead_code, reason = "held for its end")] Option<Arc<OwnedSemaphorePermit>>);
+
+/// Reads the body of a request that was let in.
+pub(super) async fn read(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    // Without one there is nothing to read, and hyper says so at once.
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let cap = cap(parts.uri.path());
+    match whole(&app.bodies, &parts.headers, body, cap).await {
+        Ok((bytes, held)) => {
+            parts.extensions.insert(held);
+            next.run(Request::from_parts(parts, Body::from(bytes))).await
+        }
+        Err(problem) => {
+            // What is left of the body would be read as the next request's beginning or for nothing.
+            ([(header::CONNECTION, "close")], problem.into_response()).into_response()
+        }
+    }
+}
+
+fn cap(path: &str) -> usize {
+    if CALLS.iter().any(|begin| path.starts_with(begin)) { CALL } else { OTHER }
+}
+
+async fn whole(room: &Room, headers: &HeaderMap, body: Body, cap: usize) -> Result<(Vec<u8>, Held), Problem> {
+    if !is_json(headers) {
+        return Err(Problem::new(
+            "unsupported-media-type",
+            "a body has to be JSON",
+            "send it with `Content-Type: application/json`",
+        ));
+    }
+    let too_large = || {
+        let cap = cap >> 10;
+        Problem::new("too-large", format!("the body is larger than {cap} KiB"), "send less in one request")
+    };
+    let said = usize::try_from(body.size_hint().exact().unwrap_or(cap as u64)).unwrap_or(usize::MAX);
+    if said > cap {
+        return Err(too_large());
+    }
+    let kib = u32::try_from(said.div_ceil(1024)).unwrap_or(u32::MAX);
+    let held = Arc::clone(&room.0)
+        .try_acquire_many_owned(kib)
+        .map_err(|_| Problem::new("busy", "the server holds as much of requests as it may", "try again in a moment"))?;
+    let reading = async {
+        let mut bytes = Vec::new();
+        let mut pieces = body.into_data_stream();
+        while let Some(piece) = pieces.next().await {
+            let piece =
+                piece.map_err(|_| Problem::new("invalid", "the body is broken off or malformed", "send it again"))?;
+            if bytes.len() + piece.len() > cap {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    };
+    let bytes = tokio::time::timeout(TIME, reading).await.map_err(|_| {
+        let seconds = TIME.as_secs();
+        Problem::new(
+            "request-timeout",
+            format!("the body did not arrive within {seconds} s"),
+            "send it faster, or less",
+        )
+    })??;
+    Ok((bytes, Held(Some(Arc::new(held)))))
+}
+
+/// Which a form of a web page cannot send, whatever its script does, without asking first.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut all = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(only), None) = (all.next(), all.next()) else { return false };
+    let essence = only.to_str().ok().and_then(|text| text.split(';').next()).map(str::trim);
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(types: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in types {
+            headers.append(header::CONTENT_TYPE, value.parse().unwrap());
+        }
+        headers
+    }
+
+    async fn read(types: &[&str], body: Body, cap: usize) -> Result<Vec<u8>, String> {
+        let read = whole(&Room::default(), &headers(types), body, cap).await;
+        read.map(|(bytes, _)| bytes).map_err(|problem| problem.kind().to_owned())
+    }
+
+    #[tokio::test]
+    async fn t111_only_json_is_read() {
+        for good in ["application/json", "Application/JSON; charset=utf-8"] {
+            assert_eq!(read(&[good], Body::from("{}"), 10).await, Ok(b"{}".to_vec()), "{good}");
+        }
+        let bad: [&[&str]; 5] = [
+            &[],
+            &["text/plain"],
+            &["application/x-www-form-urlencoded"],
+            &["text/plain; application/json"],
+            &["application/json", "text/plain"],
+        ];
+        for types in bad {
+            assert_eq!(read(types, Body::from("{}"), 10).await, Err("unsupported-media-type".into()), "{types:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn t114_a_body_has_a_cap_whether_it_says_its_length_or_not() {
+        let pieces =
+            |n: usize| Body::from_stream(futures_util::stream::iter((0..n).map(|_| Ok::<_, std::io::Error>("12345"))));
+        assert_eq!(read(&["application/json"], Body::from("1234567890"), 10).await.unwrap().len(), 10);
+        assert_eq!(read(&["application/json"], pieces(2), 10).await.unwrap().len(), 10);
+        assert_eq!(read(&["application/json"], Body::from("12345678901"), 10).await, Err("too-large".into()));
+        assert_eq!(read(&["application/json"], pieces(3), 10).await, Err("too-large".into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t114_a_body_that_does_not_come_is_not_waited_for() {
+        let never = Body::from_stream(futures_util::stream::pending::<Result<&str, std::io::Error>>());
+        let begun = tokio::time::Instant::now();
+        assert_eq!(read(&["application/json"], never, 10).await, Err("request-timeout".into()));
+        assert_eq!(begun.elapsed(), TIME);
+    }
+
+    #[tokio::test]
+    async fn bodies_that_are_held_have_a_bound_together() {
+        let room = Room::default();
+        let headers = headers(&["application/json"]);
+        let mut held = Vec::new();
+        let refused = loop {
+            let unsized_body = Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>("{}")]));
+            match whole(&room, &headers, unsized_body, CALL).await {
+                Ok((_, one)) => held.push(one),
+                Err(problem) => break problem,
+            }
+        };
+        assert_eq!((refused.kind(), held.len()), ("busy", ROOM / (CALL >> 10)));
+        held.pop();
+        assert!(whole(&room, &headers, Body::from("{}"), CALL).await.is_ok());
+    }
+}

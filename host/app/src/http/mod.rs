@@ -1,0 +1,169 @@
+//! The face of HTTP: what a program can ask of the host, on this machine or with a token from elsewhere.
+//!
+//! The walk of a request: a connection is let in (`connection.rs`) through a door (`listen.rs`); what it asks is looked at before anything
+//! of it is read (`access.rs`), its body is read whole, with a cap and in time (`body.rs`); a handler decodes, calls one function of the
+//! host and encodes. What went wrong leaves as a problem (`problem.rs`).
+
+mod access;
+mod body;
+mod connection;
+mod counts;
+mod feed;
+mod health;
+mod invocations;
+mod listen;
+mod openapi;
+mod problem;
+mod runs;
+mod shelf;
+mod skills;
+mod token;
+mod tools;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use ringfence_core::{Error, Host};
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::mcp;
+
+pub(crate) use access::{Access, Admin, Names, Peer, Rights};
+pub(crate) use body::Held;
+pub(crate) use connection::Connections;
+pub(crate) use counts::Counts;
+pub(crate) use listen::{Listener, TlsFiles};
+pub(crate) use problem::{Problem, Segment};
+pub(crate) use token::Tokens;
+
+/// How long what was cancelled at the end of a drain has to be written down.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// What all routes share.
+pub(crate) struct App {
+    pub(crate) host: Host,
+    pub(crate) tokens: Tokens,
+    pub(crate) names: Names,
+    pub(crate) tries: access::Tries,
+    pub(crate) connections: Connections,
+    pub(crate) bodies: body::Room,
+    pub(crate) counts: Counts,
+    /// What was started by `/v1/invocations`.
+    pub(crate) invocations: shelf::Shelf,
+    /// Whether figures are for everybody.
+    pub(crate) open_metrics: bool,
+    /// Paths that no answer names: those of the host's own folders.
+    pub(crate) hidden: Vec<String>,
+    /// Cancelled when nothing new is taken: what only waits for news ends then.
+    pub(crate) closing: CancellationToken,
+    /// Cancelled when the time of the drain is over: what still works is cancelled with it.
+    pub(crate) ending: CancellationToken,
+}
+
+/// What [`App::new`] is made of.
+pub(crate) struct Setup {
+    pub(crate) host: Host,
+    pub(crate) tokens: Tokens,
+    pub(crate) names: Names,
+    /// Most connections at once.
+    pub(crate) connections: usize,
+    pub(crate) open_metrics: bool,
+    pub(crate) hidden: Vec<String>,
+}
+
+impl App {
+    pub(crate) fn new(setup: Setup) -> Arc<Self> {
+        Arc::new(Self {
+            host: setup.host,
+            tokens: setup.tokens,
+            names: setup.names,
+            tries: access::Tries::default(),
+            connections: Connections::new(setup.connections),
+            bodies: body::Room::default(),
+            counts: Counts::default(),
+            invocations: shelf::Shelf::default(),
+            open_metrics: setup.open_metrics,
+            hidden: setup.hidden,
+            closing: CancellationToken::new(),
+            ending: CancellationToken::new(),
+        })
+    }
+}
+
+/// Everything that is served, behind the checks that hold for all of it.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    let routes = Router::new()
+        .route("/v1/skills", get(skills::list))
+        .route("/v1/skills/{name}", get(skills::show))
+        .route("/v1/skills/{name}/tools.json", get(skills::tools))
+        .route("/v1/tools", get(tools::list))
+        .route("/v1/tools/{name}", post(tools::call))
+        .route("/v1/invocations", post(invocations::start))
+        .route("/v1/invocations/{id}", get(invocations::show))
+        .route("/v1/invocations/{id}/events", get(invocations::events))
+        .route("/v1/invocations/{id}/cancel", post(invocations::cancel))
+        .route("/v1/runs", get(runs::list))
+        .route("/v1/runs/{id}", get(runs::show))
+        .route("/v1/audit", get(runs::audit))
+        .route("/healthz", get(health::lives))
+        .route("/readyz", get(health::is_ready))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::document))
+        .with_state(Arc::clone(app));
+    let (hidden, closing, ending) = (app.hidden.clone(), app.closing.clone(), app.ending.clone());
+    let routes = routes.merge(crate::openai::router(app.host.clone(), hidden.clone(), ending.clone()));
+    let outside = mcp::Outside { hidden, closing, ending };
+    let routes = routes.merge(mcp::router(app.host.clone(), mcp::Options::default(), outside));
+    // Other faces that are reached by HTTP are merged here: their routers see only what was let in, with its body already read.
+    // A handler that is not for every client takes `Admin` as an argument; `Access` says who asks.
+    guarded(routes, app)
+}
+
+fn guarded(routes: Router, app: &Arc<App>) -> Router {
+    routes
+        .fallback(problem::no_route)
+        .method_not_allowed_fallback(problem::no_method)
+        // `body::read` has caps of its own, and is before it.
+        .layer(DefaultBodyLimit::disable())
+        // What is added last is outermost.
+        .layer(from_fn_with_state(Arc::clone(app), body::read))
+        .layer(from_fn_with_state(Arc::clone(app), access::guard))
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn_with_state(Arc::clone(app), problem::tell))
+}
+
+/// Serves until `stop`, and then for as long as `drain` allows to what has begun.
+pub(crate) async fn serve(
+    app: Arc<App>,
+    listeners: Vec<Listener>,
+    stop: CancellationToken,
+    drain: Duration,
+) -> Result<(), Error> {
+    let router = router(&app);
+    let doors = listeners.into_iter().map(|listener| {
+        let (app, router, stop) = (Arc::clone(&app), router.clone(), stop.clone());
+        tokio::spawn(async move { connection::accept(&app, listener, router, stop).await })
+    });
+    let doors: Vec<_> = doors.collect();
+    stop.cancelled().await;
+    for door in doors {
+        drop(door.await);
+    }
+    app.closing.cancel();
+    let quiet = || async {
+        app.invocations.none().await;
+        app.connections.none().await;
+    };
+    if tokio::time::timeout(drain, quiet()).await.is_err() {
+        app.ending.cancel();
+        if tokio::time::timeout(SETTLE, quiet()).await.is_err() {
+            app.connections.end_all();
+        }
+    }
+    Ok(())
+}

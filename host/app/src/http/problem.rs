@@ -1,0 +1,213 @@
+//! What went wrong, as others may be told: problem details (RFC 9457) with our stable kind.
+//!
+//! A problem says nothing of this machine: no path, no trace, no secret, and of failures of the host itself only that there was one. What
+//! it keeps back stands in the log, under the correlation that it names.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use ringfence_core::Error;
+use serde::Serialize;
+
+use super::{Access, App, Peer};
+use crate::render;
+
+/// Most characters of a sentence or a hint.
+const LENGTH: usize = 2_000;
+
+/// Something that went wrong. [`tell`] makes the answer of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    kind: String,
+    detail: String,
+    hint: String,
+}
+
+/// As it is written.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = Problem)]
+pub(crate) struct Written {
+    /// `urn:ringfence:problem:KIND`.
+    #[serde(rename = "type")]
+    uri: String,
+    /// The kind in words.
+    title: String,
+    status: u16,
+    /// One sentence saying what happened.
+    detail: String,
+    /// The stable identifier of what happened, for programs.
+    kind: String,
+    /// One sentence saying what to do about it.
+    hint: String,
+    /// What the server's log names it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(kind: impl Into<String>, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { kind: kind.into(), detail: detail.into(), hint: hint.into() }
+    }
+
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub(crate) fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    fn status(&self) -> StatusCode {
+        let status = render::class(&self.kind).status;
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// As it may leave this machine: without a word of what is the host's own affair, and without its paths.
+    pub(crate) fn outside(&self, hidden: &[String]) -> Self {
+        if matches!(self.status().as_u16(), 500 | 507) {
+            let hint = "try again; the server's log says more to whoever runs it";
+            return Self::new(self.kind.clone(), "the host could not do it", hint);
+        }
+        let clean = |text: &str| {
+            let text = hidden.iter().fold(text.to_owned(), |text, path| without(&text, path));
+            crate::ui::printable(&text).chars().take(LENGTH).collect::<String>()
+        };
+        Self { kind: self.kind.clone(), detail: clean(&self.detail), hint: clean(&self.hint) }
+    }
+
+    pub(crate) fn written(&self, correlation: Option<String>) -> Written {
+        Written {
+            uri: format!("urn:ringfence:problem:{}", self.kind),
+            title: self.kind.replace('-', " "),
+            status: self.status().as_u16(),
+            detail: self.detail.clone(),
+            kind: self.kind.clone(),
+            hint: self.hint.clone(),
+            correlation,
+        }
+    }
+}
+
+/// `text` with `...` for each path that begins with `folder`.
+fn without(text: &str, folder: &str) -> String {
+    let mut clean = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(folder).filter(|_| folder.len() > 1) {
+        clean.push_str(&rest[..at]);
+        clean.push_str("...");
+        let behind = &rest[at + folder.len()..];
+        let end = behind.find(|c: char| c.is_whitespace() || matches!(c, '`' | '"' | '\'' | ',' | ';' | ':' | ')'));
+        rest = &behind[end.unwrap_or(behind.len())..];
+    }
+    clean.push_str(rest);
+    clean
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::new(error.kind(), error.to_string(), error.hint())
+    }
+}
+
+impl IntoResponse for Problem {
+    /// Without a body: `tell` knows who asked and writes it.
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes the problem of an answer that has one.
+pub(super) async fn tell(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().copied();
+    let mut response = next.run(request).await;
+    app.counts.answered(response.status());
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let correlation = format!("{:016x}", rand::random::<u64>());
+    let status = problem.status();
+    if status.is_server_error() {
+        tracing::warn!(%correlation, kind = problem.kind, detail = problem.detail, "a request failed");
+    } else {
+        tracing::debug!(%correlation, kind = problem.kind, detail = problem.detail, "a request was refused");
+    }
+    // The user's own programs get to see what the user would.
+    let told = if peer == Some(Peer::Owner) { problem } else { problem.outside(&app.hidden) };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ringfence\""));
+    }
+    if matches!(told.kind(), "busy" | "too-many-tries") {
+        let seconds = if told.kind() == "busy" { "1" } else { "60" };
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+    }
+    headers.remove(header::CONTENT_LENGTH);
+    // Serialising our own plain structure cannot fail.
+    let text = serde_json::to_string(&told.written(Some(correlation))).unwrap_or_default();
+    *response.body_mut() = text.into();
+    response
+}
+
+/// What a path says in one place, such as a name or an identifier.
+#[derive(Debug)]
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        read.map(|Path(text)| Self(text))
+            .map_err(|_| Problem::new("not-found", "the path is no text", "see /openapi.json"))
+    }
+}
+
+pub(super) async fn no_route(access: Result<Access, Problem>) -> Problem {
+    match access {
+        Ok(_) => Problem::new("not-found", "there is nothing under this path", "/openapi.json lists what there is"),
+        Err(problem) => problem,
+    }
+}
+
+pub(super) async fn no_method() -> Problem {
+    Problem::new("method-not-allowed", "this path is not for that method", "/openapi.json lists what there is")
+}
+
+/// A handler that panicked is our mistake, and the others go on.
+#[allow(clippy::needless_pass_by_value, reason = "the layer hands it over")]
+pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    Problem::new("host-fault", "a handler panicked", "").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t116_nothing_of_the_machine_leaves_it() {
+        let hidden = ["/home/ann/.local/state/ringfence".to_owned(), "/home/ann".to_owned()];
+        let told = |kind: &str, detail: &str| Problem::new(kind, detail, detail).outside(&hidden);
+        let text = "cannot read `/home/ann/.local/state/ringfence/x/y.wasm`: gone; see /home/ann/z, twice /home/ann";
+        let problem = told("not-found", text);
+        assert_eq!(problem.detail, "cannot read `...`: gone; see ..., twice ...");
+        assert_eq!(problem.hint, problem.detail);
+        for own in ["host-fault", "state-full", "digest-mismatch", "a kind of tomorrow"] {
+            let problem = told(own, "/var/lib/x: SELECT secret");
+            assert!(!format!("{problem:?}").contains("secret"), "{problem:?}");
+        }
+        assert_eq!(told("invalid-input", "`text` is missing\u{1b}[2J").detail, "`text` is missing\u{fffd}[2J");
+        assert_eq!(told("invalid-input", &"x".repeat(10_000)).detail.len(), LENGTH);
+    }
+}

@@ -1,0 +1,121 @@
+//! The face for MCP clients: the tools of all skills, over standard streams, a socket of this machine's, and HTTP.
+//!
+//! Both eras of the protocol are spoken on one endpoint: sessions that begin with `initialize` (up to 2025-11-25), and requests that
+//! bring everything with them (2026-07-28). <https://modelcontextprotocol.io/specification/2026-07-28>
+
+mod call;
+mod lines;
+mod meta;
+mod person;
+mod server;
+mod skills;
+pub(crate) mod socket;
+mod words;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringfence_core::{Error, Host};
+use rmcp::service::{ServerInitializeError, serve_server_with_ct};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use crate::trouble::Trouble;
+use lines::Lines;
+use server::Server;
+
+/// Most bytes of one message of a client: what a tool may be given at most, and room for what stands around it.
+const MESSAGE_BYTES: usize = 17 << 20;
+/// Most sessions of older clients over HTTP at once.
+const SESSIONS: usize = 1_024;
+/// How long the answer to the last call has to be written.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
+/// What a client is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Only one tool that finds tools and one that calls them, which never change: for clients that keep the first list for ever.
+    pub(crate) meta_tools: bool,
+    /// How long a client may believe a list of tools without asking again.
+    pub(crate) fresh: Duration,
+}
+
+impl Options {
+    /// For somebody who works on skills.
+    pub(crate) const DEVELOPMENT: Self = Self { meta_tools: false, fresh: Duration::ZERO };
+}
+
+impl Options {
+    /// In milliseconds.
+    fn fresh(self) -> u64 {
+        u64::try_from(self.fresh.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { meta_tools: false, fresh: Duration::from_secs(60) }
+    }
+}
+
+/// Serves one client over a stream of lines, until it goes or `stop` is cancelled. Calls that are under way when it goes have five
+/// seconds to end; then they are cancelled.
+pub(crate) async fn session<S>(host: Host, options: Options, stream: S, stop: &CancellationToken) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let token = stop.child_token();
+    let (transport, written) = Lines::new(stream);
+    match serve_server_with_ct(Server::new(host, options), transport, token).await {
+        Ok(running) => drop(running.waiting().await),
+        // It left before it said anything, or we are to end.
+        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => {}
+        Err(error) => {
+            return Err(Trouble::new(
+                "invalid",
+                format!("the client does not speak the Model Context Protocol: {error}"),
+                "it has to begin with `initialize` or with a request that names its protocol version",
+            ));
+        }
+    }
+    // What was answered last is on its way.
+    written.await;
+    Ok(())
+}
+
+/// How an endpoint that is reached by HTTP ends, and what it keeps to itself.
+pub(crate) struct Outside {
+    /// Paths that no answer names.
+    pub(crate) hidden: Vec<String>,
+    /// Cancelled when what only waits for news is to end.
+    pub(crate) closing: CancellationToken,
+    /// Cancelled when everything is.
+    pub(crate) ending: CancellationToken,
+}
+
+/// Streamable HTTP at `/mcp`. To be mounted behind whatever decides who may come in: it looks at neither tokens, hosts nor origins.
+pub(crate) fn router(host: Host, options: Options, outside: Outside) -> axum::Router {
+    let Outside { hidden, closing, ending } = outside;
+    let first = Server::new(host, options).outside(hidden, closing.clone());
+    let stop = ending.child_token();
+    let config = StreamableHttpServerConfig::default()
+        .with_cancellation_token(stop.clone())
+        .with_max_request_body_bytes(MESSAGE_BYTES)
+        .disable_allowed_hosts();
+    // The streams of older clients end when the last call has, and not only when everything has to.
+    let quiet = first.quiet();
+    tokio::spawn(ending.run_until_cancelled_owned(async move {
+        closing.cancelled().await;
+        quiet.await;
+        tokio::time::sleep(LAST_WORDS).await;
+        stop.cancel();
+    }));
+    let make = move || {
+        // A session holds one for as long as it lasts, and a request of the newer protocol for as long as it takes.
+        if first.shared() > SESSIONS { Err(std::io::Error::other("too many sessions")) } else { Ok(first.another()) }
+    };
+    let service = StreamableHttpService::new(make, Arc::new(LocalSessionManager::default()), config);
+    axum::Router::new().route_service("/mcp", service)
+}
