@@ -18,7 +18,7 @@ fn server() -> Server {
     home.write(
         ".config/ringfence/config.toml",
         format!(
-            "[engine]\nconcurrent = 64\n[agents.a]\n[models.providers.s]\ntype = \"scripted\"\nscript = {script:?}\n\
+            "[engine]\nconcurrent = 64\n[agents.a]\ndescription = \"Says hello.\"\n[models.providers.s]\ntype = \"scripted\"\nscript = {script:?}\n\
              [models.aliases]\ndefault = [\"s/m\"]\n"
         ),
     );
