@@ -11,6 +11,7 @@
     reason = "a test that fails says so by a panic"
 )]
 
+mod agents;
 mod calls;
 mod catalogue;
 mod cpu;

@@ -107,6 +107,12 @@ const DIRECTIONS: &[Rule] = &[
         why: "what a caller asks for can grant nothing",
     },
     Rule {
+        who: "agent",
+        not: &["policy::store", "policy::denials", "engine", "state", "capability::model::wire"],
+        but: &[],
+        why: "what a model asks for can grant nothing, and reaches skills as every caller does",
+    },
+    Rule {
         who: "capability::model::wire",
         not: ALL,
         but: &[

@@ -9,6 +9,7 @@
 )]
 
 mod agent_skill;
+mod agents;
 mod audit;
 mod budgets;
 mod cli;

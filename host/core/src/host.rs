@@ -1,6 +1,7 @@
 //! The small API that every face calls, and nothing else.
 
 mod agent_skill;
+mod agents;
 mod consent;
 mod neighbours;
 mod reload;
@@ -19,6 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::agent;
 use crate::broker;
 use crate::budget::Treasury;
 use crate::capability::filling::Filling;
@@ -123,6 +125,8 @@ pub(crate) struct Shared {
     pub(crate) live: LiveSkills,
     /// What clients and models can call.
     offers: Offers,
+    /// What was said with agents.
+    pub(crate) transcripts: agent::Shelf,
     pub(crate) state: State,
     components: Components,
 }
@@ -173,6 +177,7 @@ impl Host {
         if let Some(name) = settings.rules.unknown() {
             return Err(policy::unknown(name).into());
         }
+        agent::check(&settings.agents)?;
         let durability = settings.durability;
         let state = {
             let state_dir = state_dir.clone();
@@ -192,6 +197,7 @@ impl Host {
         let treasury = Treasury::open(state.clone()).await?;
         let io = tokio::runtime::Handle::current();
         let keys = Keys::new(&state_dir);
+        let transcripts = agent::Shelf::new(&state_dir);
         let audit = {
             let state = state.clone();
             let open = tokio::task::spawn_blocking(move || Audit::open(state, &state_dir));
@@ -212,6 +218,7 @@ impl Host {
             loaded: LoadedSkills::default(),
             live: LiveSkills::default(),
             offers: Offers::default(),
+            transcripts,
             reconfiguring: tokio::sync::Mutex::default(),
             upgrading: tokio::sync::Mutex::default(),
             http: Arc::new(egress(settings.http.clone(), Arc::new(Filling(Arc::clone(&vault))))),

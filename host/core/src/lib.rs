@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 mod act;
+pub mod agent;
 #[doc(hidden)]
 pub mod bench;
 pub mod broker;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::agent::AgentSettings;
 use crate::budget::Budgets;
 use crate::capability::http::HttpSettings;
 use crate::capability::model::settings::ModelSettings;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub signatures: SignatureSettings,
     /// What different callers may do, beyond grants.
     pub rules: Rules,
+    /// Agents, by their names: a model and the tools that it works with.
+    pub agents: BTreeMap<String, AgentSettings>,
     /// What is different for one skill, by its name.
     pub skills: BTreeMap<String, SkillSettings>,
 }

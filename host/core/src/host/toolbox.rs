@@ -8,6 +8,7 @@ use super::Host;
 use crate::catalog::SkillRef;
 use crate::catalog::toolbox::{From, Offer, Toolbox};
 use crate::error::Error;
+use crate::policy::Grants;
 
 impl Host {
     /// The tools of everything that is installed, and of what is [offered](Self::offer) beside it. Kept until something changes.
@@ -31,6 +32,18 @@ impl Host {
     /// of the same name.
     pub fn offer(&self, skill: SkillRef) {
         self.0.offers.hold(skill);
+    }
+
+    /// Whether the skill of a tool lacks a grant without which it cannot work.
+    pub(crate) async fn lacks(&self, offer: &Offer) -> bool {
+        let missing = match &offer.from {
+            From::Held(skill) => self.missing(skill, &Grants::default()).await,
+            From::Installed(installed) => {
+                let held = self.0.grants.of(&installed.name);
+                self.open_wishes(&installed.manifest.permissions, &[&*held]).await
+            }
+        };
+        missing.iter().any(|one| !one.optional)
     }
 
     /// The skill of a tool, made ready once: the first that asks waits until it is read and compiled.

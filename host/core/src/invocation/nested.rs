@@ -168,7 +168,7 @@ impl Running {
             ..Call::new(skill, input)
         };
         // Boxed: an invocation is a large future, and this one may be eight deep.
-        let done = Box::pin(walk(&self.host, InvocationId::timed(), call, Some(&self.outer))).await;
+        let done = Box::pin(walk(&self.host, InvocationId::timed(), call, Some(&self.outer), None)).await;
         match done {
             Ok(finished) => Ok(Answer::Outcome(finished.outcome.into())),
             Err(error) => self.failed(&error),
