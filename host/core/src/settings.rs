@@ -14,6 +14,7 @@ use crate::catalog::signature::SignatureSettings;
 use crate::catalog::source::CatalogSettings;
 use crate::engine::{EngineSettings, LimitSettings};
 use crate::policy::rules::Rules;
+use crate::server::ServerSettings;
 use crate::state::Durability;
 
 /// The configuration of a host.
@@ -40,6 +41,8 @@ pub struct Settings {
     pub signatures: SignatureSettings,
     /// What different callers may do, beyond grants.
     pub rules: Rules,
+    /// Other MCP servers whose tools are brokered, by their names here.
+    pub mcp_servers: BTreeMap<String, ServerSettings>,
     /// What is different for one skill, by its name.
     pub skills: BTreeMap<String, SkillSettings>,
 }
