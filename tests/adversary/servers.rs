@@ -192,8 +192,7 @@ async fn t87_a_poisoned_description_is_shown_whole_and_escaped_and_cannot_be_app
 
     // As a person sees it.
     home.write(".config/ringfence/config.toml", servers::table("fake", &["listed", file.to_str().unwrap()], ""));
-    let done = home.run(&["server", "approve", "fake", "--yes"]);
-    done.worked();
+    let done = home.run(&["server", "approve", "fake", "--yes"]).worked();
     assert!(done.err.contains(plain) && done.err.contains("\\u{e0049}\\u{e0067}\\u{e006e}"), "{:.2000}", done.err);
     assert!(done.err.contains(&"x".repeat(4 << 10)), "{:.2000}", done.err);
     assert!(!done.err.chars().any(|c| c == '\u{1b}' || c == '\u{202e}' || c == '\u{e0049}'), "{:?}", done.err);
@@ -333,8 +332,7 @@ fn t92_a_server_sees_nothing_of_our_environment_but_what_is_listed() {
         crate::support::Done::of(&mut command)
     };
     run(&["server", "approve", "fake", "--yes"]).worked();
-    let done = run(&["run", "fake", "--tool", "environ"]);
-    done.worked();
+    let done = run(&["run", "fake", "--tool", "environ"]).worked();
     let names: Vec<&str> = done.out.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
     // What the interpreter sets by itself is no matter of ours.
     let known = |name: &&str| ["HOME", "LANG", "NONE", "PATH", "REGION", "LC_CTYPE", "PWD"].contains(name);
