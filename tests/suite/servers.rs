@@ -274,15 +274,28 @@ async fn t91_neither_a_redirect_nor_a_name_leads_a_server_into_the_network() {
                 .into_bytes(),
         )
     });
+    // Where a sign-in would begin is the server's choice: nothing is asked there.
+    let at = inner.url("/.well-known/oauth-protected-resource");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let asks = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let challenge = format!("Bearer resource_metadata=\"{at}\"");
+    // With what was sent read, so that the answer is not lost in a reset.
+    let app = axum::Router::new().fallback(move |_: axum::body::Bytes| {
+        std::future::ready((StatusCode::UNAUTHORIZED, [("www-authenticate", challenge.clone())]))
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
     let home = Home::new();
     let settings = format!(
         "[mcp-servers.moved]\nurl = \"{}\"\n[mcp-servers.named]\nurl = \"https://metadata.test/\"\n\
-         [mcp-servers.clear]\nurl = \"http://93.184.216.34/\"\n",
-        peer.url("/mcp")
+         [mcp-servers.clear]\nurl = \"http://93.184.216.34/\"\n[mcp-servers.sign]\nurl = \"{}\"\n",
+        peer.url("/mcp"),
+        asks
     );
-    let host = TestHost::of(home, hosts::open(&Home::new(), &settings).await.unwrap()).await;
+    let host = hosts::open(&home, &settings).await.unwrap();
+    let host = TestHost::of(home, host).await;
     let look = async |name: &str| host.host.consider_server(name).await.map(|_| ()).unwrap_err();
     assert_eq!(look("moved").await.kind(), "unavailable");
+    assert_eq!(look("sign").await.kind(), "unauthorized");
     assert_eq!(inner.connections(), 0, "nothing followed");
     assert_eq!(look("clear").await.kind(), "address-denied");
     // RFC 6761: `.test` is never found.

@@ -18,7 +18,7 @@ use rmcp::service::{
 };
 use rmcp::transport::IntoTransport;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ServerError;
 use super::guard::Ending;
@@ -49,6 +49,8 @@ pub(super) struct Connection {
     listed: tokio::sync::Mutex<Option<(Instant, Arc<Vec<rmcp::model::Tool>>)>>,
     used: Mutex<Instant>,
     busy: AtomicUsize,
+    /// Tells when it is no more.
+    life: DropGuard,
 }
 
 /// What a connection is made of, beside the stream itself.
@@ -114,6 +116,7 @@ impl Connection {
             listed: tokio::sync::Mutex::default(),
             used: Mutex::new(Instant::now()),
             busy: AtomicUsize::new(0),
+            life: CancellationToken::new().drop_guard(),
         })
     }
 
@@ -124,6 +127,11 @@ impl Connection {
         plain::line(&said, WORDS).0
     }
 
+    /// Cancelled when nobody has it any more. Does not prolong it.
+    pub(super) fn gone(&self) -> CancellationToken {
+        self.life.token().clone()
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         self.peer.is_transport_closed()
     }
@@ -132,6 +140,12 @@ impl Connection {
     pub(super) fn is_idle(&self, idle: Duration) -> bool {
         self.busy.load(Ordering::Acquire) == 0
             && self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= idle
+    }
+
+    /// Its tools as it lists them now.
+    pub(super) async fn tools_now(&self, within: Duration) -> Result<Arc<Vec<rmcp::model::Tool>>, Broken> {
+        self.stale.store(true, Ordering::Release);
+        self.tools(within).await
     }
 
     /// Its tools as it lists them now, or a moment ago where it has not said that they changed.
@@ -154,7 +168,10 @@ impl Connection {
         let (mut tools, mut cursor) = (Vec::new(), None);
         for _ in 0..PAGES {
             let page = PaginatedRequestParams::default().with_cursor(cursor);
-            let page = self.peer.list_tools(Some(page)).await.map_err(|error| self.broken(&error))?;
+            let page = match self.peer.list_tools(Some(page)).await {
+                Ok(page) => page,
+                Err(error) => return Err(self.broken(&error).await),
+            };
             tools.extend(page.tools);
             cursor = page.next_cursor;
             if cursor.is_none() || tools.len() > TOOLS {
@@ -175,7 +192,7 @@ impl Connection {
                 "it wants an answer of a person or a model before it goes on, or wants to be asked later: neither is done".into(),
             )),
             Ok(Err(ServiceError::McpError(error))) => Ok(Called::Failed(self.words(&error.message))),
-            Ok(Err(error)) => Err(self.broken(&error)),
+            Ok(Err(error)) => Err(self.broken(&error).await),
         }
     }
 
@@ -189,14 +206,26 @@ impl Connection {
         self.redactor.as_ref().map_or_else(|| text.clone(), |redactor| redactor.text(&text))
     }
 
-    fn broken(&self, error: &ServiceError) -> Broken {
+    async fn broken(&self, error: &ServiceError) -> Broken {
+        if self.is_lost() || matches!(error, ServiceError::TransportClosed) {
+            return Broken::Lost(self.last_words().await);
+        }
         match error {
-            _ if self.is_lost() || matches!(error, ServiceError::TransportClosed) => Broken::Lost(self.epitaph()),
             ServiceError::Timeout { .. } => Broken::TimedOut,
             ServiceError::McpError(error) => Broken::Odd(self.words(&error.message)),
             error if error.is_authorization_required() => Broken::Odd("it wants a sign-in, or another one".into()),
             error => Broken::Odd(self.words(&error.to_string())),
         }
+    }
+
+    /// Why it is gone, once its process has ended as well: its streams may be closed a moment before.
+    async fn last_words(&self) -> String {
+        let ended = || {
+            let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+            process.as_ref().is_none_or(Process::has_ended)
+        };
+        soon(ended).await;
+        self.epitaph()
     }
 
     /// Why it is gone.
@@ -224,6 +253,17 @@ impl Connection {
         }
         tracing::debug!(server = self.name, "ended");
     }
+}
+
+/// Waits until something is so that will be in a moment, if at all; and for what was said with it.
+async fn soon(is_so: impl Fn() -> bool) {
+    for _ in 0..30 {
+        if is_so() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
 fn words(text: &str, redactor: Option<&Redactor>) -> String {
@@ -259,8 +299,9 @@ async fn ungreeted(
     if error.is_authorization_required() || error.auth_challenge().is_some() {
         return ServerError::SignIn { name, reason: "it refuses requests without one".into() };
     }
-    // What it wrote last, and that it ended, may be on its way.
-    tokio::time::sleep(Duration::from_millis(if process.is_some() { 50 } else { 0 })).await;
+    if let Some(process) = process {
+        soon(|| process.has_ended()).await;
+    }
     let epitaph = process.map(Process::epitaph).filter(|epitaph| !epitaph.is_empty());
     let reason = ending.told().or(epitaph).unwrap_or_else(|| words(&chain(error), redactor));
     ServerError::Unavailable { name, reason }

@@ -20,7 +20,7 @@ mod tools;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
@@ -67,7 +67,8 @@ pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) settings: ServerSettings,
     variables: Arc<Variables>,
-    vault: Arc<Vault>,
+    /// Not its own: whoever holds a server as a skill must not keep the state of a host that is closed.
+    vault: Weak<Vault>,
     reach: Reach,
     approval: RwLock<Option<Arc<Approval>>>,
     /// What was seen of tools that is not what was approved, by our name.
@@ -150,7 +151,7 @@ impl Servers {
                 name: name.clone(),
                 settings: settings.clone(),
                 variables: Arc::clone(&variables),
-                vault: Arc::clone(&self.vault),
+                vault: Arc::downgrade(&self.vault),
                 reach: self.reach.clone(),
                 approval: RwLock::new(approvals.remove(name).map(Arc::new)),
                 changed: RwLock::default(),
@@ -226,7 +227,7 @@ impl Server {
         self.live.lock().await.rests_until = None;
         let connection = self.connect().await?;
         let listed =
-            connection.tools(self.settings.start()).await.map_err(|broken| self.unlisted(&connection, broken))?;
+            connection.tools_now(self.settings.start()).await.map_err(|broken| self.unlisted(&connection, broken))?;
         Ok((connection.version(), tools::read(&listed)))
     }
 
@@ -376,7 +377,9 @@ impl Server {
                 let headers = headers.map(|(header, text)| Ok((header.clone(), self.filled(text)?)));
                 let headers = headers.collect::<Result<_, ServerError>>()?;
                 let place = http::Place { name, url, headers, networks: &self.settings.networks };
-                let opened = self.reach.open(place, &self.vault).await?;
+                let gone = || ServerError::Unavailable { name: name.clone(), reason: "this host is closed".into() };
+                let vault = self.vault.upgrade().ok_or_else(gone)?;
+                let opened = self.reach.open(place, &vault).await?;
                 let (ending, redactor) = (Ending::default(), self.redactor(opened.secrets));
                 let means = Means { name: name.clone(), process: None, ending, redactor };
                 Connection::open(means, opened.transport, within.saturating_sub(begun.elapsed())).await
@@ -415,10 +418,13 @@ impl Server {
 
     fn end_when_idle(self: &Arc<Self>, connection: &Arc<Connection>) {
         let (server, watched) = (Arc::downgrade(self), Arc::downgrade(connection));
-        let idle = self.settings.idle();
+        let (idle, gone) = (self.settings.idle(), connection.gone());
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(idle / 4).await;
+                tokio::select! {
+                    () = tokio::time::sleep(idle / 4) => {}
+                    () = gone.cancelled() => break,
+                }
                 let (Some(server), Some(connection)) = (server.upgrade(), watched.upgrade()) else { break };
                 let mut live = server.live.lock().await;
                 if !live.connection.as_ref().is_some_and(|now| Arc::ptr_eq(now, &connection)) {

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -73,14 +73,15 @@ impl Process {
         Ok((process, stdout, stdin))
     }
 
+    /// Whether it has ended. Does not reap it: its number stays its own, so that a signal to the group reaches nobody else.
+    pub(super) fn has_ended(&self) -> bool {
+        self.group.is_none_or(|group| !matches!(status(group), Ok(None)))
+    }
+
     /// What it said last on stderr, and how it ended where it has.
     pub(super) fn epitaph(&self) -> String {
         let said = self.last_words.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let ended = self.group.and_then(|pid| {
-            // Without reaping it: its number stays its own, so that a signal to the group reaches nobody else.
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            waitid(WaitId::Pid(pid), options).ok().flatten()
-        });
+        let ended = self.group.and_then(|group| status(group).ok().flatten());
         let how = ended.map(|status| match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => format!("it ended with exit code {code}"),
             (_, Some(signal)) => format!("it was ended by signal {signal}"),
@@ -100,11 +101,7 @@ impl Process {
         let until = Instant::now() + GRACE;
         // It may be gone already.
         let _ = kill_process_group(group, Signal::TERM);
-        let has_ended = || {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            !matches!(waitid(WaitId::Pid(group), options), Ok(None))
-        };
-        while !has_ended() && Instant::now() < until {
+        while !self.has_ended() && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let child = self.child.take();
@@ -128,6 +125,11 @@ impl Drop for Process {
         // The runtime reaps it.
         drop(self.child.take());
     }
+}
+
+/// How the leader of a group ended; None while it runs.
+fn status(group: Pid) -> rustix::io::Result<Option<WaitIdStatus>> {
+    waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
 }
 
 async fn listen(mut stream: impl AsyncRead + Unpin, name: String, last: LastWords, redactor: Option<Arc<Redactor>>) {
