@@ -200,6 +200,38 @@ async fn clients_find_a_servers_tools_under_flat_names_and_rules_hold_for_them()
     host.host.clone().close().await.unwrap();
 }
 
+#[tokio::test]
+async fn what_is_approved_or_forgotten_beside_a_host_that_runs_holds_in_it() {
+    let home = Home::with_config(&servers::table("fake", &["good"], ""));
+    let host = servers::open(&home, &servers::table("fake", &["good"], "")).await;
+    let call = async || match host.load_installed("fake", None).await {
+        Ok(skill) => host.invoke(stored(&skill, "echo", json!({ "text": "hello" }))).await.map(|done| said(&done)),
+        Err(error) => Err(error),
+    };
+    let becomes = async |worked: bool| {
+        for _ in 0..500 {
+            if call().await.is_ok() == worked {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("it does not become {worked}");
+    };
+    assert_eq!(call().await.unwrap_err().kind(), "denied");
+    let run = async |args: &'static [&'static str]| {
+        let mut command = home.command(args);
+        tokio::task::spawn_blocking(move || crate::support::Done::of(&mut command)).await.unwrap().worked()
+    };
+    run(&["server", "approve", "fake", "--yes"]).await;
+    becomes(true).await;
+    let held = host.load_installed("fake", None).await.unwrap();
+    run(&["server", "remove", "fake"]).await;
+    becomes(false).await;
+    let error = host.invoke(stored(&held, "echo", json!({ "text": "x" }))).await.unwrap_err();
+    assert_eq!(error.kind(), "denied", "whoever still holds it");
+    host.close().await.unwrap();
+}
+
 /// A server over HTTP that keeps no session, and wants a token. Gives its address, and how many requests came.
 async fn far() -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,9 +1,14 @@
 //! The state directory: full, not writable, held by another, and what becomes of what is in it.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::{Done, Home, Provider, Reply, probe};
+use ringfence_core::{Call, Caller, Grants, Host, SkillRef};
+use serde_json::json;
+
+use crate::support::hosts::open;
+use crate::support::{Done, Home, Provider, Reply, TestHost, probe};
 
 #[test]
 fn a_state_directory_that_cannot_be_made() {
@@ -59,18 +64,87 @@ fn two_hosts_on_one_state_directory() {
     let begun = Instant::now();
     let first = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     provider.wait();
-    let second = home.run(&["list"]);
+    // Everything goes on beside it: looking, granting, installing, running.
+    home.run(&["list"]).worked();
+    home.run(&["grant", &probe, "kv", "model"]).worked();
+    home.run(&["run", &probe, "--tool", "put", "--key", "k", "--value", "v"]).worked();
+    home.run(&["audit", "verify"]).worked();
     let pid = first.id();
-    second.fails(
+    // What has to be alone says who is in its way.
+    let moved = home.run(&["secret", "move-key", "file"]);
+    moved.fails(
         "state-in-use",
         6,
         &format!("by process {pid}"),
         &home.state().canonicalize().unwrap().display().to_string(),
     );
-    assert!(second.took < Duration::from_secs(20), "it waits a little, and not for ever");
     assert!(Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap().success());
     assert_eq!(Done::wait(first, begun).code, 130);
     home.run(&["list"]).worked();
+    assert_eq!(std::fs::read_dir(home.state().join("hosts")).unwrap().count(), 0, "nobody lives there any more");
+}
+
+/// Waits until something is so in a host that has to hear of it first.
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !is_so().await {
+        assert!(Instant::now() < until, "never: {what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_host_changes_holds_in_the_other() {
+    let test = TestHost::new().await;
+    let (one, two) = (&test.host, open(&test.home, "").await.unwrap());
+    let asks = "[permissions.kv]\n";
+    // Installed: it is in the other's toolbox, and what is held there serves the new version.
+    let changes = two.toolbox_changes();
+    assert!(two.toolbox().await.unwrap().get("keeper_put").is_none());
+    test.install("keeper", asks, &[]).await;
+    eventually("it is offered", async || two.toolbox().await.unwrap().get("keeper_put").is_some()).await;
+    assert!(changes.has_changed().unwrap());
+    let offer = Arc::clone(two.toolbox().await.unwrap().get("keeper_put").unwrap());
+    let held = two.skill_of(&offer).await.unwrap();
+    let put = async |host: &Host, skill: &SkillRef| {
+        let input = json!({ "key": "k", "value": "v" }).to_string();
+        let call = Call { tool: Some("put".into()), caller: Caller::Client, ..Call::new(skill.clone(), input) };
+        host.invoke(call).await
+    };
+    // Granted, and taken back.
+    assert!(put(&two, &held).await.is_err());
+    one.grant("keeper", Grants::parse(["kv"]).unwrap()).await.unwrap();
+    eventually("it is granted", async || put(&two, &held).await.is_ok()).await;
+    one.revoke("keeper", None).await.unwrap();
+    eventually("it is revoked", async || put(&two, &held).await.is_err()).await;
+    // Replaced, with rights that nobody granted to this version.
+    let before = held.digest();
+    two.grant_for_session("keeper", Grants::parse(["kv"]).unwrap()).await.unwrap();
+    test.install("keeper", "[permissions.kv]\nreason = \"Another.\"\n[permissions.user]\n", &[]).await;
+    eventually("the new version serves", async || held.digest() != before).await;
+    put(&two, &held).await.unwrap();
+    // An offer of before finds what is installed now.
+    assert_eq!(two.skill_of(&offer).await.unwrap().digest(), held.digest());
+    // Kept, and refused for good.
+    let value = secrecy::SecretString::from("a value of some length");
+    one.set_secret("A_TOKEN", &value, &["https://api.example.com".into()]).await.unwrap();
+    eventually("a secret is there", async || two.secrets().len() == 1).await;
+    two.set_secret("OTHER", &value, &["https://api.example.com".into()]).await.unwrap();
+    eventually("and one of the other's", async || one.secrets().len() == 2).await;
+    let missing = one.missing(&held, &Grants::default()).await;
+    one.deny("keeper", &missing).await.unwrap();
+    eventually("it is denied", async || !two.denials("keeper").is_empty()).await;
+    // Removed.
+    one.remove("keeper", true).await.unwrap();
+    eventually("it is gone", async || two.toolbox().await.unwrap().get("keeper_put").is_none()).await;
+    // Both have written one chain.
+    for host in [&two, one] {
+        let verified = host.audit().verify().await.unwrap();
+        assert!(verified.fault.is_none() && verified.records > 8, "{verified:?}");
+    }
+    drop(held);
+    two.close().await.unwrap();
+    test.still_works().await;
 }
 
 /// A file may grow no further than this: what is written beyond fails, as it does where a disk is full.

@@ -29,6 +29,13 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     std::fs::File::open(dir)?.sync_all()
 }
 
+/// The turn of one process among those that use a directory, until the answer is dropped: for what is made once and not by two. Blocks.
+pub(crate) fn turn(dir: &Path) -> io::Result<std::fs::File> {
+    let turn = std::fs::File::open(dir)?;
+    turn.lock()?;
+    Ok(turn)
+}
+
 /// Writes a file so that a reader sees the old one or the new one, whole. After a power cut it may be neither: for what is
 /// checked when it is read, and made again. Readable by this user only.
 pub(crate) fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 mod agent_skill;
 mod consent;
+mod neighbours;
 mod reload;
 mod servers;
 mod signing;
@@ -144,11 +145,12 @@ struct Starting {
 /// How often the audit's head is signed while there is something new.
 const SEAL_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// How long a second host waits for the first to leave the state directory.
+/// How long a host waits for another one that is about to open the state, or has to be alone with it.
 const STATE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl Host {
-    /// Opens state, engine and providers. Must be called inside of a tokio runtime, which then does the input and output.
+    /// Opens state, engine and providers. Other hosts may have the same state open, in other processes: what one of them grants, spends or
+    /// installs counts for all. Must be called inside of a tokio runtime, which then does the input and output.
     pub async fn open(config: HostConfig) -> Result<Self, Error> {
         Self::open_with(config, Reach::default(), http::Egress::new).await
     }
@@ -208,7 +210,7 @@ impl Host {
         let disk = files::Disk::new(io.clone(), places);
         let sessions = Arc::new(broker::Shared { audit, rules: ArcSwap::from_pointee(settings.rules.clone()), io });
         seal_from_time_to_time(&sessions);
-        Ok(Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             sessions,
             grants: GrantsStore::open(state.clone()).await?,
             denials: Denials::open(state.clone()).await?,
@@ -236,7 +238,9 @@ impl Host {
             sources: Arc::new(Machine::default()),
             components: Components::new(&data_dir, state.clone()),
             state,
-        })))
+        });
+        neighbours::follow(&shared).await?;
+        Ok(Self(shared))
     }
 
     /// Ends the servers that it started, and writes what is still on its way to the disk.
@@ -416,6 +420,8 @@ impl Host {
     /// Moves the key that encrypts the secrets into the keyring or into the file, and says where it is. For a person's face
     /// only.
     pub async fn move_secrets_key(&self, to: secrets::KeyPlace) -> Result<String, Error> {
+        // A host that holds the key where it was would look for it there.
+        let _alone = self.0.state.alone()?;
         let place = self.0.vault.move_key(to).await?;
         self.0.sessions.audit.note(Entry::admin("secret-key", "key", &*place));
         Ok(place)

@@ -12,6 +12,8 @@ pub(super) struct Sums {
     input_tokens: u128,
     output_tokens: u128,
     micro_dollars: u128,
+    /// What other hosts on the same state have used or set aside, as far as it is known here.
+    elsewhere: Amount,
 }
 
 impl Sums {
@@ -30,13 +32,26 @@ impl Sums {
     /// The first unit of which `amount` does not fit under `limits`.
     fn overrun(&self, scope: &'static str, limits: &Limits, amount: Amount) -> Option<Overrun> {
         [
-            ("input-tokens", limits.input_tokens, self.input_tokens, amount.input_tokens),
-            ("output-tokens", limits.output_tokens, self.output_tokens, amount.output_tokens),
-            ("micro-dollars", limits.micro_dollars, self.micro_dollars, amount.micro_dollars),
+            ("input-tokens", limits.input_tokens, self.input_tokens, self.elsewhere.input_tokens, amount.input_tokens),
+            (
+                "output-tokens",
+                limits.output_tokens,
+                self.output_tokens,
+                self.elsewhere.output_tokens,
+                amount.output_tokens,
+            ),
+            (
+                "micro-dollars",
+                limits.micro_dollars,
+                self.micro_dollars,
+                self.elsewhere.micro_dollars,
+                amount.micro_dollars,
+            ),
         ]
         .into_iter()
-        .find_map(|(unit, limit, used, needed)| {
+        .find_map(|(unit, limit, used, elsewhere, needed)| {
             let limit = limit?;
+            let used = used.saturating_add(elsewhere.into());
             let fits = needed == 0 || used.saturating_add(needed.into()) <= u128::from(limit);
             (!fits).then(|| Overrun { scope, unit, limit, used: narrow(used), needed })
         })
@@ -55,10 +70,20 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn with(used: Amount) -> Self {
-        let mut sums = Sums::default();
-        sums.add(used);
-        Self { sums: Mutex::new(sums), calls: used.host_calls.into(), wall_ms: used.wall_ms.into() }
+    /// An account in which nothing was used but by other hosts.
+    pub(super) fn with(elsewhere: Amount) -> Self {
+        Self { sums: Mutex::new(Sums { elsewhere, ..Sums::default() }), ..Self::default() }
+    }
+
+    pub(super) fn set_elsewhere(&self, elsewhere: Amount) {
+        self.lock().elsewhere = elsewhere;
+    }
+
+    /// Whether `amount`, which was taken from here, is too much by what is known of other hosts since.
+    pub(super) fn overrun(&self, scope: &'static str, limits: &Limits, amount: Amount) -> Option<Overrun> {
+        let mut sums = *self.lock();
+        sums.take(amount);
+        sums.overrun(scope, limits, amount)
     }
 
     fn lock(&self) -> MutexGuard<'_, Sums> {
@@ -68,10 +93,9 @@ impl Account {
     /// Counts one call, and says whether it is still under `limit`. A refused call counts too: asking is not free.
     pub(super) fn call(&self, limit: Option<u64>) -> Result<(), u64> {
         let before = self.calls.fetch_add(1, Ordering::Relaxed);
-        match limit {
-            Some(limit) if before >= limit => Err(before),
-            _ => Ok(()),
-        }
+        let Some(limit) = limit else { return Ok(()) };
+        let before = before.saturating_add(self.lock().elsewhere.host_calls);
+        if before >= limit { Err(before) } else { Ok(()) }
     }
 
     pub(super) fn add_wall(&self, ms: u64) {
@@ -86,13 +110,14 @@ impl Account {
 
     pub(super) fn used(&self) -> Amount {
         let sums = *self.lock();
-        Amount {
+        let own = Amount {
             input_tokens: narrow(sums.input_tokens),
             output_tokens: narrow(sums.output_tokens),
             micro_dollars: narrow(sums.micro_dollars),
             host_calls: self.calls.load(Ordering::Relaxed),
             wall_ms: self.wall_ms.load(Ordering::Relaxed),
-        }
+        };
+        own.saturating_add(sums.elsewhere)
     }
 }
 
@@ -101,6 +126,13 @@ pub(super) struct Limited<'a> {
     pub(super) scope: &'static str,
     pub(super) account: &'a Account,
     pub(super) limits: &'a Limits,
+}
+
+impl Limited<'_> {
+    /// As [`Account::overrun`].
+    pub(super) fn overrun(&self, amount: Amount) -> Option<Overrun> {
+        self.account.overrun(self.scope, self.limits, amount)
+    }
 }
 
 /// Takes `amount` from every account or from none. Accounts are locked in the order given, which must be the same everywhere:

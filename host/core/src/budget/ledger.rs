@@ -76,11 +76,7 @@ impl Ledger {
 
     /// All accounts that stand above an act on `day`, in the order in which they are locked.
     fn accounts<'a>(&'a self, day: &'a Day) -> impl Iterator<Item = Limited<'a>> {
-        let budgets = &self.0.budgets;
-        self.invocations().chain([
-            Limited { scope: "skill-day", account: &day.skill, limits: &budgets.skill_day },
-            Limited { scope: "host-day", account: &day.host, limits: &budgets.host_day },
-        ])
+        self.invocations().chain(days(&self.0.budgets, day))
     }
 
     /// Counts a call from the guest. An atomic addition and a comparison for each account.
@@ -130,28 +126,41 @@ impl Ledger {
         }
         let Inner { treasury, skill, invocation, day, .. } = &*self.0;
         let day = if treasury.is_past(day.number) { treasury.day(skill) } else { day.clone() };
-        take_all(&self.accounts(&day).collect::<Vec<_>>(), amount).map_err(Refusal::OverBudget)?;
+        let take = || take_all(&self.accounts(&day).collect::<Vec<_>>(), amount).map_err(Refusal::OverBudget);
+        if let Err(refusal) = take() {
+            // Another host may have given back what it had set aside.
+            treasury.refresh().await.map_err(|_| refusal)?;
+            take()?;
+        }
         // From here on dropping `held` gives everything back, in memory and on disk: also when this future is dropped.
         let id = treasury.next_id();
         let mut held = Held { ledger: self.clone(), day, id, amount, if_dropped: Amount::default() };
         let row = store::Row {
+            host: treasury.host(),
             id,
             day: held.day.number,
             skill: Arc::clone(skill),
             invocation: Arc::clone(invocation),
             amount,
         };
+        let (books, day, budgets) = (treasury.books(), held.day.clone(), self.0.budgets);
         let write = treasury.state().write_first(move |tx| {
+            // What another host has set aside since: the file says so, and who writes it is alone.
+            books.look(tx)?;
+            if let Some(overrun) = days(&budgets, &day).into_iter().find_map(|each| each.overrun(row.amount)) {
+                return Ok(Err(overrun));
+            }
             store::reserve(tx, &row)?;
-            also(tx)
+            also(tx).map(Ok)
         });
-        write.await.map_err(|error| {
+        let written = write.await.map_err(|error| {
             tracing::error!(%error, "a reservation could not be written");
             Refusal::Unavailable(format!(
                 "neither the budget nor the audit can be written ({}), so nothing may be spent",
                 error.kind()
             ))
         })?;
+        written.map_err(Refusal::OverBudget)?;
         held.if_dropped = amount;
         Ok(Reservation { amount, held: Some(held) })
     }
@@ -166,6 +175,14 @@ impl Ledger {
     pub fn close(&self, wall_ms: u64) {
         self.0.close(wall_ms);
     }
+}
+
+/// The accounts that are the same for all hosts on the state.
+fn days<'a>(budgets: &'a Budgets, day: &'a Day) -> [Limited<'a>; 2] {
+    [
+        Limited { scope: "skill-day", account: &day.skill, limits: &budgets.skill_day },
+        Limited { scope: "host-day", account: &day.host, limits: &budgets.host_day },
+    ]
 }
 
 impl Inner {
@@ -239,7 +256,8 @@ impl Drop for Held {
         for Limited { account, .. } in self.ledger.accounts(&self.day) {
             account.settle(self.amount, self.if_dropped);
         }
-        let (id, day, skill, used) = (self.id, self.day.number, Arc::clone(skill), self.if_dropped);
-        treasury.state().post(move |tx| store::settle(tx, id, day, &skill, used));
+        let (host, id, day, skill, used) =
+            (treasury.host(), self.id, self.day.number, Arc::clone(skill), self.if_dropped);
+        treasury.state().post(move |tx| store::settle(tx, host, id, day, &skill, used));
     }
 }

@@ -1,5 +1,6 @@
 //! The ledger's tables.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
@@ -13,6 +14,8 @@ const KEPT_DAYS: i64 = 400;
 /// One reservation as it is on disk.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
+    /// The number of this host.
+    pub(super) host: i64,
     pub(super) id: i64,
     pub(super) day: i64,
     pub(super) skill: Arc<str>,
@@ -22,10 +25,11 @@ pub(super) struct Row {
 
 pub(super) fn reserve(tx: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO reservations (id, day, skill, invocation, input_tokens, output_tokens, micro_dollars)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO reservations (host, id, day, skill, invocation, input_tokens, output_tokens, micro_dollars)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
+        row.host,
         row.id,
         row.day,
         &*row.skill,
@@ -38,24 +42,32 @@ pub(super) fn reserve(tx: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
 }
 
 /// Puts `used` in the place of the reservation. Does nothing the second time.
-pub(super) fn settle(tx: &Transaction<'_>, id: i64, day: i64, skill: &str, used: Amount) -> rusqlite::Result<()> {
-    let gone = tx.prepare_cached("DELETE FROM reservations WHERE id = ?1")?.execute([id])?;
-    if gone == 0 || used.is_zero() { Ok(()) } else { add(tx, day, skill, used) }
+pub(super) fn settle(
+    tx: &Transaction<'_>,
+    host: i64,
+    id: i64,
+    day: i64,
+    skill: &str,
+    used: Amount,
+) -> rusqlite::Result<()> {
+    let gone = tx.prepare_cached("DELETE FROM reservations WHERE host = ?1 AND id = ?2")?.execute([host, id])?;
+    if gone == 0 || used.is_zero() { Ok(()) } else { add(tx, host, day, skill, used) }
 }
 
 /// Adds to the day's sums. The addition is made here and not in SQL, where a sum that does not fit becomes a fraction.
-pub(super) fn add(tx: &Transaction<'_>, day: i64, skill: &str, more: Amount) -> rusqlite::Result<()> {
+pub(super) fn add(tx: &Transaction<'_>, host: i64, day: i64, skill: &str, more: Amount) -> rusqlite::Result<()> {
     let before = tx
         .prepare_cached(
             "SELECT input_tokens, output_tokens, micro_dollars, host_calls, wall_ms
-             FROM spend WHERE day = ?1 AND skill = ?2",
+             FROM spend WHERE day = ?1 AND skill = ?2 AND host = ?3",
         )?
-        .query_row(params![day, skill], |row| amount(row, 0))
+        .query_row(params![day, skill, host], |row| amount(row, 0))
         .optional()?;
     let sum = before.unwrap_or_default().saturating_add(more);
-    tx.prepare_cached("INSERT OR REPLACE INTO spend VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+    tx.prepare_cached("INSERT OR REPLACE INTO spend VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(params![
         day,
         skill,
+        host,
         int(sum.input_tokens),
         int(sum.output_tokens),
         int(sum.micro_dollars),
@@ -65,35 +77,59 @@ pub(super) fn add(tx: &Transaction<'_>, day: i64, skill: &str, more: Amount) -> 
     Ok(())
 }
 
-/// Charges in full what a killed host had set aside: nobody knows how much of it was used. Gives how many there were.
-pub(super) fn recover(tx: &Transaction<'_>, today: i64) -> rusqlite::Result<usize> {
-    let left = tx
-        .prepare("SELECT day, skill, input_tokens, output_tokens, micro_dollars FROM reservations ORDER BY id")?
-        .query_map([], |row| {
-            let amount = Amount {
-                input_tokens: uint(row.get(2)?),
-                output_tokens: uint(row.get(3)?),
-                micro_dollars: uint(row.get(4)?),
-                ..Amount::default()
-            };
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, amount))
-        })?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    for (day, skill, amount) in &left {
-        add(tx, *day, skill, *amount)?;
+/// What stands here of all hosts that have ended.
+const ENDED: i64 = 0;
+
+/// Charges in full what killed hosts had set aside: nobody knows how much of it was used. What hosts that have ended had spent becomes one
+/// sum. Gives how many reservations there were.
+pub(super) fn recover(tx: &Transaction<'_>, today: i64, lives: &dyn Fn(i64) -> bool) -> rusqlite::Result<usize> {
+    let mut count = 0;
+    let hosts = "SELECT host FROM reservations UNION SELECT host FROM spend";
+    let hosts: Vec<i64> = tx.prepare(hosts)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for host in hosts.into_iter().filter(|host| *host == ENDED || !lives(*host)) {
+        let left = "SELECT day, skill, input_tokens, output_tokens, micro_dollars, 0, 0 FROM reservations WHERE host = ?1 ORDER BY id";
+        let left = rows(tx, left, host)?;
+        count += left.len();
+        let mut sums = left;
+        if host != ENDED {
+            let spent = "SELECT day, skill, input_tokens, output_tokens, micro_dollars, host_calls, wall_ms FROM spend WHERE host = ?1";
+            sums.extend(rows(tx, spent, host)?);
+        }
+        for (day, skill, amount) in &sums {
+            add(tx, ENDED, *day, skill, *amount)?;
+        }
+        tx.execute("DELETE FROM reservations WHERE host = ?1", [host])?;
+        if host != ENDED {
+            tx.execute("DELETE FROM spend WHERE host = ?1", [host])?;
+        }
     }
-    tx.execute("DELETE FROM reservations", [])?;
     tx.execute("DELETE FROM spend WHERE day < ?1", [today.saturating_sub(KEPT_DAYS)])?;
-    Ok(left.len())
+    Ok(count)
 }
 
-/// The day's sums, by skill.
-pub(super) fn day(db: &Connection, day: i64) -> rusqlite::Result<Vec<(String, Amount)>> {
-    db.prepare(
-        "SELECT skill, input_tokens, output_tokens, micro_dollars, host_calls, wall_ms FROM spend WHERE day = ?1",
-    )?
-    .query_map([day], |row| Ok((row.get(0)?, amount(row, 1)?)))?
-    .collect()
+fn rows(tx: &Transaction<'_>, sql: &str, host: i64) -> rusqlite::Result<Vec<(i64, String, Amount)>> {
+    tx.prepare(sql)?.query_map([host], |row| Ok((row.get(0)?, row.get(1)?, amount(row, 2)?)))?.collect()
+}
+
+/// What all hosts but one have spent or set aside on a day, by skill.
+pub(super) fn elsewhere(db: &Connection, day: i64, host: i64) -> rusqlite::Result<HashMap<Arc<str>, Amount>> {
+    let mut sums: HashMap<Arc<str>, Amount> = HashMap::new();
+    let mut statement = db.prepare_cached(
+        "SELECT skill, input_tokens, output_tokens, micro_dollars, host_calls, wall_ms FROM spend WHERE day = ?1 AND host <> ?2
+         UNION ALL
+         SELECT skill, input_tokens, output_tokens, micro_dollars, 0, 0 FROM reservations WHERE day = ?1 AND host <> ?2",
+    )?;
+    let mut rows = statement.query([day, host])?;
+    while let Some(row) = rows.next()? {
+        let sum = sums.entry(row.get::<_, String>(0)?.into()).or_default();
+        *sum = sum.saturating_add(amount(row, 1)?);
+    }
+    Ok(sums)
+}
+
+/// Changes whenever another host has committed something. To be asked on the connection that writes.
+pub(super) fn version(db: &Connection) -> rusqlite::Result<i64> {
+    db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
 fn amount(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Amount> {

@@ -321,3 +321,93 @@ async fn what_is_called_spends_from_all_that_stands_above_and_is_written_once() 
     let skills = state.read(|db| db.query_row("SELECT count(*) FROM spend", [], |row| row.get::<_, i64>(0))).await;
     assert_eq!(skills.unwrap(), 1);
 }
+
+/// Two hosts on one state, each with its accounts.
+async fn pair() -> (tempfile::TempDir, [(State, Treasury); 2]) {
+    let (dir, one) = temporary();
+    let two = open(dir.path());
+    let (first, second) = (Treasury::open(one.clone()).await.unwrap(), Treasury::open(two.clone()).await.unwrap());
+    (dir, [(one, first), (two, second)])
+}
+
+#[tokio::test]
+async fn what_one_host_spends_the_other_cannot() {
+    let (dir, [(one, first), (two, second)]) = pair().await;
+    let limits = budgets(None, Some(100), Some(150));
+    let (a1, a2) = (first.ledger("a", "1", &limits), second.ledger("a", "2", &limits));
+    let held = a1.reserve(tokens(60)).await.unwrap();
+    // Set aside is as good as spent, from the moment at which it was.
+    assert_eq!(scope(a2.reserve(tokens(41)).await), "skill-day");
+    let other = a2.reserve(tokens(40)).await.unwrap();
+    assert_eq!(scope(a1.reserve(tokens(1)).await), "skill-day");
+    held.settle(tokens(10));
+    one.flush().await.unwrap();
+    a2.reserve(tokens(50)).await.unwrap().settle(tokens(50));
+    assert_eq!(scope(second.ledger("b", "3", &limits).reserve(tokens(51)).await), "host-day");
+    other.settle(tokens(0));
+    two.flush().await.unwrap();
+    first.refresh().await.unwrap();
+    assert_eq!(first.spent_today(Some("a")).spendable(), tokens(60));
+    assert_eq!(first.spent_today(None).spendable(), tokens(60));
+    // A skill that nobody here has called yet.
+    second.ledger("c", "4", &limits).reserve(tokens(90)).await.unwrap().settle(tokens(90));
+    two.flush().await.unwrap();
+    assert_eq!(scope(first.ledger("c", "5", &limits).reserve(tokens(11)).await), "skill-day");
+
+    // One that ends leaves its sums, and what it had set aside where it was killed; the other's stay its own.
+    let kept = a1.reserve(tokens(0)).await;
+    drop(kept);
+    let open_still = a1.reserve(Amount { micro_dollars: 5, ..Amount::default() }).await.unwrap();
+    drop((a2, second, two));
+    let third = Treasury::open(open(dir.path())).await.unwrap();
+    let money = Amount { micro_dollars: 5, ..tokens(60) };
+    assert_eq!(third.spent_today(Some("a")).spendable(), money);
+    open_still.settle(Amount::default());
+    one.flush().await.unwrap();
+    third.refresh().await.unwrap();
+    assert_eq!(third.spent_today(Some("a")).spendable(), tokens(60), "what lived was not charged as what was killed");
+    assert_eq!(third.spent_today(None).spendable(), tokens(150));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_reserve_at_once_never_overshoot() {
+    let (_dir, hosts) = pair().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..60 {
+        let ledger = hosts[n % 2].1.ledger("a", &n.to_string(), &budgets(None, Some(1_000), None));
+        tasks.spawn(async move {
+            let mut held = Vec::new();
+            for _ in 0..5 {
+                held.extend(ledger.reserve(tokens(7)).await);
+            }
+            held
+        });
+    }
+    let mut held = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        held.extend(done.unwrap());
+    }
+    // Two that take the last of it in the same moment may both be refused.
+    assert!((130..=142).contains(&held.len()), "{}", held.len());
+    for (_, treasury) in &hosts {
+        treasury.refresh().await.unwrap();
+        assert_eq!(treasury.spent_today(Some("a")).output_tokens, held.len() as u64 * 7);
+    }
+}
+
+#[tokio::test]
+async fn calls_and_time_of_other_hosts_count() {
+    let (_dir, [(one, first), (_two, second)]) = pair().await;
+    let mut limits = Budgets::default();
+    limits.skill_day.host_calls = Some(5);
+    limits.skill_day.wall_ms = Some(100);
+    let ledger = first.ledger("a", "1", &limits);
+    (0..3).for_each(|_| ledger.count_host_call().unwrap());
+    ledger.close(60);
+    one.flush().await.unwrap();
+    second.refresh().await.unwrap();
+    let ledger = second.ledger("a", "2", &limits);
+    assert_eq!(ledger.time_left().unwrap(), Some(std::time::Duration::from_millis(40)));
+    (0..2).for_each(|_| ledger.count_host_call().unwrap());
+    assert!(ledger.count_host_call().is_err());
+}

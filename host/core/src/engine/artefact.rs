@@ -122,16 +122,21 @@ impl Artefacts {
 }
 
 fn key(file: &Path) -> std::io::Result<[u8; 32]> {
-    let mut key = [0; 32];
+    let mut bytes = [0; 32];
     match open_no_follow(file) {
-        Ok(mut open) => open.read_exact(&mut key)?,
+        Ok(mut open) => open.read_exact(&mut bytes)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut key).map_err(std::io::Error::other)?;
-            write_durably(file, &key)?;
+            // Another process may be about to make it, or have made it in this moment.
+            let _turn = crate::files::turn(file.parent().unwrap_or(file))?;
+            if file.symlink_metadata().is_ok() {
+                return key(file);
+            }
+            rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut bytes).map_err(std::io::Error::other)?;
+            write_durably(file, &bytes)?;
         }
         Err(error) => return Err(error),
     }
-    Ok(key)
+    Ok(bytes)
 }
 
 fn compatibility(engine: &Engine) -> String {

@@ -258,7 +258,7 @@ impl Host {
 
 impl Shared {
     /// A generation as it is configured now.
-    fn configured(&self, identity: &str, generation: &Generation) -> Result<Generation, Error> {
+    pub(super) fn configured(&self, identity: &str, generation: &Generation) -> Result<Generation, Error> {
         self.configured_by(&self.settings.load_full(), identity, generation)
     }
 

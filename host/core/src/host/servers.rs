@@ -193,6 +193,17 @@ impl Shared {
         self.offers.changed();
     }
 
+    /// Another host on this state approved a server, or forgot what was approved of one.
+    pub(super) async fn servers_approved(&self) -> Result<(), Error> {
+        for server in self.servers.refresh().await? {
+            if server.approval().is_none() {
+                server.end().await;
+            }
+            self.server_changed(&server.name);
+        }
+        Ok(())
+    }
+
     /// Takes other settings of servers. Those that are started or reached otherwise now, or no longer there, are ended.
     pub(super) async fn reconfigure_servers(
         &self,

@@ -41,7 +41,14 @@ impl Host {
     pub async fn skill_of(&self, offer: &Offer) -> Result<SkillRef, Error> {
         match &offer.from {
             From::Held(skill) => Ok(skill.clone()),
-            From::Installed(installed) => self.0.installed_skill(installed).await,
+            From::Installed(installed) => match self.0.installed_skill(installed).await {
+                Ok(skill) => Ok(skill),
+                // Another host may have replaced it in this moment.
+                Err(error) => match self.0.find_installed(&installed.name).await {
+                    Ok(now) if now.digest != installed.digest => self.0.installed_skill(&now).await,
+                    _ => Err(error),
+                },
+            },
         }
     }
 }

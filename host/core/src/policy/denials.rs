@@ -27,14 +27,34 @@ pub struct Denied {
 #[derive(Clone, Debug)]
 pub struct Denials {
     state: State,
-    /// What the state holds. Written only after the state was.
-    known: Arc<RwLock<HashMap<String, Vec<Denied>>>>,
+    /// What the state holds, and how often this host changed it. Written only after the state was.
+    known: Arc<RwLock<(HashMap<String, Vec<Denied>>, u64)>>,
 }
 
 impl Denials {
     /// Reads what was denied before.
     pub async fn open(state: State) -> Result<Self, StateError> {
-        let all = state.read(|db| {
+        let denials = Self { state, known: Arc::default() };
+        denials.refresh().await?;
+        Ok(denials)
+    }
+
+    /// Reads them again: another host on the same state may have changed them.
+    pub async fn refresh(&self) -> Result<(), StateError> {
+        loop {
+            let before = self.known.read().unwrap_or_else(PoisonError::into_inner).1;
+            let all = self.all().await?;
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            // What this host has changed meanwhile is newer than what was read.
+            if known.1 == before {
+                known.0 = all;
+                return Ok(());
+            }
+        }
+    }
+
+    async fn all(&self) -> Result<HashMap<String, Vec<Denied>>, StateError> {
+        let all = self.state.read(|db| {
             let mut all: HashMap<String, Vec<Denied>> = HashMap::new();
             let mut statement =
                 db.prepare("SELECT identity, capability, wanted, denied_us FROM denials ORDER BY capability, wanted")?;
@@ -45,14 +65,13 @@ impl Denials {
             }
             Ok(all)
         });
-        let known = Arc::new(RwLock::new(all.await?));
-        Ok(Self { state, known })
+        all.await
     }
 
     /// What `identity` was denied.
     #[must_use]
     pub fn of(&self, identity: &str) -> Vec<Denied> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(identity).cloned().unwrap_or_default()
+        self.known.read().unwrap_or_else(PoisonError::into_inner).0.get(identity).cloned().unwrap_or_default()
     }
 
     /// Remembers that these words, as `ringfence grant` takes them, were refused.
@@ -106,7 +125,9 @@ impl Denials {
             Ok(())
         });
         write.await?;
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(identity.to_owned(), all);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.0.insert(identity.to_owned(), all);
+        known.1 += 1;
         Ok(())
     }
 }

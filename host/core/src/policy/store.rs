@@ -13,7 +13,14 @@ use crate::state::{State, StateError};
 pub struct GrantsStore {
     state: State,
     /// What the state holds, so that a call reads no disk. Written only after the state was.
-    known: Arc<RwLock<HashMap<String, Held>>>,
+    known: Arc<RwLock<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    held: HashMap<String, Held>,
+    /// How often anything of it was changed.
+    changes: u64,
 }
 
 /// What one identity may do.
@@ -42,17 +49,29 @@ impl GrantsStore {
     /// Reads what was granted before. A grant that cannot be read grants nothing.
     pub async fn open(state: State) -> Result<Self, StateError> {
         let store = Self::new(state);
-        let identities: Vec<String> = store
-            .state
-            .read(|db| db.prepare("SELECT DISTINCT identity FROM grants")?.query_map([], |row| row.get(0))?.collect())
-            .await?;
-        for identity in identities {
-            match store.load(&identity).await {
-                Ok(grants) => store.know_always(&identity, grants),
-                Err(error) => tracing::error!(identity, %error, "a grant cannot be read and grants nothing"),
-            }
-        }
+        store.refresh().await?;
         Ok(store)
+    }
+
+    /// Reads again what was granted for good: another host on the same state may have changed it.
+    pub async fn refresh(&self) -> Result<(), StateError> {
+        loop {
+            let before = self.known.read().unwrap_or_else(PoisonError::into_inner).changes;
+            let mut all = self.state.read(load_all).await?;
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            // What this host has changed meanwhile is newer than what was read.
+            if known.changes != before {
+                continue;
+            }
+            known.changes += 1;
+            for (identity, held) in &mut known.held {
+                *held = Held::new(all.remove(identity).unwrap_or_default(), held.session.clone());
+            }
+            known
+                .held
+                .extend(all.into_iter().map(|(identity, always)| (identity, Held::new(always, Grants::default()))));
+            return Ok(());
+        }
     }
 
     /// What `identity` may do now: what was granted for good, and for as long as this host lives. Touches no disk.
@@ -74,14 +93,15 @@ impl GrantsStore {
     }
 
     fn held(&self, identity: &str) -> Held {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(identity).cloned().unwrap_or_default()
+        self.known.read().unwrap_or_else(PoisonError::into_inner).held.get(identity).cloned().unwrap_or_default()
     }
 
     /// Puts what an identity holds in place of what `change` is given.
     fn know(&self, identity: &str, change: impl FnOnce(&Held) -> Held) -> Held {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let held = change(&known.get(identity).cloned().unwrap_or_default());
-        known.insert(identity.to_owned(), held.clone());
+        let held = change(&known.held.get(identity).cloned().unwrap_or_default());
+        known.held.insert(identity.to_owned(), held.clone());
+        known.changes += 1;
         held
     }
 
@@ -154,6 +174,20 @@ impl GrantsStore {
         });
         Ok(gone > 0)
     }
+}
+
+/// The grants of every identity. One that cannot be read grants nothing.
+fn load_all(db: &Connection) -> rusqlite::Result<HashMap<String, Grants>> {
+    let mut statement = db.prepare("SELECT DISTINCT identity FROM grants")?;
+    let identities: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let of = |identity: String| match load(db, &identity) {
+        Ok(grants) => Some((identity, grants)),
+        Err(error) => {
+            tracing::error!(identity, %error, "a grant cannot be read and grants nothing");
+            None
+        }
+    };
+    Ok(identities.into_iter().filter_map(of).collect())
 }
 
 fn load(db: &Connection, identity: &str) -> rusqlite::Result<Grants> {

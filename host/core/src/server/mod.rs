@@ -20,6 +20,7 @@ mod tools;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,8 @@ pub(crate) struct Servers {
     vault: Arc<Vault>,
     reach: Reach,
     known: RwLock<BTreeMap<String, Arc<Server>>>,
+    /// How often this host approved or forgot: what was read before is older then.
+    changes: AtomicU64,
 }
 
 /// One server.
@@ -124,7 +127,8 @@ impl Servers {
         settings: &BTreeMap<String, ServerSettings>,
         variables: &Variables,
     ) -> Result<Self, StateError> {
-        let servers = Self { pins: Pins::new(state), vault, reach, known: RwLock::default() };
+        let servers =
+            Self { pins: Pins::new(state), vault, reach, known: RwLock::default(), changes: AtomicU64::new(0) };
         servers.configure(settings, variables).await?;
         Ok(servers)
     }
@@ -177,6 +181,7 @@ impl Servers {
     /// Keeps what a person approved of a server.
     pub(crate) async fn approve(&self, server: &Server, approval: Approval) -> Result<(), StateError> {
         self.pins.put(&server.name, &approval).await?;
+        self.changes.fetch_add(1, Ordering::AcqRel);
         *server.approval.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(approval));
         server.changed.write().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
@@ -185,11 +190,34 @@ impl Servers {
     /// Forgets what was approved of a server, configured or not. Says whether there was anything.
     pub(crate) async fn forget(&self, name: &str) -> Result<bool, StateError> {
         let gone = self.pins.remove(name).await?;
+        self.changes.fetch_add(1, Ordering::AcqRel);
         if let Ok(server) = self.get(name) {
             *server.approval.write().unwrap_or_else(PoisonError::into_inner) = None;
             server.end().await;
         }
         Ok(gone)
+    }
+
+    /// Reads the approvals again, which another host on the same state may have changed. Gives the servers of which they are others.
+    pub(crate) async fn refresh(&self) -> Result<Vec<Arc<Server>>, StateError> {
+        let mut all = loop {
+            let before = self.changes.load(Ordering::Acquire);
+            let all = self.pins.all().await?;
+            if self.changes.load(Ordering::Acquire) == before {
+                break all;
+            }
+        };
+        let differs = |server: &Arc<Server>| {
+            let now = all.remove(&server.name).map(Arc::new);
+            let mut held = server.approval.write().unwrap_or_else(PoisonError::into_inner);
+            if *held == now {
+                return false;
+            }
+            *held = now;
+            server.changed.write().unwrap_or_else(PoisonError::into_inner).clear();
+            true
+        };
+        Ok(self.all().into_iter().filter(differs).collect())
     }
 
     /// Ends all that run.

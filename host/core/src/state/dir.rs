@@ -1,10 +1,8 @@
-//! The state directory: private to its owner, and held by one process at a time.
+//! The state directory: private to its owner.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use super::StateError;
 
@@ -54,41 +52,4 @@ pub(super) fn private_file(path: &Path) -> Result<File, StateError> {
         file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(io)?;
     }
     Ok(file)
-}
-
-/// The right to write in a state directory. The operating system takes it back when the process ends, however it ends.
-#[derive(Debug)]
-pub(super) struct Lock {
-    _file: File,
-}
-
-impl Lock {
-    /// Tries for at most `wait`.
-    pub(super) fn take(dir: &Path, wait: Duration) -> Result<Self, StateError> {
-        let path = dir.join("lock");
-        let mut file = private_file(&path)?;
-        let until = Instant::now() + wait;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(10).min(until - Instant::now()));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(StateError::InUse { path: dir.to_owned(), pid: holder(&mut file) });
-                }
-                Err(TryLockError::Error(error)) => return Err(StateError::io(&path, &error)),
-            }
-        }
-        // Only words for people: a disk that is full must not keep the host from reading its state.
-        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
-    }
-}
-
-fn holder(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.rewind().ok()?;
-    file.take(16).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
 }

@@ -1,6 +1,7 @@
 //! The host's state: one SQLite file in a private directory.
 //!
-//! One connection writes. What is queued goes into one transaction (group commit), and what fails in it fails alone.
+//! Several hosts may have it open, each in a process of its own: SQLite orders their writes, and each sees what the others committed.
+//! In a host one connection writes. What is queued goes into one transaction (group commit), and what fails in it fails alone.
 //! [`State::write`] waits for the commit, and makes it itself where a commit needs no sync; [`State::post`] waits for nothing,
 //! and costs no more than a lock and a push while the thread that writes is awake. A second small set of threads reads.
 
@@ -9,6 +10,7 @@ mod dir;
 mod error;
 mod job;
 mod reader;
+mod residence;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,8 @@ use tokio::sync::oneshot;
 
 pub use error::StateError;
 use reader::Readers;
+pub use residence::Alone;
+use residence::Residence;
 pub(crate) use writer::hand_over;
 use writer::{Posts, Writer};
 
@@ -63,20 +67,61 @@ struct Inner {
     /// None where the file was opened for reading only.
     writer: Option<Writer>,
     path: Arc<Path>,
-    _lock: Option<dir::Lock>,
+    residence: Option<Residence>,
 }
 
 impl State {
-    /// Opens the state in `dir`, and makes it if it is not there. Waits for at most `wait` while another process holds it.
+    /// Opens the state in `dir`, and makes it if it is not there, beside others that have it open. Waits for at most `wait` while another
+    /// process is about to open it, or has to be alone with it.
     /// Blocks: it reads files.
     pub fn open(dir: &Path, durability: Durability, wait: Duration) -> Result<Self, StateError> {
         let dir = dir::prepare(dir)?;
-        let lock = dir::Lock::take(&dir, wait)?;
+        let mut residence = Residence::enter(&dir, wait)?;
         let path = dir.join(FILE);
-        let db = schema::open(&path, durability)?;
+        let db = match residence.is_alone() {
+            true => schema::open(&path, durability)?,
+            false => schema::join(&path, durability)?.ok_or_else(|| residence.in_use())?,
+        };
         let writer = Writer::start(db, durability, path.clone())?;
         let readers = Readers::start(&path)?;
-        Ok(Self(Arc::new(Inner { readers, writer: Some(writer), path: path.into(), _lock: Some(lock) })))
+        residence.settle()?;
+        Ok(Self(Arc::new(Inner { readers, writer: Some(writer), path: path.into(), residence: Some(residence) })))
+    }
+
+    /// The number of this host among those that have the state open. 0 where it was opened for reading only.
+    pub fn host(&self) -> i64 {
+        self.0.residence.as_ref().map_or(0, Residence::id)
+    }
+
+    /// Whether the host of this number still has the state open.
+    pub fn lives(&self, host: i64) -> bool {
+        self.0.residence.as_ref().is_some_and(|residence| residence.lives(host))
+    }
+
+    /// The turn of this host among those that have the state open, until the answer is dropped: for what is made once, and does not stand in
+    /// the file.
+    pub async fn turn(&self) -> Result<std::fs::File, StateError> {
+        let dir = self.0.path.parent().unwrap_or(&self.0.path).to_path_buf();
+        let turn = tokio::task::spawn_blocking({
+            let dir = dir.clone();
+            move || crate::files::turn(&dir)
+        });
+        match turn.await {
+            Ok(turn) => turn.map_err(|error| StateError::io(&dir, &error)),
+            Err(_) => Err(StateError::Closed { path: dir }),
+        }
+    }
+
+    /// Keeps every other host out until the answer is dropped; refused where there is one. For what nobody may see half-done that
+    /// does not stand in the file. Blocks for a moment.
+    pub fn alone(&self) -> Result<Alone<'_>, StateError> {
+        match &self.0.residence {
+            Some(residence) => residence.alone(),
+            None => Err(StateError::Unwritable {
+                path: self.0.path.to_path_buf(),
+                reason: "it was opened for reading only".into(),
+            }),
+        }
     }
 
     /// Opens what is there for reading only, also while another process writes. None where that cannot be: where nothing is
@@ -90,7 +135,7 @@ impl State {
             return Ok(None);
         }
         let readers = Readers::start(&path)?;
-        Ok(Some(Self(Arc::new(Inner { readers, writer: None, path: path.into(), _lock: None }))))
+        Ok(Some(Self(Arc::new(Inner { readers, writer: None, path: path.into(), residence: None }))))
     }
 
     /// Reads what is in `dir` now, beside a host that may hold it: takes no lock, waits for nobody, and makes nothing. For looks

@@ -17,12 +17,23 @@ const MIGRATIONS: &[&str] = &[
     include_str!("6.sql"),
     include_str!("7.sql"),
     include_str!("8.sql"),
+    include_str!("9.sql"),
 ];
 
 /// Written into the file's header, so that another program's database is not taken for ours. "RFst".
 const APPLICATION_ID: i64 = 0x5246_7374;
 
-/// Opens the file for writing, and brings its schema up to date. Needs the directory's lock.
+/// Opens the file for writing where others have it open. None where that cannot be, since its schema is another one.
+pub(super) fn join(path: &Path, durability: Durability) -> Result<Option<Connection>, StateError> {
+    if !is_current(path)? {
+        return Ok(None);
+    }
+    let db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let set = db.and_then(|db| db.pragma_update(None, "synchronous", durability.pragma()).map(|()| Some(db)));
+    set.map_err(|error| StateError::sqlite(path, &error))
+}
+
+/// Opens the file for writing, and brings its schema up to date. For a host that is alone with it.
 pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, StateError> {
     let sqlite = |error: rusqlite::Error| StateError::sqlite(path, &error);
     let wal = path.with_extension("db-wal");

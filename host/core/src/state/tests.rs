@@ -102,15 +102,50 @@ async fn a_full_disk_refuses_writes_keeps_posts_and_recovers() {
 }
 
 #[tokio::test]
-async fn one_process_at_a_time() {
-    let (dir, state) = temporary();
-    let error = refused(dir.path());
+async fn hosts_live_beside_each_other_and_know_who_lives() {
+    let (dir, one) = temporary();
+    let two = open(dir.path());
+    assert!(one.host() != two.host() && one.host() > 0 && two.host() > 0);
+    assert!(one.lives(two.host()) && two.lives(one.host()) && one.lives(one.host()));
+    one.write(put("a", 1)).await.unwrap();
+    two.write(put("b", 1)).await.unwrap();
+    assert_eq!(keys(&one).await, ["a", "b"]);
+    assert_eq!(keys(&two).await, ["a", "b"]);
+    let gone = two.host();
+    drop(two);
+    assert!(!one.lives(gone) && !one.lives(1));
+    assert_eq!(std::fs::read_dir(dir.path().join("hosts")).unwrap().count(), 1);
+    // What a killed host leaves is swept by the next that comes.
+    std::fs::write(dir.path().join("hosts/17"), "1").unwrap();
+    assert!(!one.lives(17));
+    let three = open(dir.path());
+    assert!(!dir.path().join("hosts/17").exists() && one.lives(three.host()));
+}
+
+#[tokio::test]
+async fn who_has_to_be_alone_is_refused_beside_others_and_keeps_them_out() {
+    let (dir, one) = temporary();
+    let two = open(dir.path());
+    let error = one.alone().unwrap_err();
     assert_eq!(error.kind(), "state-in-use");
     assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    // Being refused changes nothing.
+    assert_eq!(open(dir.path()).host().signum(), 1);
+    drop(two);
+    let alone = one.alone().unwrap();
+    assert_eq!(refused(dir.path()).kind(), "state-in-use");
     let path = dir.path().to_owned();
     let next = std::thread::spawn(move || State::open(&path, Durability::Normal, Duration::from_secs(60)).map(|_| ()));
-    drop(state);
+    drop(alone);
     next.join().unwrap().unwrap();
+    one.write(put("a", 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_state_of_another_version_is_not_changed_under_those_that_use_it() {
+    let (dir, one) = temporary();
+    one.write(|tx| tx.pragma_update(None, "user_version", 1)).await.unwrap();
+    assert_eq!(refused(dir.path()).kind(), "state-in-use");
 }
 
 #[test]

@@ -277,3 +277,53 @@ async fn walk(steps: &[Step], durable: bool) {
     }
     drop((store, dir));
 }
+
+#[tokio::test]
+async fn a_copy_takes_the_place_of_what_it_was_made_of_or_nothing_happens() {
+    use super::upgrade::{copy, discard, mark, settle, version};
+
+    let (_dir, state) = temporary();
+    let sqlite = Sqlite::new(state.clone());
+    let (a, scratch) = (Space(&sqlite, "a", ROOMY), Space(&sqlite, "upgrade of a", ROOMY));
+    let of_1 = |name: &str, value: &'static [u8]| Set {
+        state: 1,
+        ..Set::new("upgrade of a".into(), key(name), Bytes::from_static(value), Condition::Always, ROOMY).unwrap()
+    };
+    assert_eq!(version(&state, "a").await.unwrap(), None);
+    a.set("k", b"old", Condition::Always).await.unwrap();
+    a.set("gone", b"old", Condition::Always).await.unwrap();
+    assert_eq!(version(&state, "a").await.unwrap(), Some(0));
+
+    // Somebody wrote, or only deleted, since the copy was made.
+    for step in ["set", "delete"] {
+        let original = copy(&state, "a", "upgrade of a", 1).await.unwrap();
+        assert_eq!(scratch.get("k").await, a.get("k").await);
+        sqlite.set(Permit::unchecked(of_1("k", b"new"))).await.unwrap();
+        match step {
+            "set" => _ = a.set("k", b"meanwhile", Condition::Always).await.unwrap(),
+            _ => _ = a.delete("gone", Condition::Always).await,
+        }
+        assert!(!settle(&state, "a", "upgrade of a", original).await.unwrap(), "{step}");
+        assert_eq!(a.get("k").await.unwrap().value, "meanwhile");
+        assert_eq!((scratch.get("k").await, version(&state, "a").await.unwrap()), (None, Some(0)));
+    }
+    // Thrown away.
+    copy(&state, "a", "upgrade of a", 1).await.unwrap();
+    discard(&state, "upgrade of a").await.unwrap();
+    assert_eq!(scratch.list("", None, 10).await, Page::default());
+    // Taken: the versions of keys go on where they were.
+    let before = a.get("k").await.unwrap().version;
+    let original = copy(&state, "a", "upgrade of a", 1).await.unwrap();
+    sqlite.set(Permit::unchecked(of_1("k", b"new"))).await.unwrap();
+    assert!(settle(&state, "a", "upgrade of a", original).await.unwrap());
+    let now = a.get("k").await.unwrap();
+    assert!(now.value == "new" && now.version > before, "{now:?}");
+    assert_eq!(version(&state, "a").await.unwrap(), Some(1));
+    // Who knows another version writes no more, and deletes no more.
+    let refused = a.set("k", b"old", Condition::Always).await.unwrap_err();
+    assert!(matches!(&refused, Refusal::Unavailable(words) if words.contains("of version 1")), "{refused}");
+    let ask = Delete { skill: "a".into(), key: key("k"), condition: Condition::Always, state: 0 };
+    assert!(matches!(sqlite.delete(Permit::unchecked(ask)).await, Err(Refusal::Unavailable(_))));
+    mark(&state, "a", 0).await.unwrap();
+    a.set("k", b"old", Condition::Always).await.unwrap();
+}

@@ -58,6 +58,25 @@ enum Place {
     Keyring { name: String, item: String },
 }
 
+/// Where the key is, as the state has it.
+async fn made(state: &State) -> Result<Option<Made>, StateError> {
+    let row = state
+        .read(|db| {
+            db.query_row("SELECT keyring, item, print FROM secrets_key", [], |row| {
+                Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Vec<u8>>(2)?))
+            })
+            .optional()
+        })
+        .await?;
+    Ok(row.map(|(keyring, item, print)| {
+        let place = match (keyring, item) {
+            (Some(name), Some(item)) => Place::Keyring { name, item },
+            _ => Place::File,
+        };
+        Made { place, print }
+    }))
+}
+
 type Bytes = SecretSlice<u8>;
 
 impl Key {
@@ -68,21 +87,7 @@ impl Key {
         wanted: KeyPlace,
         keyring: Option<Arc<dyn Keyring>>,
     ) -> Result<Self, StateError> {
-        let row = state
-            .read(|db| {
-                db.query_row("SELECT keyring, item, print FROM secrets_key", [], |row| {
-                    Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Vec<u8>>(2)?))
-                })
-                .optional()
-            })
-            .await?;
-        let made = row.map(|(keyring, item, print)| {
-            let place = match (keyring, item) {
-                (Some(name), Some(item)) => Place::Keyring { name, item },
-                _ => Place::File,
-            };
-            Made { place, print }
-        });
+        let made = made(&state).await?;
         Ok(Self {
             state,
             file: dir.join("secrets.key"),
@@ -92,6 +97,17 @@ impl Key {
             held: tokio::sync::Mutex::new(Held { made, failed: None }),
             sealer: RwLock::new(None),
         })
+    }
+
+    /// Reads again where the key is: another host on the same state may have made it.
+    pub(super) async fn reload(&self) -> Result<(), StateError> {
+        let mut held = self.held.lock().await;
+        let now = made(&self.state).await?;
+        if held.made != now {
+            *held = Held { made: now, failed: None };
+            *self.sealer.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        Ok(())
     }
 
     /// The key, where it was got already.

@@ -33,6 +33,8 @@ struct Known {
     secrets: BTreeMap<Name, Entry>,
     /// By the names of the secrets that they take out. Emptied when a secret changes.
     redactors: HashMap<Vec<String>, Arc<Redactor>>,
+    /// How often this host changed any.
+    changes: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -67,7 +69,30 @@ impl Vault {
         keyring: Option<Arc<dyn Keyring>>,
     ) -> Result<Self, StateError> {
         let key = Key::open(state.clone(), dir, settings.key_place, keyring).await?;
-        let rows: Vec<(String, String, Vec<u8>, i64)> = state
+        let vault = Self { state, key, known: RwLock::default() };
+        vault.refresh().await?;
+        Ok(vault)
+    }
+
+    /// Reads again which there are: another host on the same state may have changed them.
+    pub async fn refresh(&self) -> Result<(), StateError> {
+        self.key.reload().await?;
+        loop {
+            let before = self.known.read().unwrap_or_else(PoisonError::into_inner).changes;
+            let secrets = self.all().await?;
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            // What this host has changed meanwhile is newer than what was read.
+            if known.changes == before {
+                known.secrets = secrets;
+                known.redactors.clear();
+                return Ok(());
+            }
+        }
+    }
+
+    async fn all(&self) -> Result<BTreeMap<Name, Entry>, StateError> {
+        let rows: Vec<(String, String, Vec<u8>, i64)> = self
+            .state
             .read(|db| {
                 db.prepare("SELECT name, hosts, sealed, changed_us FROM secrets")?
                     .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
@@ -84,7 +109,7 @@ impl Vault {
                 _ => tracing::error!(name = %name.escape_debug(), "a secret cannot be read and is not used"),
             }
         }
-        Ok(Self { state, key, known: RwLock::new(Known { secrets, redactors: HashMap::new() }) })
+        Ok(secrets)
     }
 
     /// Keeps a secret, in the place of an older one of that name. The next request uses it.
@@ -95,6 +120,9 @@ impl Vault {
         let unfit = |reason| SecretError::Value { name: name.clone(), reason };
         let text = value.expose_secret();
         check(text).map_err(unfit)?;
+        // Another host may make the key in this moment, or have made it.
+        let _turn = self.state.turn().await?;
+        self.refresh().await?;
         let sealer = self.key.get_or_make(self.is_empty()).await?;
         let sealed = sealer.seal(name, &bindings, text).ok_or_else(|| unfit("the system gives no random numbers"))?;
         let entry = Entry { bindings, sealed, changed: Timestamp::now() };
@@ -112,6 +140,7 @@ impl Vault {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.secrets.insert(name.clone(), entry);
         known.redactors.clear();
+        known.changes += 1;
         Ok(())
     }
 
@@ -123,6 +152,7 @@ impl Vault {
                 return Err(SecretError::Missing(name.clone()).into());
             }
             known.redactors.clear();
+            known.changes += 1;
         }
         let of = name.as_str().to_owned();
         self.state.write(move |tx| tx.execute("DELETE FROM secrets WHERE name = ?1", [&of])).await?;
@@ -265,8 +295,10 @@ mod tests {
         assert_eq!(vault.list()[0].hosts, ["https://a.test"]);
         state.flush().await.unwrap();
         drop((vault, state));
-        for file in std::fs::read_dir(dir.path()).unwrap() {
-            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        for file in
+            std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path()).filter(|file| file.is_file())
+        {
+            let bytes = std::fs::read(file).unwrap();
             assert!(!bytes.windows(6).any(|part| part == b"CANARY"));
         }
         let again = opened(&open(dir.path()), dir.path()).await.unwrap();

@@ -157,6 +157,10 @@ impl Key {
         match std::fs::OpenOptions::new().read(true).custom_flags(no_follow).open(path) {
             Ok(file) => drop(file.take(4096).read_to_end(&mut bytes).map_err(io)?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let _turn = crate::files::turn(path.parent().unwrap_or(path)).map_err(io)?;
+                if path.symlink_metadata().is_ok() {
+                    return Self::open(path);
+                }
                 let fresh = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
                     .map_err(|_| io(std::io::Error::other("the system gives no random numbers")))?;
                 bytes.extend_from_slice(fresh.as_ref());
