@@ -35,6 +35,7 @@ mod run;
 mod search;
 mod secret;
 mod serve;
+mod server;
 mod show;
 mod sign;
 mod source;
@@ -112,6 +113,7 @@ pub(crate) enum Verb {
     Trust(trust::Args),
     Audit(audit::Args),
     Secret(secret::Args),
+    Server(server::Args),
     Models(models::Args),
     Doctor(doctor::Args),
     Config(config::Args),
@@ -322,6 +324,7 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Trust(args) => context.unless_cancelled(trust::run(&args, context)).await.map(done),
         Verb::Audit(args) => audit::run(&args, context).await.map(done),
         Verb::Secret(args) => secret::run(&args, context).await.map(done),
+        Verb::Server(args) => server::run(&args, context).await.map(done),
         Verb::Models(args) => context.unless_cancelled(models::run(&args, context)).await.map(done),
         Verb::Doctor(args) => context.unless_cancelled(doctor::run(&args, context)).await,
         Verb::Config(args) => config::run(&args, context).map(done),
