@@ -25,8 +25,7 @@ fn every_row_has_its_test_or_a_reason() {
         read(&top.join(folder), &mut found);
     }
     let without: BTreeSet<u32> = WITHOUT.iter().map(|(row, _)| *row).collect();
-    let missing: Vec<u32> =
-        ROWS.filter(|row| !found.contains(row) && !without.contains(row)).collect();
+    let missing: Vec<u32> = ROWS.filter(|row| !found.contains(row) && !without.contains(row)).collect();
     assert!(missing.is_empty(), "rows without a test: {missing:?}");
     let stale: Vec<_> = without.intersection(&found).filter(|row| **row != 45).collect();
     assert!(stale.is_empty(), "these rows have a test by now: {stale:?}");
