@@ -227,14 +227,14 @@ impl Running {
 
 /// Who is called.
 enum Callee {
-    Installed(crate::catalog::Installed),
+    Installed(Box<crate::catalog::Installed>),
     /// An approved server of that name, where no skill has it.
     Server(SkillRef),
 }
 
 async fn callee(host: &Shared, skill: &str) -> Result<Callee, Refusal> {
     let error = match host.find_installed(skill).await {
-        Ok(installed) => return Ok(Callee::Installed(installed)),
+        Ok(installed) => return Ok(Callee::Installed(Box::new(installed))),
         Err(error) => error,
     };
     match (error.of::<CatalogError>(), host.server_skill(skill)) {
