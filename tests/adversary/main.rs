@@ -31,6 +31,7 @@ mod plain;
 mod privileges;
 mod reload;
 mod schemas;
+mod servers;
 mod signatures;
 mod spending;
 mod stack;

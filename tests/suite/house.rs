@@ -113,6 +113,12 @@ const DIRECTIONS: &[Rule] = &[
         why: "what a model asks for can grant nothing, and reaches skills as every caller does",
     },
     Rule {
+        who: "server",
+        not: &["host", "invocation", "journal", "policy::store", "policy::denials"],
+        but: &[],
+        why: "a server serves any invocation, and can approve nothing",
+    },
+    Rule {
         who: "capability::model::wire",
         not: ALL,
         but: &[
@@ -225,7 +231,11 @@ const FOREIGN: &[(&str, &[&str], &str)] = &[
     ("clap", &[], "the core has no command line"),
     ("axum", &[], "the core has no server"),
     ("process::exit", &[], "only a program ends itself"),
-    ("process::Command", &["engine/compile.rs"], "the one child process is the one that compiles"),
+    (
+        "process::Command",
+        &["engine/compile.rs", "server/process.rs"],
+        "the child processes are the one that compiles, and servers that a person approved",
+    ),
     (
         "reqwest::Client",
         &[
@@ -233,9 +243,10 @@ const FOREIGN: &[(&str, &[&str], &str)] = &[
             "capability/model/wire/http.rs",
             "catalog/source/wire.rs",
             "net/client.rs",
+            "server/http.rs",
             "bench.rs",
         ],
-        "all HTTP of skills goes one way, all HTTP of providers another, and what is fetched a third",
+        "all HTTP of skills goes one way, all HTTP of providers another, what is fetched a third, and MCP servers a fourth",
     ),
     ("reqwest::get", &[], "all HTTP goes through one client with our rules"),
     ("TcpStream", &[], "all HTTP goes through one client with our rules"),

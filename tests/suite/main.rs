@@ -37,6 +37,7 @@ mod providers;
 mod registry;
 mod sandbox;
 mod secrets;
+mod servers;
 mod signatures;
 mod skills;
 mod start;

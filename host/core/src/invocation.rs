@@ -1,5 +1,6 @@
 //! One invocation, from start to outcome. `walk` reads as the walk in ARCHITECTURE.md.
 
+mod elsewhere;
 mod error;
 mod family;
 mod id;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Above, Session, Setup};
 use crate::budget::{self, Amount};
 use crate::capability::{Services, files, http, user};
-use crate::catalog::SkillRef;
+use crate::catalog::{Runs, SkillRef};
 use crate::engine::habit::Habit;
 use crate::engine::linker::exports;
 use crate::engine::schedule::Stopped;
@@ -281,17 +282,24 @@ async fn walk(
             locale: call.locale,
         };
         let withdrawn = generation.withdrawn.clone();
-        let job = Job { generation: Arc::clone(&generation), tool: callable.tool.name.clone(), given, context };
-        let sandbox = Sandbox {
-            engine,
-            limits: &limits,
-            memory: here.memory.clone(),
-            cpu: here.cpu.clone(),
-            habit: Arc::clone(&callable.habit),
-            deadline,
-            withdrawn,
+        let (raw, measured) = match &generation.runs {
+            Runs::Elsewhere(server) => {
+                elsewhere::call(server, &session, &callable.tool.name, given, limits.wall, &withdrawn).await?
+            }
+            Runs::Here(_) => {
+                let job = Job { generation: Arc::clone(&generation), tool: callable.tool.name.clone(), given, context };
+                let sandbox = Sandbox {
+                    engine,
+                    limits: &limits,
+                    memory: here.memory.clone(),
+                    cpu: here.cpu.clone(),
+                    habit: Arc::clone(&callable.habit),
+                    deadline,
+                    withdrawn,
+                };
+                in_sandbox(host, sandbox, services, &call.cancel, job).await?
+            }
         };
-        let (raw, measured) = in_sandbox(host, sandbox, services, &call.cancel, job).await?;
         timings.instantiate_us = measured.instantiate_us;
         timings.run_us = measured.run_us;
         let outcome = outcome::check(callable, raw, &limits)?;

@@ -14,6 +14,7 @@ mod dev;
 mod doctor;
 mod export;
 mod folders;
+mod follow;
 mod grant;
 mod grants;
 mod interrupt;
@@ -35,6 +36,7 @@ mod run;
 mod search;
 mod secret;
 mod serve;
+mod server;
 mod show;
 mod sign;
 mod source;
@@ -82,9 +84,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Run(run::Args),
+    Serve(serve::Args),
     Chat(chat::Args),
     Agent(agent::Args),
-    Serve(serve::Args),
     New(new::Args),
     Build(build::Args),
     Dev(dev::Args),
@@ -112,6 +114,7 @@ pub(crate) enum Verb {
     Trust(trust::Args),
     Audit(audit::Args),
     Secret(secret::Args),
+    Server(server::Args),
     Models(models::Args),
     Doctor(doctor::Args),
     Config(config::Args),
@@ -293,9 +296,9 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
     match verb {
         // What has something to settle, or changes more than one thing, looks at Ctrl-C by itself.
         Verb::Run(args) => run::run(args, context).await.map(done),
+        Verb::Serve(args) => serve::run(&args, context).await.map(done),
         Verb::Chat(args) => chat::run(&args, context).await,
         Verb::Agent(args) => agent::run(&args, context).await,
-        Verb::Serve(args) => serve::run(&args, context).await.map(done),
         Verb::New(args) => new::run(&args, context).map(done),
         Verb::Build(args) => build::run(&args, context).await.map(done),
         Verb::Dev(args) => dev::run(args, Arc::clone(context)).await.map(done),
@@ -322,6 +325,7 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Trust(args) => context.unless_cancelled(trust::run(&args, context)).await.map(done),
         Verb::Audit(args) => audit::run(&args, context).await.map(done),
         Verb::Secret(args) => secret::run(&args, context).await.map(done),
+        Verb::Server(args) => server::run(&args, context).await.map(done),
         Verb::Models(args) => context.unless_cancelled(models::run(&args, context)).await.map(done),
         Verb::Doctor(args) => context.unless_cancelled(doctor::run(&args, context)).await,
         Verb::Config(args) => config::run(&args, context).map(done),

@@ -8,10 +8,8 @@ use std::time::Duration;
 use ringfence_core::Error;
 use serde_json::json;
 
-use super::{Context, mcp};
+use super::{Context, follow};
 use crate::http::{self, App, Listener, Names, Setup, TlsFiles, Tokens};
-use crate::mcp::Options;
-use crate::mcp::socket::Sessions;
 
 /// Where a server listens that was told nothing.
 const ADDRESS: &str = "127.0.0.1:7420";
@@ -79,9 +77,7 @@ pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error
         hidden: context.config.own_paths(),
     });
     let drain = Duration::from_secs(args.drain_seconds.into());
-    let sessions =
-        Sessions::new(host.clone(), Options::default(), mcp::open(&host, context), context.cancel.child_token());
-    let listening = mcp::listen(context, &sessions);
+    let _following = follow::in_background(&host, context);
     let served = http::serve(app, listeners, context.cancel.clone(), drain).await;
     let closed = host.close().await;
     served.and(closed)

@@ -31,7 +31,7 @@ use ringfence_core::{Error, Host};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::mcp;
+use crate::{mcp, openai};
 
 pub(crate) use access::{Access, Admin, Names, Peer, Rights};
 pub(crate) use body::Held;
@@ -116,7 +116,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/openapi.json", get(openapi::document))
         .with_state(Arc::clone(app));
     let (hidden, closing, ending) = (app.hidden.clone(), app.closing.clone(), app.ending.clone());
-    let routes = routes.merge(crate::openai::router(app.host.clone(), hidden.clone(), ending.clone()));
+    let routes = routes.merge(openai::router(app.host.clone(), hidden.clone(), ending.clone()));
     let outside = mcp::Outside { hidden, closing, ending };
     let routes = routes.merge(mcp::router(app.host.clone(), mcp::Options::default(), outside));
     // Other faces that are reached by HTTP are merged here: their routers see only what was let in, with its body already read.

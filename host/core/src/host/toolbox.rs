@@ -11,14 +11,18 @@ use crate::error::Error;
 use crate::policy::Grants;
 
 impl Host {
-    /// The tools of everything that is installed, and of what is [offered](Self::offer) beside it. Kept until something changes.
+    /// The tools of everything that is installed, of approved servers, and of what is [offered](Self::offer) beside it. Kept until something changes.
     pub async fn toolbox(&self) -> Result<Arc<Toolbox>, Error> {
         let offers = &self.0.offers;
         if let Some(toolbox) = offers.last() {
             return Ok(toolbox);
         }
         let when = offers.count();
-        let toolbox = Toolbox::of(self.0.all_installed().await?, &offers.held());
+        let installed = self.0.all_installed().await?;
+        let mut held = self.0.server_skills();
+        held.retain(|name, _| !installed.iter().any(|skill| skill.name == *name));
+        held.extend(offers.held());
+        let toolbox = Toolbox::of(installed, &held);
         Ok(offers.keep(when, toolbox))
     }
 
