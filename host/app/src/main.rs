@@ -7,6 +7,7 @@ mod http;
 mod mcp;
 mod render;
 mod sdk;
+mod telemetry;
 mod toolchain;
 mod trouble;
 mod ui;

@@ -33,6 +33,7 @@ use crate::host::Shared;
 use crate::journal::Run;
 use crate::person::Person;
 use crate::policy::{self, Grants};
+use crate::trace;
 pub(crate) use error::InvokeError;
 use error::explain;
 use family::Family;
@@ -170,6 +171,8 @@ struct Outer {
     /// Whether a budget of money holds.
     money_limited: bool,
     family: Arc<Family>,
+    /// Of the act by which another skill is called; otherwise the invocation's own.
+    span: tracing::Span,
 }
 
 /// Runs one call. `outer` is the invocation that makes it, where a skill does.
@@ -220,6 +223,9 @@ async fn walk(host: &Arc<Shared>, id: InvocationId, call: Call, outer: Option<&O
         at: jiff::Timestamp::now(),
     });
 
+    let (skill, tool) = (generation.manifest.name.as_str(), callable.tool.name.as_str());
+    let called = trace::Called { invocation: &id, skill, tool, caller: call.caller.as_str() };
+    let span = trace::invocation(outer.map(|outer| &outer.span), &called);
     let mut callers = outer.map(|outer| outer.session.chain().to_vec()).unwrap_or_default();
     callers.push(call.caller.as_str());
     let session = Session::new(Setup {
@@ -234,6 +240,7 @@ async fn walk(host: &Arc<Shared>, id: InvocationId, call: Call, outer: Option<&O
         person: call.person.clone(),
         above,
         entered: false,
+        span: span.clone(),
         shared: Arc::clone(&host.sessions),
     });
     let sink = Arc::new(match outer {
@@ -250,6 +257,7 @@ async fn walk(host: &Arc<Shared>, id: InvocationId, call: Call, outer: Option<&O
         money_limited: budgets.limits_money() || outer.is_some_and(|outer| outer.money_limited),
         family: outer.map_or_else(|| Arc::new(Family::of(&id)), |outer| Arc::clone(&outer.family)),
         http_gate: outer.map_or_else(|| Arc::new(host.http.gate()), |outer| Arc::clone(&outer.http_gate)),
+        span,
     };
     let services = services(host, &here, Arc::clone(&generation.settings), folders, call.locale.clone());
     let services = Services { kv_state: generation.manifest.state_version(), ..services };
@@ -285,6 +293,7 @@ async fn walk(host: &Arc<Shared>, id: InvocationId, call: Call, outer: Option<&O
     }
     .await;
 
+    trace::took(session.span(), &timings, here.cpu.used(), result.as_ref().map_or(0, |(_, peak)| *peak as u64));
     let usage = begun.ended(&result);
     let (outcome, memory_peak) = result?;
     Ok(Finished {

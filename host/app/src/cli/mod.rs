@@ -30,6 +30,7 @@ mod push;
 mod remove;
 mod revoke;
 mod run;
+mod runs;
 mod search;
 mod secret;
 mod serve;
@@ -54,6 +55,7 @@ use ringfence_core::{Error, Host, HostConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Configuration, Environment, Flags};
+use crate::telemetry::Telemetry;
 use crate::toolchain::Shelf;
 use crate::trouble::Trouble;
 use crate::ui::Format;
@@ -106,6 +108,7 @@ pub(crate) enum Verb {
     Verify(verify::Args),
     Trust(trust::Args),
     Audit(audit::Args),
+    Runs(runs::Args),
     Secret(secret::Args),
     Models(models::Args),
     Doctor(doctor::Args),
@@ -255,7 +258,14 @@ pub(crate) fn execute(cli: Cli, env: &Environment) -> Result<ExitCode, (Error, O
         return Ok(ringfence_core::engine::worker_main(args));
     }
     cli.flags.color.unwrap_or_default().apply();
-    log::start(cli.flags.verbose, env);
+    let telemetry = Telemetry::of(env);
+    log::start(cli.flags.verbose, env, &telemetry);
+    let done = configured(cli, env);
+    telemetry.end();
+    done
+}
+
+fn configured(cli: Cli, env: &Environment) -> Result<ExitCode, (Error, Option<Format>)> {
     let here =
         std::env::current_dir().map_err(|error| (Trouble::unreadable(std::path::Path::new("."), &error), None))?;
     let configuration = Configuration::new(&cli.flags, env, &here);
@@ -312,6 +322,7 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Verify(args) => context.unless_cancelled(verify::run(&args, context)).await.map(done),
         Verb::Trust(args) => context.unless_cancelled(trust::run(&args, context)).await.map(done),
         Verb::Audit(args) => audit::run(&args, context).await.map(done),
+        Verb::Runs(args) => context.unless_cancelled(runs::run(&args, context)).await.map(done),
         Verb::Secret(args) => secret::run(&args, context).await.map(done),
         Verb::Models(args) => context.unless_cancelled(models::run(&args, context)).await.map(done),
         Verb::Doctor(args) => context.unless_cancelled(doctor::run(&args, context)).await,

@@ -18,6 +18,7 @@ mod runs;
 mod shelf;
 mod skills;
 mod token;
+mod trace;
 mod tools;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use ringfence_core::{Error, Host};
 use tokio_util::sync::CancellationToken;
@@ -130,6 +131,7 @@ fn guarded(routes: Router, app: &Arc<App>) -> Router {
         // `body::read` has caps of its own, and is before it.
         .layer(DefaultBodyLimit::disable())
         // What is added last is outermost.
+        .layer(from_fn(trace::traced))
         .layer(from_fn_with_state(Arc::clone(app), body::read))
         .layer(from_fn_with_state(Arc::clone(app), access::guard))
         .layer(CatchPanicLayer::custom(problem::panicked))
