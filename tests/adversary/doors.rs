@@ -230,6 +230,16 @@ fn t114_who_is_slow_or_silent_is_let_go_and_keeps_nobody_out() {
             assert_eq!(server.ask("GET /healthz", &[], "").body, "ok\n");
         }
     }
+    // Bodies that nobody who has no token may send are not waited for.
+    for path in ["/healthz", "/v1/tools/none"] {
+        for _ in 0..20 {
+            let mut one = server.connect();
+            let _ = one
+                .write_all(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n").as_bytes());
+            crowd.push(one);
+        }
+        assert_eq!(server.ask("GET /healthz", &[], "").body, "ok\n");
+    }
     assert!(server.figure("ringfence_connections") <= 16);
     server.still_works();
     drop(crowd);

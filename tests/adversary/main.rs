@@ -11,6 +11,7 @@
     reason = "a test that fails says so by a panic"
 )]
 
+mod agents;
 mod calls;
 mod catalogue;
 mod cpu;
@@ -30,6 +31,7 @@ mod plain;
 mod privileges;
 mod reload;
 mod schemas;
+mod servers;
 mod signatures;
 mod spending;
 mod stack;

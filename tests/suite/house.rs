@@ -44,6 +44,7 @@ const DIRECTIONS: &[Rule] = &[
     Rule { who: "files", not: ALL, but: &["files"], why: "it only writes files" },
     Rule { who: "step", not: ALL, but: &["step"], why: "it only says what goes on" },
     Rule { who: "net", not: ALL, but: &["net", "error"], why: "servers are the same, whoever wants to reach them" },
+    Rule { who: "trace", not: ALL, but: &["trace", "budget::Amount"], why: "a trace knows names and amounts" },
     Rule { who: "act", not: ALL, but: &["act", "sync"], why: "it only says who polls" },
     Rule { who: "events", not: ALL, but: &["events", "plain"], why: "events go to the caller and decide nothing" },
     Rule {
@@ -67,6 +68,7 @@ const DIRECTIONS: &[Rule] = &[
             "policy::rules",
             "policy::taint",
             "sync",
+            "trace",
         ],
         why: "the broker asks and reserves for any capability, and so knows none",
     },
@@ -107,6 +109,18 @@ const DIRECTIONS: &[Rule] = &[
         why: "what a caller asks for can grant nothing",
     },
     Rule {
+        who: "agent",
+        not: &["policy::store", "policy::denials", "engine", "state", "capability::model::wire"],
+        but: &[],
+        why: "what a model asks for can grant nothing, and reaches skills as every caller does",
+    },
+    Rule {
+        who: "server",
+        not: &["host", "invocation", "journal", "policy::store", "policy::denials"],
+        but: &[],
+        why: "a server serves any invocation, and can approve nothing",
+    },
+    Rule {
         who: "capability::model::wire",
         not: ALL,
         but: &[
@@ -119,6 +133,7 @@ const DIRECTIONS: &[Rule] = &[
             "broker::Permit",
             "schema",
             "tls",
+            "trace",
         ],
         why: "a wire sees plain types and a permit: no grant, no price, no bindings",
     },
@@ -219,7 +234,11 @@ const FOREIGN: &[(&str, &[&str], &str)] = &[
     ("clap", &[], "the core has no command line"),
     ("axum", &[], "the core has no server"),
     ("process::exit", &[], "only a program ends itself"),
-    ("process::Command", &["engine/compile.rs"], "the one child process is the one that compiles"),
+    (
+        "process::Command",
+        &["engine/compile.rs", "server/process.rs"],
+        "the child processes are the one that compiles, and servers that a person approved",
+    ),
     (
         "reqwest::Client",
         &[
@@ -227,9 +246,10 @@ const FOREIGN: &[(&str, &[&str], &str)] = &[
             "capability/model/wire/http.rs",
             "catalog/source/wire.rs",
             "net/client.rs",
+            "server/http.rs",
             "bench.rs",
         ],
-        "all HTTP of skills goes one way, all HTTP of providers another, and what is fetched a third",
+        "all HTTP of skills goes one way, all HTTP of providers another, what is fetched a third, and MCP servers a fourth",
     ),
     ("reqwest::get", &[], "all HTTP goes through one client with our rules"),
     ("TcpStream", &[], "all HTTP goes through one client with our rules"),

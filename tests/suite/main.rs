@@ -9,6 +9,7 @@
 )]
 
 mod agent_skill;
+mod agents;
 mod audit;
 mod budgets;
 mod cli;
@@ -35,6 +36,7 @@ mod providers;
 mod registry;
 mod sandbox;
 mod secrets;
+mod servers;
 mod signatures;
 mod skills;
 mod start;
@@ -44,6 +46,7 @@ mod supply;
 mod support;
 mod toolchain;
 mod tools;
+mod traces;
 mod user;
 
 /// A file that nobody lists is a test that nobody runs.

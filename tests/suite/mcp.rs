@@ -700,7 +700,10 @@ fn a_client_of_dev_brings_what_it_likes_and_learns_when_dev_ends() {
     let code = first.child.wait().unwrap().code();
     let errors = first.errors();
     assert_eq!(code, Some(4), "{errors}");
-    assert!(errors.starts_with("error[unavailable]: the `ringfence dev` that served this client has ended"), "{errors}");
+    assert!(
+        errors.starts_with("error[unavailable]: the `ringfence dev` that served this client has ended"),
+        "{errors}"
+    );
 }
 
 #[test]

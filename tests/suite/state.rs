@@ -189,6 +189,23 @@ fn a_disk_without_room() {
 }
 
 #[test]
+fn a_skill_for_which_there_is_no_room_is_not_installed() {
+    let home = Home::new();
+    let skill = probe().display().to_string();
+    home.run(&["show", &skill]).worked();
+    let before = home.files("data");
+    let room = std::fs::metadata(probe()).unwrap().len() / 1024 - 8;
+    let done = with_small_files(&home, u32::try_from(room).unwrap(), &["add", &skill, "--grant-nothing"]);
+    assert_eq!(done.code, 6, "{done:?}");
+    assert!(done.err.contains("data") && done.err.contains("help: "), "{done:?}");
+    home.run(&["list", "--format", "json"]).gives("[]\n");
+    assert_eq!(home.files("data"), before, "nothing of it is left");
+    home.run(&["audit", "verify"]).worked();
+    home.run(&["add", &skill, "--grant-nothing"]).worked();
+    home.run(&["run", "probe", "--tool", "echo", "--text", "x", "--allow", "kv", "--allow", "model"]).gives("x\n");
+}
+
+#[test]
 fn a_disk_that_is_full() {
     if !cfg!(target_os = "linux") {
         // The test above and those of the core stand for it elsewhere.

@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod http;
 mod mcp;
+mod openai;
 mod render;
 mod sdk;
 mod telemetry;

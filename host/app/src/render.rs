@@ -59,6 +59,7 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("request-timeout", 2, 408),
     ("tls-required", 2, 400),
     ("tls-invalid", 2, 500),
+    ("transcript-invalid", 2, 422),
     // Policy and budget.
     ("denied", 3, 403),
     ("refused", 3, 403),
@@ -95,6 +96,7 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("compile-limit", 5, 422),
     ("trap", 5, 502),
     ("deadline", 5, 504),
+    ("too-many-steps", 5, 502),
     ("timeout", 5, 504),
     ("memory-limit", 5, 502),
     ("table-limit", 5, 502),

@@ -1,15 +1,17 @@
 //! The small API that every face calls, and nothing else.
 
 mod agent_skill;
+mod agents;
 mod consent;
 mod neighbours;
 mod reload;
+mod servers;
 mod signing;
 mod sources;
 mod toolbox;
 mod upgrade;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,6 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::agent;
 use crate::broker;
 use crate::budget::Treasury;
 use crate::capability::filling::Filling;
@@ -42,7 +45,7 @@ use crate::catalog::signature::key::Keys;
 use crate::catalog::signature::publishers::Publishers;
 use crate::catalog::tool::{self, Tool};
 use crate::catalog::toolbox::Offers;
-use crate::catalog::{self, CatalogError, Generation, SkillRef};
+use crate::catalog::{self, CatalogError, Generation, Runs, SkillRef};
 use crate::engine::linker::Pre;
 use crate::engine::wasi::{Machine, Sources};
 use crate::engine::{Engine, EngineError, WorkerCommand, digest};
@@ -55,12 +58,14 @@ use crate::policy::manifest::Manifest;
 use crate::policy::store::GrantsStore;
 use crate::policy::{self, Grants};
 use crate::schema;
+use crate::server::{Reach, ServerError, Servers};
 use crate::settings::{Configured, Settings};
 use crate::state::State;
 use crate::step::{Progress, Step};
 
 pub use consent::{Candidate, Permissions};
 pub use reload::Successor;
+pub use servers::ServerCandidate;
 
 /// Environment variables with their values.
 pub(crate) type Secrets = BTreeMap<String, SecretString>;
@@ -78,7 +83,7 @@ pub struct HostConfig {
     /// The user's home, whose hidden folders are not granted by accident.
     pub home: Option<PathBuf>,
     pub settings: Settings,
-    /// Environment variables that providers are found by, with their values; keys among them.
+    /// Environment variables that providers are found by and that MCP servers are given, with their values; keys among them.
     pub secrets: BTreeMap<String, SecretString>,
     /// The keyring of the operating system, where the face knows one. Asked only when a secret is needed.
     pub keyring: Option<Arc<dyn secrets::Keyring>>,
@@ -123,6 +128,11 @@ pub(crate) struct Shared {
     pub(crate) live: LiveSkills,
     /// What clients and models can call.
     offers: Offers,
+    /// What was said with agents.
+    pub(crate) transcripts: agent::Shelf,
+    /// Other MCP servers, and those of them that are skills.
+    pub(crate) servers: Servers,
+    server_skills: Mutex<HashMap<String, SkillRef>>,
     pub(crate) state: State,
     components: Components,
 }
@@ -146,13 +156,14 @@ impl Host {
     /// Opens state, engine and providers. Other hosts may have the same state open, in other processes: what one of them grants, spends or
     /// installs counts for all. Must be called inside of a tokio runtime, which then does the input and output.
     pub async fn open(config: HostConfig) -> Result<Self, Error> {
-        Self::open_with(config, http::Egress::new).await
+        Self::open_with(config, Reach::default(), http::Egress::new).await
     }
 
     /// As [`open`](Self::open), over a network of a test's own.
     #[cfg(debug_assertions)]
     pub async fn open_on(config: HostConfig, network: http::TestNetwork) -> Result<Self, Error> {
-        Self::open_with(config, |settings, secrets| http::Egress::on(settings, secrets, network)).await
+        let reach = Reach::from(network.clone());
+        Self::open_with(config, reach, |settings, secrets| http::Egress::on(settings, secrets, network)).await
     }
 
     /// Whether the clock that interrupts guests hangs from now on.
@@ -164,6 +175,7 @@ impl Host {
 
     async fn open_with(
         config: HostConfig,
+        reach: Reach,
         egress: impl FnOnce(http::HttpSettings, Arc<dyn http::secrets::Secrets>) -> http::Egress,
     ) -> Result<Self, Error> {
         let HostConfig { state_dir, data_dir, cache_dir, ours, home, settings, secrets: environment, keyring, worker } =
@@ -173,6 +185,7 @@ impl Host {
         if let Some(name) = settings.rules.unknown() {
             return Err(policy::unknown(name).into());
         }
+        agent::check(&settings.agents)?;
         let durability = settings.durability;
         let state = {
             let state_dir = state_dir.clone();
@@ -189,9 +202,12 @@ impl Host {
         };
         let models = ArcSwap::from_pointee(router(&settings.models, &environment)?);
         let vault = Arc::new(secrets::Vault::open(state.clone(), &state_dir, &settings.secrets, keyring).await?);
+        let servers =
+            Servers::open(state.clone(), Arc::clone(&vault), reach, &settings.mcp_servers, &environment).await?;
         let treasury = Treasury::open(state.clone()).await?;
         let io = tokio::runtime::Handle::current();
         let keys = Keys::new(&state_dir);
+        let transcripts = agent::Shelf::new(&state_dir);
         let audit = {
             let state = state.clone();
             let open = tokio::task::spawn_blocking(move || Audit::open(state, &state_dir));
@@ -212,6 +228,9 @@ impl Host {
             loaded: LoadedSkills::default(),
             live: LiveSkills::default(),
             offers: Offers::default(),
+            transcripts,
+            servers,
+            server_skills: Mutex::default(),
             reconfiguring: tokio::sync::Mutex::default(),
             upgrading: tokio::sync::Mutex::default(),
             http: Arc::new(egress(settings.http.clone(), Arc::new(Filling(Arc::clone(&vault))))),
@@ -231,8 +250,9 @@ impl Host {
         Ok(Self(shared))
     }
 
-    /// Writes what is still on its way to the disk.
+    /// Ends the servers that it started, and writes what is still on its way to the disk.
     pub async fn close(self) -> Result<(), Error> {
+        self.0.servers.close().await;
         self.0.sessions.audit.seal().await?;
         self.0.state.flush().await?;
         Ok(())
@@ -257,9 +277,16 @@ impl Host {
         Ok(self.0.live.enter(skill))
     }
 
-    /// Loads an installed skill. Its file must be the one that was installed.
+    /// Loads an installed skill. Its file must be the one that was installed. Where none has this name, an approved server of this name
+    /// is a skill as well.
     pub async fn load_installed(&self, name: &str, progress: Option<Progress>) -> Result<SkillRef, Error> {
-        let installed = self.0.find_installed(name).await?;
+        let installed = match self.0.find_installed(name).await {
+            Ok(installed) => installed,
+            Err(error) => match self.0.server_skill(name) {
+                Err(ServerError::Unknown { .. }) => return Err(error),
+                other => return Ok(other?),
+            },
+        };
         self.0.load_installed(&installed, progress.as_ref()).await
     }
 
@@ -572,7 +599,7 @@ impl Shared {
             // What keeps nothing has nothing to bring up to date.
             state_ready: Arc::new(AtomicBool::new(manifest.permissions.kv.is_none())),
             left_out: offered.left_out,
-            pre: loaded.pre,
+            runs: Runs::Here(loaded.pre),
             settings: Arc::default(),
             configured: Configured::default(),
             withdrawn: CancellationToken::new(),

@@ -1,5 +1,6 @@
 //! One invocation, from start to outcome. `walk` reads as the walk in ARCHITECTURE.md.
 
+mod elsewhere;
 mod error;
 mod family;
 mod id;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Above, Session, Setup};
 use crate::budget::{self, Amount};
 use crate::capability::{Services, files, http, user};
-use crate::catalog::SkillRef;
+use crate::catalog::{Runs, SkillRef};
 use crate::engine::habit::Habit;
 use crate::engine::linker::exports;
 use crate::engine::schedule::Stopped;
@@ -155,7 +156,13 @@ pub(crate) async fn run(host: &Arc<Shared>, call: Call) -> Result<Finished, Erro
 
 /// As [`run`], under an identifier that was told before.
 pub(crate) async fn run_as(host: &Arc<Shared>, id: InvocationId, call: Call) -> Result<Finished, Error> {
-    walk(host, id, call, None).await
+    walk(host, id, call, None, None).await
+}
+
+/// Runs one call that the model of an agent makes, inside of the agent's run: it spends of that one's budget, ends by its deadline, and
+/// shares what it has touched. It has the skill's own rights: an agent is no skill, whose rights could be less.
+pub(crate) async fn run_within(host: &Arc<Shared>, call: Call, run: &Session) -> Result<Finished, Error> {
+    walk(host, InvocationId::timed(), call, None, Some(run)).await
 }
 
 /// What an invocation gives to those that it calls.
@@ -175,8 +182,16 @@ struct Outer {
     span: tracing::Span,
 }
 
-/// Runs one call. `outer` is the invocation that makes it, where a skill does.
-async fn walk(host: &Arc<Shared>, id: InvocationId, call: Call, outer: Option<&Outer>) -> Result<Finished, Error> {
+/// Runs one call. `outer` is the invocation that makes it, where a skill does; `run` is that of an agent, where its model does.
+async fn walk(
+    host: &Arc<Shared>,
+    id: InvocationId,
+    call: Call,
+    outer: Option<&Outer>,
+    run: Option<&Session>,
+) -> Result<Finished, Error> {
+    // What both give: a ledger, a deadline, a place in the chain of callers, and what was touched so far.
+    let around = outer.map(|outer| &outer.session).or(run);
     let engine = host.engine()?;
     // Before anything else: a host that has more to do than it can must be quick to say so.
     let depth = outer.map_or(0, |outer| outer.session.chain().len());
@@ -201,9 +216,9 @@ async fn walk(host: &Arc<Shared>, id: InvocationId, call: Call, outer: Option<&O
     let folders = host.disk.open(grants.files.as_ref()).await?;
     let mut budgets = generation.configured.budgets;
     budgets.invocation = call.budget.over(budgets.invocation);
-    let ledger = match outer {
+    let ledger = match around {
         None => host.treasury.ledger(identity, &id, &budgets),
-        Some(outer) => outer.session.ledger().inner(&id, budgets.invocation),
+        Some(around) => around.ledger().inner(&id, budgets.invocation),
     };
     let started = Instant::now();
     // What is left of a budget of time ends the call like its own limit does.
@@ -212,21 +227,21 @@ async fn walk(host: &Arc<Shared>, id: InvocationId, call: Call, outer: Option<&O
         None => limits,
     };
     let deadline = tokio::time::Instant::from_std(started) + limits.wall;
-    let deadline = outer.map_or(deadline, |outer| deadline.min(outer.session.deadline()));
+    let deadline = around.map_or(deadline, |around| deadline.min(around.deadline()));
     let open = host.journal.started(Run {
         invocation: id.clone(),
         skill: identity.to_owned(),
         tool: callable.tool.name.clone(),
         digest: generation.digest.clone(),
         caller: call.caller.as_str().to_owned(),
-        parent: outer.map(|outer| outer.session.invocation().to_owned()),
+        parent: around.map(|around| around.invocation().to_owned()),
         at: jiff::Timestamp::now(),
     });
 
     let (skill, tool) = (generation.manifest.name.as_str(), callable.tool.name.as_str());
     let called = trace::Called { invocation: &id, skill, tool, caller: call.caller.as_str() };
-    let span = trace::invocation(outer.map(|outer| &outer.span), &called);
-    let mut callers = outer.map(|outer| outer.session.chain().to_vec()).unwrap_or_default();
+    let span = trace::invocation(outer.map(|outer| &outer.span).or(run.map(Session::span)), &called);
+    let mut callers = around.map(|around| around.chain().to_vec()).unwrap_or_default();
     callers.push(call.caller.as_str());
     let session = Session::new(Setup {
         skill: identity.to_owned(),
@@ -236,7 +251,7 @@ async fn walk(host: &Arc<Shared>, id: InvocationId, call: Call, outer: Option<&O
         ledger: ledger.clone(),
         deadline,
         cancel: call.cancel.clone(),
-        taint: outer.map(|outer| Arc::clone(outer.session.taint())).unwrap_or_default(),
+        taint: around.map(|around| Arc::clone(around.taint())).unwrap_or_default(),
         person: call.person.clone(),
         above,
         entered: false,
@@ -254,7 +269,7 @@ async fn walk(host: &Arc<Shared>, id: InvocationId, call: Call, outer: Option<&O
         memory: outer.map_or_else(|| Share::new(memory), |outer| outer.memory.inner(memory)),
         cpu: outer.map_or_else(|| Share::new(cpu), |outer| outer.cpu.inner(cpu)),
         asked: outer.map(|outer| outer.asked.clone()).unwrap_or_default(),
-        money_limited: budgets.limits_money() || outer.is_some_and(|outer| outer.money_limited),
+        money_limited: budgets.limits_money() || around.is_some_and(|around| around.ledger().limits_money()),
         family: outer.map_or_else(|| Arc::new(Family::of(&id)), |outer| Arc::clone(&outer.family)),
         http_gate: outer.map_or_else(|| Arc::new(host.http.gate()), |outer| Arc::clone(&outer.http_gate)),
         span,
@@ -275,17 +290,24 @@ async fn walk(host: &Arc<Shared>, id: InvocationId, call: Call, outer: Option<&O
             locale: call.locale,
         };
         let withdrawn = generation.withdrawn.clone();
-        let job = Job { generation: Arc::clone(&generation), tool: callable.tool.name.clone(), given, context };
-        let sandbox = Sandbox {
-            engine,
-            limits: &limits,
-            memory: here.memory.clone(),
-            cpu: here.cpu.clone(),
-            habit: Arc::clone(&callable.habit),
-            deadline,
-            withdrawn,
+        let (raw, measured) = match &generation.runs {
+            Runs::Elsewhere(server) => {
+                elsewhere::call(server, &session, &callable.tool.name, given, limits.wall, &withdrawn).await?
+            }
+            Runs::Here(_) => {
+                let job = Job { generation: Arc::clone(&generation), tool: callable.tool.name.clone(), given, context };
+                let sandbox = Sandbox {
+                    engine,
+                    limits: &limits,
+                    memory: here.memory.clone(),
+                    cpu: here.cpu.clone(),
+                    habit: Arc::clone(&callable.habit),
+                    deadline,
+                    withdrawn,
+                };
+                in_sandbox(host, sandbox, services, &call.cancel, job).await?
+            }
         };
-        let (raw, measured) = in_sandbox(host, sandbox, services, &call.cancel, job).await?;
         timings.instantiate_us = measured.instantiate_us;
         timings.run_us = measured.run_us;
         let outcome = outcome::check(callable, raw, &limits)?;
@@ -293,7 +315,13 @@ async fn walk(host: &Arc<Shared>, id: InvocationId, call: Call, outer: Option<&O
     }
     .await;
 
-    trace::took(session.span(), &timings, here.cpu.used(), result.as_ref().map_or(0, |(_, peak)| *peak as u64));
+    let took = trace::Took {
+        queued_us: timings.queued_us,
+        instantiate_us: timings.instantiate_us,
+        cpu_ns: here.cpu.used(),
+        memory_peak: result.as_ref().map_or(0, |(_, peak)| *peak as u64),
+    };
+    trace::took(session.span(), &took);
     let usage = begun.ended(&result);
     let (outcome, memory_peak) = result?;
     Ok(Finished {

@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 mod act;
+pub mod agent;
 #[doc(hidden)]
 pub mod bench;
 pub mod broker;
@@ -30,6 +31,7 @@ pub mod person;
 pub mod plain;
 pub mod policy;
 pub mod schema;
+pub mod server;
 mod settings;
 pub mod state;
 mod step;
@@ -42,7 +44,7 @@ pub use catalog::toolbox::{Offer, Toolbox};
 pub use catalog::{SkillRef, Standing};
 pub use error::{Error, Explain, Refusal};
 pub use events::Event;
-pub use host::{Candidate, Finding, Health, Host, HostConfig, Permissions, Successor};
+pub use host::{Candidate, Finding, Health, Host, HostConfig, Permissions, ServerCandidate, Successor};
 pub use invocation::{Call, Caller, Content, Finished, InvocationId, Link, Media, Outcome, Timings};
 pub use person::{Approval, Person, Question};
 pub use policy::manifest::Manifest;

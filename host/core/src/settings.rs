@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::agent::AgentSettings;
 use crate::budget::Budgets;
 use crate::capability::http::HttpSettings;
 use crate::capability::model::settings::ModelSettings;
@@ -14,6 +15,7 @@ use crate::catalog::signature::SignatureSettings;
 use crate::catalog::source::CatalogSettings;
 use crate::engine::{EngineSettings, LimitSettings};
 use crate::policy::rules::Rules;
+use crate::server::ServerSettings;
 use crate::state::Durability;
 
 /// The configuration of a host.
@@ -40,6 +42,10 @@ pub struct Settings {
     pub signatures: SignatureSettings,
     /// What different callers may do, beyond grants.
     pub rules: Rules,
+    /// Agents, by their names: a model and the tools that it works with.
+    pub agents: BTreeMap<String, AgentSettings>,
+    /// Other MCP servers whose tools are brokered, by their names here.
+    pub mcp_servers: BTreeMap<String, ServerSettings>,
     /// What is different for one skill, by its name.
     pub skills: BTreeMap<String, SkillSettings>,
 }

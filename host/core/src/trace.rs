@@ -11,7 +11,6 @@ use tracing::field::Empty;
 use tracing::{Level, Span, info_span};
 
 use crate::budget::Amount;
-use crate::invocation::Timings;
 
 /// Where all spans and events of this module belong to.
 pub const TARGET: &str = "ringfence::trace";
@@ -72,6 +71,25 @@ pub(crate) fn invocation(above: Option<&Span>, called: &Called<'_>) -> Span {
         ringfence.instantiate_us = Empty,
         ringfence.cpu_us = Empty,
         ringfence.memory_peak_bytes = Empty,
+    )
+}
+
+/// A run of an agent, below what the face is doing.
+pub(crate) fn agent(identity: &str, invocation: &str, caller: &'static str) -> Span {
+    info_span!(
+        target: TARGET,
+        "agent",
+        otel.name = format!("invoke_agent {identity}"),
+        otel.status_code = Empty,
+        "error.type" = Empty,
+        gen_ai.operation.name = "invoke_agent",
+        gen_ai.agent.name = identity,
+        ringfence.invocation = invocation,
+        ringfence.caller = caller,
+        ringfence.usage.input_tokens = Empty,
+        ringfence.usage.output_tokens = Empty,
+        ringfence.usage.micro_dollars = Empty,
+        ringfence.usage.host_calls = Empty,
     )
 }
 
@@ -156,13 +174,20 @@ pub(crate) fn spent(span: &Span, used: &Amount) {
     }
 }
 
-/// What an invocation took of the machine: its processor time is that of all that it called as well.
-pub(crate) fn took(span: &Span, timings: &Timings, cpu_ns: u64, memory_peak: u64) {
+/// What an invocation took of the machine. Its processor time is that of all that it called as well.
+pub(crate) struct Took {
+    pub(crate) queued_us: u64,
+    pub(crate) instantiate_us: u64,
+    pub(crate) cpu_ns: u64,
+    pub(crate) memory_peak: u64,
+}
+
+pub(crate) fn took(span: &Span, took: &Took) {
     for (field, amount) in [
-        ("ringfence.queued_us", timings.queued_us),
-        ("ringfence.instantiate_us", timings.instantiate_us),
-        ("ringfence.cpu_us", cpu_ns / 1_000),
-        ("ringfence.memory_peak_bytes", memory_peak),
+        ("ringfence.queued_us", took.queued_us),
+        ("ringfence.instantiate_us", took.instantiate_us),
+        ("ringfence.cpu_us", took.cpu_ns / 1_000),
+        ("ringfence.memory_peak_bytes", took.memory_peak),
     ] {
         span.record(field, amount);
     }

@@ -10,6 +10,7 @@ pub(crate) mod provider;
 #[cfg(target_os = "linux")]
 pub(crate) mod secret_service;
 pub(crate) mod server;
+pub(crate) mod servers;
 pub(crate) mod terminal;
 pub(crate) mod wat;
 

@@ -120,4 +120,9 @@ const FIRST: &str = r#"#:schema ./schema.json
 # model = "ask"
 # [rules.taint]                 # private data and strangers' content were read, and something is about to be sent
 # user = "ask"
+
+# [agents.planner]              # for `ringfence chat --agent planner`
+# model = "smart"
+# skills = ["sheet", "tutor"]
+# max-dollars = 0.50            # for one message, with what its tools spend on models
 "#;

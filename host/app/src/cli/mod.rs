@@ -1,8 +1,10 @@
 //! The face of the command line: one file per verb.
 
 mod add;
+mod agent;
 mod audit;
 mod build;
+mod chat;
 mod clean;
 mod completions;
 mod config;
@@ -34,6 +36,7 @@ mod runs;
 mod search;
 mod secret;
 mod serve;
+mod server;
 mod show;
 mod sign;
 mod source;
@@ -61,6 +64,7 @@ use crate::trouble::Trouble;
 use crate::ui::Format;
 
 pub(crate) use completions::answer as answer_completions;
+pub(crate) use run::of_text as input_of_text;
 
 /// The hidden verb of the process that compiles skills, apart from the host.
 pub(crate) const COMPILE_WORKER: &str = "compile-worker";
@@ -82,6 +86,8 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     Run(run::Args),
     Serve(serve::Args),
+    Chat(chat::Args),
+    Agent(agent::Args),
     New(new::Args),
     Build(build::Args),
     Dev(dev::Args),
@@ -110,6 +116,7 @@ pub(crate) enum Verb {
     Audit(audit::Args),
     Runs(runs::Args),
     Secret(secret::Args),
+    Server(server::Args),
     Models(models::Args),
     Doctor(doctor::Args),
     Config(config::Args),
@@ -136,6 +143,8 @@ pub(crate) struct Context {
     pub(crate) offline: bool,
     /// Cancelled by Ctrl-C.
     pub(crate) cancel: CancellationToken,
+    /// What Ctrl-C interrupts before that.
+    pub(crate) turns: interrupt::Turns,
 }
 
 impl Context {
@@ -282,8 +291,8 @@ fn in_runtime(cli: Cli, config: Config, configuration: Configuration) -> Result<
         .map_err(|error| Trouble::new("host-fault", format!("cannot start threads: {error}"), "free some memory"))?;
     let done = runtime.block_on(async {
         let Flags { quiet, verbose, offline, .. } = cli.flags;
-        let cancel = interrupt::watch();
-        let context = Arc::new(Context { config, configuration, quiet, verbose, offline, cancel });
+        let (cancel, turns) = interrupt::watch();
+        let context = Arc::new(Context { config, configuration, quiet, verbose, offline, cancel, turns });
         dispatch(cli.verb, &context).await
     });
     // A thread that still reads a terminal must not keep the process.
@@ -297,6 +306,8 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         // What has something to settle, or changes more than one thing, looks at Ctrl-C by itself.
         Verb::Run(args) => run::run(args, context).await.map(done),
         Verb::Serve(args) => serve::run(&args, context).await.map(done),
+        Verb::Chat(args) => chat::run(&args, context).await,
+        Verb::Agent(args) => agent::run(&args, context).await,
         Verb::New(args) => new::run(&args, context).map(done),
         Verb::Build(args) => build::run(&args, context).await.map(done),
         Verb::Dev(args) => dev::run(args, Arc::clone(context)).await.map(done),
@@ -324,6 +335,7 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Audit(args) => audit::run(&args, context).await.map(done),
         Verb::Runs(args) => context.unless_cancelled(runs::run(&args, context)).await.map(done),
         Verb::Secret(args) => secret::run(&args, context).await.map(done),
+        Verb::Server(args) => server::run(&args, context).await.map(done),
         Verb::Models(args) => context.unless_cancelled(models::run(&args, context)).await.map(done),
         Verb::Doctor(args) => context.unless_cancelled(doctor::run(&args, context)).await,
         Verb::Config(args) => config::run(&args, context).map(done),

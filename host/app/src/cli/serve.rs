@@ -2,16 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence_core::Error;
 use serde_json::json;
 
-use super::{Context, mcp};
+use super::Context;
 use crate::http::{self, App, Listener, Names, Setup, TlsFiles, Tokens};
-use crate::mcp::Options;
-use crate::mcp::socket::Sessions;
 
 /// Where a server listens that was told nothing.
 const ADDRESS: &str = "127.0.0.1:7420";
@@ -51,7 +48,7 @@ pub(crate) struct Args {
     open_metrics: bool,
 }
 
-pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error> {
+pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let tls = args.tls_cert.clone().zip(args.tls_key.clone());
     let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
     let door = Listener::tcp(args.listen, tls.as_ref()).await?;
@@ -79,9 +76,6 @@ pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error
         hidden: context.config.own_paths(),
     });
     let drain = Duration::from_secs(args.drain_seconds.into());
-    let sessions =
-        Sessions::new(host.clone(), Options::default(), mcp::open(&host, context), context.cancel.child_token());
-    let listening = mcp::listen(context, &sessions);
     let served = http::serve(app, listeners, context.cancel.clone(), drain).await;
     let closed = host.close().await;
     served.and(closed)

@@ -76,7 +76,10 @@ impl Target {
             Self::AgentSkill(path) => context.unless_cancelled(host.load_agent_skill(path, Some(line.steps()))).await,
             Self::File(path) => context.unless_cancelled(host.load_file(path, Some(path), Some(line.steps()))).await,
             Self::Installed(name) => {
-                installed(host, name).await?;
+                // The tools of a server are called as those of a skill; whether they were approved is said where it is loaded.
+                if host.server(name).is_err() {
+                    installed(host, name).await?;
+                }
                 context.unless_cancelled(host.load_installed(name, Some(line.steps()))).await
             }
         }

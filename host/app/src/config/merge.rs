@@ -71,7 +71,8 @@ impl Merged {
 fn is_secret(path: &[String]) -> bool {
     let Some(last) = path.last() else { return false };
     let named = ["key", "api-key", "token", "secret", "password"].iter().any(|word| last.ends_with(word));
-    named || path.iter().any(|part| part == "headers")
+    let of_server = path.first().is_some_and(|first| first == "mcp-servers");
+    named || path.iter().any(|part| part == "headers" || (of_server && part == "env"))
 }
 
 /// Puts a value under a path of keys, making the tables above it. What stood in the way is replaced.

@@ -13,6 +13,7 @@ mod keyring;
 mod layer;
 mod merge;
 mod schema;
+pub(crate) mod servers;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -109,7 +110,8 @@ impl Configuration {
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let chosen = self.flags.config.clone();
         let user = chosen.or_else(|| Some(dirs::Bases::find(&self.env).ok()?.config.join("config.toml")));
-        user.into_iter().chain(self.here.ancestors().map(|folder| folder.join(PROJECT_FILE))).collect()
+        let servers = user.as_deref().map(servers::file);
+        user.into_iter().chain(servers).chain(self.here.ancestors().map(|folder| folder.join(PROJECT_FILE))).collect()
     }
 }
 
@@ -137,6 +139,8 @@ impl Config {
             None if chosen => return Err(Trouble::unreadable(&user_file, &std::io::ErrorKind::NotFound.into())),
             None => {}
         }
+        let servers_file = servers::file(&user_file);
+        layers.extend(servers::layer(&servers_file, &Merged::of(&layers))?);
         let mut project_folder = None;
         if let Some(project) = Layer::project(from, &user_file)? {
             trust::check(&project, &Merged::of(&layers), &user_file)?;
@@ -148,10 +152,10 @@ impl Config {
 
         let merged = Merged::of(&layers);
         let (settings, face) = merged.read()?;
-        let ours = vec![dirs::absolute(&bases.config), dirs::absolute(&user_file)];
+        let ours = vec![dirs::absolute(&bases.config), dirs::absolute(&user_file), dirs::absolute(&servers_file)];
         let home = dirs::home(env);
         let dirs = Dirs::new(&face.directories, bases);
-        let secrets = secrets(env, &merged);
+        let secrets = secrets(env, &merged, &settings);
         let keyring = keyring::Session::of(env);
         let docker = credentials::Docker::of(env);
         Ok(Self {
@@ -220,12 +224,18 @@ const USUAL: [&str; 9] = [
 ];
 
 /// The variables that the core gets to see, for it never reads the environment itself: the usual ones of providers, and
-/// those that a configured provider names. Nothing else leaves this file.
-fn secrets(env: &Environment, merged: &Merged) -> BTreeMap<String, SecretString> {
+/// those that a configured provider or MCP server names. Nothing else leaves this file.
+fn secrets(env: &Environment, merged: &Merged, settings: &Settings) -> BTreeMap<String, SecretString> {
     let mut names: Vec<&str> = USUAL.to_vec();
     let providers = merged.get(&["models".into(), "providers".into()]).and_then(toml::Value::as_table);
     let named = providers.into_iter().flatten().filter_map(|(_, provider)| provider.get("key-env")?.as_str());
     names.extend(named);
+    let servers = settings.mcp_servers.values();
+    let mentioned: Vec<String> = servers.flat_map(ringfence_core::server::ServerSettings::variables).collect();
+    names.extend(mentioned.iter().map(String::as_str));
+    if !settings.mcp_servers.is_empty() {
+        names.extend(ringfence_core::server::VARIABLES);
+    }
     let held = |name: &str| Some((name.to_owned(), SecretString::from(env.get(name)?.to_owned())));
     names.into_iter().filter_map(held).collect()
 }

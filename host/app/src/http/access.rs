@@ -119,7 +119,15 @@ fn examine(app: &App, request: &Request) -> Result<Option<Access>, Problem> {
     let host = host(&app.names, request.uri(), request.headers())?;
     origin(request.headers(), host)?;
     let peer = request.extensions().get::<Peer>().copied().ok_or_else(unauthorized)?;
-    let Peer::Network(address) = peer else { return Ok(Some(Access { rights: Rights::Admin })) };
+    let known = || {
+        if let Some(connection) = request.extensions().get::<super::connection::Open>() {
+            connection.is_known();
+        }
+    };
+    let Peer::Network(address) = peer else {
+        known();
+        return Ok(Some(Access { rights: Rights::Admin }));
+    };
     let is_open = match request.uri().path() {
         "/healthz" | "/readyz" | "/openapi.json" => true,
         "/metrics" => app.open_metrics,
@@ -142,9 +150,7 @@ fn examine(app: &App, request: &Request) -> Result<Option<Access>, Problem> {
         app.tries.count(address, Instant::now());
         return Err(unauthorized());
     };
-    if let Some(connection) = request.extensions().get::<super::connection::Open>() {
-        connection.is_known();
-    }
+    known();
     Ok(Some(Access { rights }))
 }
 

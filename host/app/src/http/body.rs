@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{App, Problem};
+use super::{Access, App, Problem};
 
 /// How long a body may take to arrive.
 const TIME: Duration = Duration::from_secs(30);
@@ -41,8 +41,8 @@ pub(crate) struct Held(#[allow(dead_code, reason = "held for its end")] Option<A
 
 /// Reads the body of a request that was let in.
 pub(super) async fn read(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    // Without one there is nothing to read, and hyper says so at once.
-    if request.body().is_end_stream() {
+    // Without one there is nothing to read, and hyper says so at once. Of whoever needs no token nothing is taken: no such path wants any.
+    if request.body().is_end_stream() || request.extensions().get::<Access>().is_none() {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();

@@ -1,7 +1,7 @@
 //! Connections: how many there may be, how long they may be silent, and how they end.
 //!
-//! Where there are as many as may be, one on which nothing is asked gives way to the newcomer, first those that never showed a token: who
-//! only opens connections keeps nobody out.
+//! Where there are as many as may be, one gives way to the newcomer: first those that never showed a token, then those on which nothing is
+//! asked. So who has no token keeps nobody out, whatever it does.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -56,7 +56,7 @@ struct State {
 }
 
 impl Open {
-    /// Somebody showed a token on it.
+    /// Whoever is at its other end may be here.
     pub(super) fn is_known(&self) {
         self.0.is_known.store(true, Ordering::Relaxed);
     }
@@ -79,13 +79,19 @@ impl Connections {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Lets another one in, in the place of one that is idle where there is no other. None where all are busy.
+    /// Lets another one in, where there is no room in the place of another. None where all work for somebody who is known.
     fn enter(&self) -> Option<(u64, Open)> {
         let mut open = self.lock();
         if open.1.len() >= self.most {
-            let idle = open.1.iter().filter(|(_, one)| one.0.busy.load(Ordering::Relaxed) == 0);
-            let age = |one: &Open| (one.0.is_known.load(Ordering::Relaxed), one.0.idle_since.load(Ordering::Relaxed));
-            let number = *idle.min_by_key(|(_, one)| age(one))?.0;
+            let rank = |one: &State| {
+                let is_busy = one.busy.load(Ordering::Relaxed) > 0;
+                (one.is_known.load(Ordering::Relaxed), is_busy, one.idle_since.load(Ordering::Relaxed))
+            };
+            let ranks = open.1.iter().map(|(number, one)| (rank(&one.0), *number));
+            let ((is_known, is_busy, _), number) = ranks.min()?;
+            if is_known && is_busy {
+                return None;
+            }
             if let Some(one) = open.1.remove(&number) {
                 one.0.end.cancel();
             }
@@ -344,15 +350,21 @@ mod tests {
         let connections = Connections::new(3);
         let [(_, known), (second, silent), (_, busy)] = [(); 3].map(|()| connections.enter().unwrap());
         known.is_known();
-        busy.0.busy.store(1, Ordering::Relaxed);
+        let works = |one: &Open| {
+            one.is_known();
+            one.0.busy.store(1, Ordering::Relaxed);
+        };
+        works(&busy);
+        // Whatever it asks: nobody knows it.
+        silent.0.busy.store(1, Ordering::Relaxed);
         silent.0.idle_since.store(connections.now() + 1_000, Ordering::Relaxed);
         let (_, fourth) = connections.enter().unwrap();
         assert!(silent.0.end.is_cancelled(), "who never showed a token goes first, however new it is");
         assert!(!known.0.end.is_cancelled() && !busy.0.end.is_cancelled() && connections.len() == 3);
-        fourth.0.busy.store(1, Ordering::Relaxed);
+        works(&fourth);
         let (_, fifth) = connections.enter().unwrap();
         assert!(known.0.end.is_cancelled());
-        fifth.0.busy.store(1, Ordering::Relaxed);
+        works(&fifth);
         assert!(connections.enter().is_none(), "who works gives way to nobody");
         connections.leave(second);
         assert_eq!(connections.len(), 3, "it had left");

@@ -18,8 +18,8 @@ mod runs;
 mod shelf;
 mod skills;
 mod token;
-mod trace;
 mod tools;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ use ringfence_core::{Error, Host};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::mcp;
+use crate::{mcp, openai};
 
 pub(crate) use access::{Access, Admin, Names, Peer, Rights};
 pub(crate) use body::Held;
@@ -119,6 +119,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let (hidden, closing, ending) = (app.hidden.clone(), app.closing.clone(), app.ending.clone());
     let outside = mcp::Outside { hidden, closing, ending };
     let routes = routes.merge(mcp::router(app.host.clone(), mcp::Options::default(), outside));
+    let routes = routes.merge(openai::router(app.host.clone(), app.ending.clone()));
     // Other faces that are reached by HTTP are merged here: their routers see only what was let in, with its body already read.
     // A handler that is not for every client takes `Admin` as an argument; `Access` says who asks.
     guarded(routes, app)

@@ -58,3 +58,42 @@ fn carried(span: &Span) -> Vec<(&'static str, String)> {
     TraceContextPropagator::new().inject_context(&span.context(), &mut fields);
     fields.0
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use ringfence_core::trace::TARGET;
+    use serde_json::json;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+    #[test]
+    fn a_trace_goes_on_from_who_calls_to_whom_is_called() {
+        BEGUN.store(true, Ordering::Relaxed);
+        let provider = SdkTracerProvider::builder().build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let told = |take: &dyn Fn(&Span)| {
+                let span = tracing::info_span!(target: TARGET, "face");
+                take(&span);
+                let inner = tracing::info_span!(target: TARGET, parent: &span, "act");
+                let fields = carried(&inner);
+                fields.iter().find(|(name, _)| *name == "traceparent").map(|(_, value)| value.clone()).unwrap()
+            };
+            let parent = format!("00-{TRACE}-b7ad6b7169203331-01");
+            let meta = json!({ "traceparent": parent, "tracestate": "a=b", "progressToken": 1 });
+            let meta = meta.as_object().unwrap();
+            let headers = HeaderMap::from_iter([("traceparent".parse().unwrap(), parent.parse().unwrap())]);
+            for traceparent in [told(&|span| from_meta(span, meta)), told(&|span| from_headers(span, &headers))] {
+                assert!(traceparent.contains(TRACE) && !traceparent.contains("b7ad6b7169203331"), "{traceparent}");
+            }
+            let wrong = json!({ "traceparent": "00-x-y-01" });
+            let alone = told(&|span| from_meta(span, wrong.as_object().unwrap()));
+            assert!(!alone.contains(TRACE), "what is none begins a trace of its own: {alone}");
+        });
+    }
+}

@@ -102,12 +102,7 @@ impl Plan {
         Some(Self::read(env, exporter, of("PROTOCOL"), of("TIMEOUT")))
     }
 
-    fn read(
-        env: &Environment,
-        exporter: &str,
-        protocol: Option<&str>,
-        timeout: Option<&str>,
-    ) -> Result<Self, String> {
+    fn read(env: &Environment, exporter: &str, protocol: Option<&str>, timeout: Option<&str>) -> Result<Self, String> {
         if exporter != "otlp" {
             let exporter = crate::ui::printable(exporter);
             return Err(format!("OTEL_TRACES_EXPORTER is `{exporter}`; there are `otlp` and `none`"));

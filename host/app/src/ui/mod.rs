@@ -80,6 +80,12 @@ pub(crate) fn note(text: &str) {
     drop(writeln!(err, "{text}"));
 }
 
+/// The beginning of a line for a person, who goes on with it.
+pub(crate) fn say(text: &str) {
+    let mut err = anstream::stderr();
+    drop(err.write_all(text.as_bytes()).and_then(|()| err.flush()));
+}
+
 /// Text of others as it may reach a terminal: without control characters that could move the cursor, rename the window or
 /// hide what stands before. Line ends and tabs stay; so do all letters of all scripts.
 pub(crate) fn printable(text: &str) -> String {

@@ -75,6 +75,15 @@ impl Person for Terminal {
     }
 }
 
+/// The next line that the person types after `prompt`, without its end. None at the end of the input.
+pub(crate) async fn line(prompt: &str, turn: &Turn) -> Option<String> {
+    let _turn = turn.take().await;
+    let withdrawn = Withdrawn::default();
+    let gone = Arc::clone(&withdrawn.0);
+    super::say(prompt);
+    tokio::task::spawn_blocking(move || read_line(&gone)).await.ok().flatten()
+}
+
 /// Tells the thread that reads when the question is dropped.
 #[derive(Default)]
 struct Withdrawn(Arc<AtomicBool>);

@@ -35,7 +35,8 @@ struct State {
 impl Receipt {
     /// A receipt for an act whose intent is about to be written.
     pub(super) fn new(audit: Audit, intent: Entry) -> Self {
-        let state = Mutex::new(State { entry: Some(intent), used: Amount::default(), begun: false, span: Span::none() });
+        let state =
+            Mutex::new(State { entry: Some(intent), used: Amount::default(), begun: false, span: Span::none() });
         Self(Some(Arc::new(Open { audit, state })))
     }
 

@@ -84,11 +84,17 @@ struct Inner {
     /// Whether the guest was entered through one of its exports.
     entered: AtomicBool,
     span: tracing::Span,
-    /// Acts so far, and records of those that count against `RECORDS`.
-    acts: AtomicU64,
-    records: AtomicU64,
+    count: Arc<Count>,
     /// The model that answered last.
     answered_by: Mutex<Option<String>>,
+}
+
+/// Of one invocation, whoever decides in it.
+struct Count {
+    /// Acts so far.
+    acts: AtomicU64,
+    /// Records of those that count against `RECORDS`.
+    records: AtomicU64,
 }
 
 impl Session {
@@ -123,8 +129,32 @@ impl Session {
             shared,
             entered: AtomicBool::new(entered),
             span,
-            acts: AtomicU64::new(0),
-            records: AtomicU64::new(0),
+            count: Arc::new(Count { acts: AtomicU64::new(0), records: AtomicU64::new(0) }),
+            answered_by: Mutex::default(),
+        }))
+    }
+
+    /// The same invocation while somebody else decides in it: what is asked for from there is asked by all that began it and by `caller`.
+    /// For one that no other one called.
+    pub(crate) fn by(&self, caller: &'static str) -> Self {
+        let own = &self.0;
+        let callers: Vec<_> = own.callers.iter().copied().chain([caller]).collect();
+        Self(Arc::new(Inner {
+            skill: Arc::clone(&own.skill),
+            invocation: Arc::clone(&own.invocation),
+            chain: callers.join(">").into(),
+            callers,
+            grants: own.grants.clone(),
+            ledger: own.ledger.clone(),
+            deadline: own.deadline,
+            cancel: own.cancel.clone(),
+            taint: Arc::clone(&own.taint),
+            person: own.person.clone(),
+            above: None,
+            shared: Arc::clone(&own.shared),
+            entered: AtomicBool::new(true),
+            span: own.span.clone(),
+            count: Arc::clone(&own.count),
             answered_by: Mutex::default(),
         }))
     }
@@ -238,7 +268,7 @@ impl Session {
 
     /// Records of acts and refusals that were above the cap, and are only counted.
     pub(crate) fn unrecorded(&self) -> u64 {
-        self.0.records.load(Ordering::Relaxed).saturating_sub(RECORDS)
+        self.0.count.records.load(Ordering::Relaxed).saturating_sub(RECORDS)
     }
 
     /// Asks policy, reserves the budget, writes the intent down, and gives the right to act. Every refusal of a capability
@@ -372,7 +402,7 @@ impl Session {
         Entry {
             event,
             invocation: Arc::clone(&self.0.invocation),
-            act: self.0.acts.fetch_add(1, Ordering::Relaxed) + 1,
+            act: self.0.count.acts.fetch_add(1, Ordering::Relaxed) + 1,
             skill: Arc::clone(&self.0.skill),
             caller: Arc::clone(&self.0.chain),
             capability,
@@ -383,7 +413,7 @@ impl Session {
     }
 
     fn may_record(&self) -> bool {
-        self.0.records.fetch_add(1, Ordering::Relaxed) < RECORDS
+        self.0.count.records.fetch_add(1, Ordering::Relaxed) < RECORDS
     }
 
     /// Runs an act on the workers that do input and output, never on those that run guests: a spinning guest must not

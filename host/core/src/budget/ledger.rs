@@ -79,6 +79,12 @@ impl Ledger {
         self.invocations().chain(days(&self.0.budgets, day))
     }
 
+    /// Whether any budget of money stands above an act.
+    pub(crate) fn limits_money(&self) -> bool {
+        let above = std::iter::successors(Some(self), |ledger| ledger.0.caller.as_ref());
+        { above }.any(|ledger| ledger.0.budgets.limits_money())
+    }
+
     /// Counts a call from the guest. An atomic addition and a comparison for each account.
     pub fn count_host_call(&self) -> Result<(), Refusal> {
         for Limited { scope, account, limits } in self.accounts(&self.0.day) {

@@ -35,6 +35,7 @@ use crate::engine::linker::Pre;
 use crate::error::Explain;
 use crate::policy::manifest::Manifest;
 use crate::schema;
+use crate::server::Server;
 use crate::settings::{Configured, Settings};
 pub use reflect::LeftOut;
 pub use skill::SkillRef;
@@ -56,7 +57,7 @@ pub(crate) struct Generation {
     pub(crate) state_ready: Arc<AtomicBool>,
     /// Functions of a plain component that are no tools.
     pub(crate) left_out: Vec<LeftOut>,
-    pub(crate) pre: Pre,
+    pub(crate) runs: Runs,
     /// The operator's settings, validated against the manifest's schema.
     pub(crate) settings: Arc<serde_json::Map<String, Value>>,
     /// What is configured for the skill, over what is for all.
@@ -65,6 +66,15 @@ pub(crate) struct Generation {
     pub(crate) withdrawn: CancellationToken,
     /// Goes with the last that holds this version, however it is configured.
     pub(crate) life: Arc<Life>,
+}
+
+/// Where the code of a skill runs.
+#[derive(Clone)]
+pub(crate) enum Runs {
+    /// In a sandbox of this host.
+    Here(Pre),
+    /// In a server that a person approved: there is no instance, and nothing of it is ours.
+    Elsewhere(Arc<Server>),
 }
 
 /// Tells when a version is freed.
@@ -128,10 +138,15 @@ impl SkillRef {
     /// The version of our interface that it is written for; None for a plain component.
     #[must_use]
     pub fn wit(&self) -> Option<semver::Version> {
-        match &self.current().pre {
-            Pre::Skill(_) => semver::Version::parse(crate::engine::linker::VERSION).ok(),
-            Pre::Plain(_) => None,
+        match &self.current().runs {
+            Runs::Here(Pre::Skill(_)) => semver::Version::parse(crate::engine::linker::VERSION).ok(),
+            Runs::Here(Pre::Plain(_)) | Runs::Elsewhere(_) => None,
         }
+    }
+
+    /// Whether it is a server's: what its tools are given leaves this host.
+    pub(crate) fn runs_elsewhere(&self) -> bool {
+        matches!(self.current().runs, Runs::Elsewhere(_))
     }
 
     /// Functions of a plain component that are no tools, with the reason.

@@ -302,7 +302,7 @@ impl Host {
         self.open_wishes(&skill.current().manifest.permissions, &[&*held, allow]).await
     }
 
-    async fn open_wishes(&self, requests: &Requests, granted: &[&Grants]) -> Vec<Missing> {
+    pub(super) async fn open_wishes(&self, requests: &Requests, granted: &[&Grants]) -> Vec<Missing> {
         self.settle_names(requests).await;
         let models = self.0.models.load();
         policy::missing(requests, granted, &Facts { is_free: &|model| models.is_free(model) })

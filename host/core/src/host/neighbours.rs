@@ -60,6 +60,9 @@ async fn catch_up(shared: &Arc<Shared>, seen: &mut Seen) -> Result<(), Error> {
     if changed("skills") {
         shared.reinstalled().await?;
     }
+    if changed("servers") {
+        shared.servers_approved().await?;
+    }
     *seen = Seen { version, counts };
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Host, Progress, Secrets, Shared, router};
-use crate::catalog::{Generation, ReloadError, SkillRef, Standing, settle};
+use crate::catalog::{Generation, ReloadError, Runs, SkillRef, Standing, settle};
 use crate::engine::{LimitSettings, digest};
 use crate::error::Error;
 use crate::invocation::{self, Call};
@@ -144,7 +144,9 @@ impl Host {
         let more = requests.lacking_beyond(had, &Grants::default(), &Facts { is_free: &is_free });
         let (less, had) = (had.beyond(requests), had.clone());
         let generation = Arc::new(generation);
-        invocation::instantiate(&self.0, &generation.pre).await.map_err(|error| error.about(path))?;
+        if let Runs::Here(pre) = &generation.runs {
+            invocation::instantiate(&self.0, pre).await.map_err(|error| error.about(path))?;
+        }
         self.self_test(skill, &generation).await?;
         let before = serving.digest.clone();
         Ok(Some(Successor { generation, before, had, more, less, free, asks_the_same }))
@@ -225,6 +227,7 @@ impl Host {
             ("secrets", old.secrets != settings.secrets),
         ];
         let models = (old.models != settings.models).then(|| router(&settings.models, environment)).transpose()?;
+        shared.reconfigure_servers(&settings.mcp_servers, environment).await?;
         let settings = Arc::new(Settings {
             durability: old.durability,
             engine: old.engine.clone(),

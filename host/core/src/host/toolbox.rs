@@ -8,16 +8,21 @@ use super::Host;
 use crate::catalog::SkillRef;
 use crate::catalog::toolbox::{From, Offer, Toolbox};
 use crate::error::Error;
+use crate::policy::Grants;
 
 impl Host {
-    /// The tools of everything that is installed, and of what is [offered](Self::offer) beside it. Kept until something changes.
+    /// The tools of everything that is installed, of approved servers, and of what is [offered](Self::offer) beside it. Kept until something changes.
     pub async fn toolbox(&self) -> Result<Arc<Toolbox>, Error> {
         let offers = &self.0.offers;
         if let Some(toolbox) = offers.last() {
             return Ok(toolbox);
         }
         let when = offers.count();
-        let toolbox = Toolbox::of(self.0.all_installed().await?, &offers.held());
+        let installed = self.0.all_installed().await?;
+        let mut held = self.0.server_skills();
+        held.retain(|name, _| !installed.iter().any(|skill| skill.name == *name));
+        held.extend(offers.held());
+        let toolbox = Toolbox::of(installed, &held);
         Ok(offers.keep(when, toolbox))
     }
 
@@ -31,6 +36,18 @@ impl Host {
     /// of the same name.
     pub fn offer(&self, skill: SkillRef) {
         self.0.offers.hold(skill);
+    }
+
+    /// Whether the skill of a tool lacks a grant without which it cannot work.
+    pub(crate) async fn lacks(&self, offer: &Offer) -> bool {
+        let missing = match &offer.from {
+            From::Held(skill) => self.missing(skill, &Grants::default()).await,
+            From::Installed(installed) => {
+                let held = self.0.grants.of(&installed.name);
+                self.open_wishes(&installed.manifest.permissions, &[&*held]).await
+            }
+        };
+        missing.iter().any(|one| !one.optional)
     }
 
     /// The skill of a tool, made ready once: the first that asks waits until it is read and compiled.

@@ -8,9 +8,9 @@ use wasmtime::component::Val;
 
 use super::InvokeError;
 use super::outcome::Answer;
-use crate::catalog::Generation;
 use crate::catalog::reflect::{Fault, Plan};
 use crate::catalog::tool::{CallError, Callable};
+use crate::catalog::{Generation, Runs};
 use crate::engine::Limits;
 use crate::engine::guest::Guest;
 use crate::engine::linker::{Pre, exports};
@@ -59,8 +59,8 @@ impl Job {
         store: &mut Store<Guest>,
     ) -> wasmtime::Result<(Result<Answer, InvokeError>, Instant, Instant)> {
         let begun = Instant::now();
-        match (&self.generation.pre, self.given) {
-            (Pre::Skill(pre), Given::Text(input)) => {
+        match (&self.generation.runs, self.given) {
+            (Runs::Here(Pre::Skill(pre)), Given::Text(input)) => {
                 let instance = pre.instantiate_async(&mut *store).await?;
                 let instantiated = Instant::now();
                 store.data().services.session.enter();
@@ -68,7 +68,7 @@ impl Job {
                     instance.ringfence_skill_skill().call_call(store, &self.tool, &input, &self.context).await?;
                 Ok((called.map(Answer::Skill).map_err(InvokeError::from), begun, instantiated))
             }
-            (Pre::Plain(pre), Given::Values(plan, values)) => {
+            (Runs::Here(Pre::Plain(pre)), Given::Values(plan, values)) => {
                 let instance = pre.instantiate_async(&mut *store).await?;
                 let instantiated = Instant::now();
                 store.data().services.session.enter();

@@ -17,9 +17,10 @@ use crate::capability::tools::{self, Answer, Found, Name, Pending, Toolbox};
 use crate::capability::words::types;
 use crate::catalog::tool::{CallError, Tool};
 use crate::catalog::{CatalogError, SkillRef};
-use crate::error::{Error, Excess, Refusal};
+use crate::error::{Error, Excess, Explain as _, Refusal};
 use crate::host::Shared;
 use crate::policy::Grants;
+use crate::server::ServerError;
 
 /// The tools of other skills, for one invocation.
 pub(super) struct Nested {
@@ -40,14 +41,18 @@ impl Toolbox for Nested {
         let host = Arc::clone(&self.host);
         async move {
             let installed = host.all_installed().await.map_err(|error| unavailable("the list of skills", &error))?;
-            let of = |skill: crate::catalog::Installed| {
-                let name = skill.name;
-                skill.tools.into_iter().map(move |tool| Found {
+            let mut servers = host.server_skills();
+            servers.retain(|name, _| !installed.iter().any(|skill| skill.name == *name));
+            let of_skills = installed.into_iter().map(|skill| (skill.name, skill.tools, false));
+            let of_servers = servers.into_iter().map(|(name, skill)| (name, skill.tools(), true));
+            let of = |(name, tools, leaves): (String, Vec<Tool>, bool)| {
+                tools.into_iter().map(move |tool| Found {
                     name: Name { skill: name.clone(), tool: tool.name.clone() },
                     tool: tool.into(),
+                    leaves,
                 })
             };
-            Ok(installed.into_iter().flat_map(of).collect())
+            Ok(of_skills.chain(of_servers).flat_map(of).collect())
         }
         .boxed()
     }
@@ -55,12 +60,15 @@ impl Toolbox for Nested {
     fn find(&self, name: &Name) -> BoxFuture<'static, Result<Found, Refusal>> {
         let (host, family, name) = (Arc::clone(&self.host), Arc::clone(&self.outer.family), name.clone());
         async move {
-            let tools = match family.get(&name.skill) {
-                Some(pinned) => pinned.tools(),
-                None => installed(&host, &name.skill).await?.tools,
+            let (tools, leaves) = match family.get(&name.skill) {
+                Some(pinned) => (pinned.tools(), pinned.runs_elsewhere()),
+                None => match callee(&host, &name.skill).await? {
+                    Callee::Installed(installed) => (installed.tools, false),
+                    Callee::Server(skill) => (skill.tools(), true),
+                },
             };
             match tools.into_iter().find(|tool| tool.name == name.tool) {
-                Some(tool) => Ok(Found { tool: tool.into(), name }),
+                Some(tool) => Ok(Found { tool: tool.into(), name, leaves }),
                 None => Err(Refusal::Invalid(format!("the skill `{}` has no tool `{}`", name.skill, name.tool))),
             }
         }
@@ -150,7 +158,10 @@ impl Running {
         if let Some(pinned) = self.outer.family.get(&self.name.skill) {
             return Ok(pinned);
         }
-        let entry = installed(&self.host, &self.name.skill).await?;
+        let entry = match callee(&self.host, &self.name.skill).await? {
+            Callee::Installed(entry) => entry,
+            Callee::Server(skill) => return Ok(self.outer.family.pin(&skill)),
+        };
         let loaded = self.host.installed_skill(&entry).await;
         let loaded = loaded.map_err(|error| unavailable(&format!("the skill `{}`", self.name.skill), &error))?;
         Ok(self.outer.family.pin(&loaded))
@@ -168,7 +179,7 @@ impl Running {
             ..Call::new(skill, input)
         };
         // Boxed: an invocation is a large future, and this one may be eight deep.
-        let done = Box::pin(walk(&self.host, InvocationId::timed(), call, Some(&self.outer))).await;
+        let done = Box::pin(walk(&self.host, InvocationId::timed(), call, Some(&self.outer), None)).await;
         match done {
             Ok(finished) => Ok(Answer::Outcome(finished.outcome.into())),
             Err(error) => self.failed(&error),
@@ -214,14 +225,29 @@ impl Running {
     }
 }
 
-async fn installed(host: &Shared, skill: &str) -> Result<crate::catalog::Installed, Refusal> {
-    host.find_installed(skill).await.map_err(|error| match error.of::<CatalogError>() {
+/// Who is called.
+enum Callee {
+    Installed(crate::catalog::Installed),
+    /// An approved server of that name, where no skill has it.
+    Server(SkillRef),
+}
+
+async fn callee(host: &Shared, skill: &str) -> Result<Callee, Refusal> {
+    let error = match host.find_installed(skill).await {
+        Ok(installed) => return Ok(Callee::Installed(installed)),
+        Err(error) => error,
+    };
+    match (error.of::<CatalogError>(), host.server_skill(skill)) {
+        (Some(CatalogError::NotInstalled { .. }), Ok(server)) => Ok(Callee::Server(server)),
         // Not which ones are: that is nothing for a skill to know.
-        Some(CatalogError::NotInstalled { .. }) => {
-            Refusal::Unavailable(format!("no skill named `{skill}` is installed; install it with `ringfence add`"))
+        (Some(CatalogError::NotInstalled { .. }), Err(ServerError::Unknown { .. })) => {
+            Err(Refusal::Unavailable(format!("no skill named `{skill}` is installed; install it with `ringfence add`")))
         }
-        _ => unavailable(&format!("the skill `{skill}`"), &error),
-    })
+        (Some(CatalogError::NotInstalled { .. }), Err(error)) => {
+            Err(Refusal::Unavailable(format!("{error}; {}", error.hint())))
+        }
+        _ => Err(unavailable(&format!("the skill `{skill}`"), &error)),
+    }
 }
 
 /// The error is for the host's log: it may hold paths of this machine.

@@ -72,12 +72,7 @@ const COLUMNS: &str = "invocation, skill, tool, digest, caller, started_us, ende
 /// The session of those who only read.
 pub(super) const NOBODY: &str = "";
 
-pub(super) fn select(
-    db: &Connection,
-    session: &str,
-    wanted: &Wanted,
-    limit: u32,
-) -> rusqlite::Result<Vec<Record>> {
+pub(super) fn select(db: &Connection, session: &str, wanted: &Wanted, limit: u32) -> rusqlite::Result<Vec<Record>> {
     // What has not ended is written down without a kind: which it is depends on who asks.
     let sql = format!(
         "SELECT {COLUMNS} FROM runs

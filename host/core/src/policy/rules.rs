@@ -47,7 +47,14 @@ pub struct Rules {
 
 /// The names that a table of rules may have, for the JSON Schema of the configuration.
 fn capabilities() -> serde_json::Value {
-    serde_json::json!({ "enum": super::GRANTABLE })
+    serde_json::json!({ "enum": names().collect::<Vec<_>>() })
+}
+
+/// What is asked for and needs no grant of its own: a call of a server's tool, which a person approved.
+const UNGRANTED: [&str; 1] = ["server"];
+
+fn names() -> impl Iterator<Item = &'static str> {
+    super::GRANTABLE.iter().copied().chain(UNGRANTED)
 }
 
 /// `[rules.taint]`: by caller.
@@ -99,7 +106,7 @@ impl Rules {
     pub fn unknown(&self) -> Option<&str> {
         let tables = [&self.user, &self.client, &self.model, &self.skill];
         let mut names = tables.into_iter().flat_map(BTreeMap::keys);
-        names.find(|name| !super::GRANTABLE.contains(&name.as_str())).map(String::as_str)
+        names.find(|name| !self::names().any(|known| known == name.as_str())).map(String::as_str)
     }
 }
 

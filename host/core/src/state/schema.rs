@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("6.sql"),
     include_str!("7.sql"),
     include_str!("8.sql"),
+    include_str!("9.sql"),
 ];
 
 /// Written into the file's header, so that another program's database is not taken for ours. "RFst".

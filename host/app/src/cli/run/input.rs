@@ -120,6 +120,13 @@ fn most_bytes(config: &Config, name: &str) -> u64 {
     LimitSettings { input_kib: own.input_kib.or(all.input_kib), ..all }.resolve().input_bytes as u64
 }
 
+/// The input that a text alone makes, for faces that have nothing else: the tool's whole input where it is a JSON object with the tool's
+/// keys, else its main text. None where the tool has none.
+pub(crate) fn of_text(tool: &Tool, text: String) -> Option<Map<String, Value>> {
+    let mut input = Map::new();
+    add_stdin(&Form::of(tool), text, &mut input).is_ok().then_some(input)
+}
+
 /// A JSON object whose keys are all inputs of the tool is the input; any other text is the tool's main text.
 fn add_stdin(form: &Form, text: String, input: &mut Map<String, Value>) -> Result<(), Error> {
     if text.is_empty() {

@@ -15,6 +15,7 @@ use ringfence_core::trace::TARGET;
 use ringfence_core::{Call, Caller, Error, SkillRef};
 
 pub(super) use flags::split;
+pub(crate) use input::of_text;
 
 use super::completions::Skills;
 use super::target::Target;
@@ -165,7 +166,7 @@ fn dollars(text: &str) -> Result<u64, String> {
 }
 
 /// The person's language as BCP 47, from the usual variables.
-fn locale() -> Option<String> {
+pub(super) fn locale() -> Option<String> {
     let value =
         ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))?;
     let tag = value.split(['.', '@']).next()?.replace('_', "-");

@@ -71,7 +71,7 @@ fn result(run: &Record) -> String {
     if run.ended.is_some() {
         parts.push(length(took(run)));
     }
-    parts.extend(tokens(&run.usage).map(|tokens| format!("{tokens} tokens")));
+    parts.extend(tokens(&run.usage).map(|tokens| format!("tokens {tokens}")));
     parts.extend(money(&run.usage));
     if !run.message.is_empty() {
         parts.push(line(&run.message));

@@ -32,7 +32,7 @@ impl std::fmt::Debug for Redactor {
 
 impl Redactor {
     /// None where there is nothing to find.
-    pub(super) fn new(secrets: &[SecretString]) -> Option<Self> {
+    pub(crate) fn new(secrets: &[SecretString]) -> Option<Self> {
         let mut forms: Vec<Vec<u8>> = secrets.iter().flat_map(|secret| forms(secret.expose_secret())).collect();
         forms.retain(|form| form.len() >= SHORTEST);
         forms.sort_unstable();

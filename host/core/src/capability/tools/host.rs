@@ -63,7 +63,7 @@ impl View<'_> {
                     return Err(refusal);
                 }
             };
-            call.effectful = !found.tool.hints.contains(words::types::ToolHints::READ_ONLY);
+            call.effectful = found.leaves || !found.tool.hints.contains(words::types::ToolHints::READ_ONLY);
         }
         Ok(self.toolbox.start(self.session.permit(call).await?))
     }

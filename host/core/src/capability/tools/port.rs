@@ -12,6 +12,8 @@ use crate::error::Refusal;
 pub struct Found {
     pub name: Name,
     pub tool: types::Tool,
+    /// Whether what it is given leaves this host, whatever it says of itself.
+    pub leaves: bool,
 }
 
 /// What the other skill gave.

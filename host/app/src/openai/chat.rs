@@ -1,0 +1,147 @@
+//! `POST /v1/chat/completions`.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::sse::Event;
+use axum::response::{IntoResponse as _, Response};
+use ringfence_core::budget::Amount;
+use ringfence_core::capability::model::types::StopReason;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::error::Wrong;
+use super::job::{Done, Job};
+use super::parse::{self, Said};
+use super::sse::{self, Frames, data};
+use super::target::Target;
+use super::{App, fresh, now};
+
+/// What of a request is looked at. Wishes about sampling are the agent's configuration's to answer, and are left alone.
+#[derive(Debug, Deserialize)]
+struct Request {
+    model: String,
+    messages: Vec<Said>,
+    #[serde(default)]
+    stream: Option<bool>,
+    #[serde(default)]
+    stream_options: Option<StreamOptions>,
+    #[serde(default)]
+    n: Option<u32>,
+    #[serde(default)]
+    tools: Option<Value>,
+    #[serde(default)]
+    functions: Option<Value>,
+    #[serde(default)]
+    response_format: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: bool,
+}
+
+pub(super) async fn complete(State(app): State<App>, bytes: Bytes) -> Result<Response, Wrong> {
+    let request: Request = parse::body(&bytes)?;
+    if request.n.is_some_and(|n| n != 1) {
+        return Err(Wrong::request("n", "one answer is made for a request", "leave `n` out, or ask again"));
+    }
+    let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+    parse::only("tools", request.tools.as_ref(), is_empty)?;
+    parse::only("functions", request.functions.as_ref(), is_empty)?;
+    parse::only("response_format", request.response_format.as_ref(), |value| value["type"] == "text")?;
+    let asked = parse::conversation("messages", request.messages)?;
+    let target = Target::find(&app.host, &request.model).await?;
+    let job = Job::start(&app, target, asked)?;
+    let head = Head { id: fresh("chatcmpl-"), created: now(), model: request.model };
+    if request.stream == Some(true) {
+        let usage = request.stream_options.is_some_and(|options| options.include_usage);
+        return Ok(sse::stream(job, Chunks { head, usage }).await);
+    }
+    let done = job.done().await?;
+    Ok(Json(json!({
+        "id": head.id,
+        "object": "chat.completion",
+        "created": head.created,
+        "model": head.model,
+        "choices": [{
+            "index": 0,
+            "message": { "role": "assistant", "content": done.text, "refusal": null },
+            "logprobs": null,
+            "finish_reason": finish(done.stop_reason),
+        }],
+        "usage": usage(&done.usage),
+    }))
+    .into_response())
+}
+
+struct Head {
+    id: String,
+    created: i64,
+    model: String,
+}
+
+fn finish(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::MaxTokens => "length",
+        StopReason::Refused => "content_filter",
+        StopReason::End | StopReason::ToolCall | StopReason::StopSequence => "stop",
+    }
+}
+
+fn usage(used: &Amount) -> Value {
+    json!({
+        "prompt_tokens": used.input_tokens,
+        "completion_tokens": used.output_tokens,
+        "total_tokens": used.input_tokens.saturating_add(used.output_tokens),
+    })
+}
+
+struct Chunks {
+    head: Head,
+    /// Whether a last chunk tells what was used.
+    usage: bool,
+}
+
+impl Chunks {
+    fn chunk(&self, choices: Value) -> Value {
+        let Head { id, created, model } = &self.head;
+        let mut chunk = json!({
+            "id": id, "object": "chat.completion.chunk", "created": created, "model": model, "choices": choices,
+        });
+        if self.usage {
+            chunk["usage"] = Value::Null;
+        }
+        chunk
+    }
+
+    fn delta(&self, delta: Value, finish: Option<&str>) -> Event {
+        data(&self.chunk(json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }])))
+    }
+}
+
+impl Frames for Chunks {
+    fn begin(&mut self) -> Vec<Event> {
+        vec![self.delta(json!({ "role": "assistant", "content": "" }), None)]
+    }
+
+    fn piece(&mut self, text: &str) -> Vec<Event> {
+        vec![self.delta(json!({ "content": text }), None)]
+    }
+
+    fn end(&mut self, done: &Done) -> Vec<Event> {
+        let mut events = vec![self.delta(json!({}), Some(finish(done.stop_reason)))];
+        if self.usage {
+            let mut last = self.chunk(json!([]));
+            last["usage"] = usage(&done.usage);
+            events.push(data(&last));
+        }
+        events.push(Event::default().data("[DONE]"));
+        events
+    }
+
+    fn failed(&mut self, wrong: &Wrong) -> Vec<Event> {
+        vec![data(&wrong.body())]
+    }
+}

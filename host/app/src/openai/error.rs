@@ -1,0 +1,69 @@
+//! Errors in the form that clients of this interface read.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use ringfence_core::Error;
+use serde_json::{Value, json};
+
+use crate::render;
+use crate::trouble::Trouble;
+
+/// One error, and the field of the request that it is about.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) error: Error,
+    param: Option<&'static str>,
+}
+
+impl Wrong {
+    /// The request is not one that is answered here.
+    pub(super) fn request(param: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { error: Trouble::new("invalid", message, hint), param: Some(param) }
+    }
+
+    /// There is nothing of that name.
+    pub(super) fn no_model(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { error: Trouble::new("not-found", message, hint), param: Some("model") }
+    }
+
+    /// `{"error": {...}}`.
+    pub(super) fn body(&self) -> Value {
+        let (kind, hint) = (self.error.kind(), self.error.hint());
+        let message = match hint.is_empty() {
+            true => self.error.to_string(),
+            false => format!("{}; {hint}", self.error),
+        };
+        let group = match self.status().as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            429 => "insufficient_quota",
+            400..500 => "invalid_request_error",
+            _ => "server_error",
+        };
+        let code = if self.param == Some("model") && kind == "not-found" { "model_not_found" } else { kind };
+        json!({ "error": { "message": message, "type": group, "param": self.param, "code": code } })
+    }
+
+    fn status(&self) -> StatusCode {
+        // A wrong field is a bad request to these clients.
+        let status = if self.error.kind() == "invalid" { 400 } else { render::class(self.error.kind()).status };
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl From<Error> for Wrong {
+    fn from(error: Error) -> Self {
+        Self { error, param: None }
+    }
+}
+
+impl IntoResponse for Wrong {
+    fn into_response(self) -> Response {
+        // The official clients repeat what failed with 429 or 5xx, which would spend once more: only what may pass by itself is repeated.
+        let again = matches!(self.error.kind(), "busy" | "unavailable" | "withdrawn");
+        let mut response = (self.status(), Json(self.body())).into_response();
+        response.headers_mut().insert("x-should-retry", HeaderValue::from_static(if again { "true" } else { "false" }));
+        response
+    }
+}

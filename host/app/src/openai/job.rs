@@ -1,0 +1,176 @@
+//! A request under way: text as it comes, and what it came to. Dropping it cancels the work, which settles what it spent.
+
+use futures_util::FutureExt as _;
+use ringfence_core::agent::{AgentEvent, Transcript, Turn};
+use ringfence_core::budget::Amount;
+use ringfence_core::capability::model::types::StopReason;
+use ringfence_core::{Call, Caller, Content, Error, Event, Finished};
+use serde_json::Value;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+use tokio_util::sync::DropGuard;
+use tracing::{Instrument as _, Span};
+
+use super::App;
+use super::error::Wrong;
+use super::parse::Asked;
+use super::target::Target;
+use crate::trouble::Trouble;
+
+/// Pieces that wait for a client that reads slowly.
+const UNREAD: usize = 64;
+
+/// What a request came to.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) text: String,
+    pub(super) stop_reason: StopReason,
+    pub(super) usage: Amount,
+}
+
+/// A request under way.
+pub(super) struct Job {
+    pieces: Receiver<String>,
+    work: JoinHandle<Result<Done, Error>>,
+    _cancel: DropGuard,
+}
+
+impl Job {
+    pub(super) fn start(app: &App, target: Target, asked: Asked) -> Result<Self, Wrong> {
+        let cancel = app.ending.child_token();
+        let (sender, pieces) = channel(UNREAD);
+        let work = match target {
+            Target::Agent(agent) => {
+                let mut transcript = Transcript::passing(agent.name(), asked.before);
+                let token = cancel.clone();
+                async move {
+                    let (events, reader) = channel(UNREAD);
+                    let turn = Turn { caller: Caller::Client, events: Some(events), cancel: token, ..Turn::default() };
+                    let (answer, ()) =
+                        tokio::join!(agent.run(&mut transcript, &asked.text, turn), of_agent(reader, &sender));
+                    let answer = answer?;
+                    Ok(Done { text: answer.text, stop_reason: answer.stop_reason, usage: answer.usage })
+                }
+                .boxed()
+            }
+            Target::Tool(offer) => {
+                let input = crate::cli::input_of_text(&offer.tool, asked.text).ok_or_else(|| {
+                    Wrong::request(
+                        "messages",
+                        format!("`{}` has no main text that a message could fill", offer.tool.name),
+                        "send a JSON object with the tool's inputs as the last message",
+                    )
+                })?;
+                let (host, token, input) = (app.host.clone(), cancel.clone(), Value::Object(input).to_string());
+                async move {
+                    let skill = host.skill_of(&offer).await?;
+                    let (events, reader) = channel(UNREAD);
+                    let call = Call {
+                        tool: Some(offer.tool.name.clone()),
+                        caller: Caller::Client,
+                        events: Some(events),
+                        cancel: token,
+                        ..Call::new(skill, input)
+                    };
+                    let (finished, streamed) = tokio::join!(host.invoke(call), of_skill(reader, &sender));
+                    let finished = finished?;
+                    let whole = text(&finished);
+                    let rest = rest(&whole, &streamed);
+                    if !rest.is_empty() {
+                        drop(sender.send(rest).await);
+                    }
+                    Ok(Done { text: whole, stop_reason: StopReason::End, usage: finished.usage })
+                }
+                .boxed()
+            }
+        };
+        Ok(Self { pieces, work: tokio::spawn(work.instrument(Span::current())), _cancel: cancel.drop_guard() })
+    }
+
+    /// The next piece of text. None at the end.
+    pub(super) async fn next(&mut self) -> Option<String> {
+        self.pieces.recv().await
+    }
+
+    /// What it came to, once no piece is left.
+    pub(super) async fn done(mut self) -> Result<Done, Error> {
+        // What nobody reads must not hold up who writes.
+        while self.next().await.is_some() {}
+        match (&mut self.work).await {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::error!(%error, "a request failed");
+                Err(Trouble::new("host-fault", "the host failed while it answered", "its log says more"))
+            }
+        }
+    }
+}
+
+/// Sends on what an agent's model says.
+async fn of_agent(mut events: Receiver<AgentEvent>, pieces: &Sender<String>) {
+    while let Some(event) = events.recv().await {
+        if let AgentEvent::Text { text } = event {
+            drop(pieces.send(text).await);
+        }
+    }
+}
+
+/// Sends on what a skill shows of its work, and gives all of it.
+async fn of_skill(mut events: Receiver<Event>, pieces: &Sender<String>) -> String {
+    let mut streamed = String::new();
+    while let Some(event) = events.recv().await {
+        if let Event::Text(text) = event {
+            streamed.push_str(&text);
+            drop(pieces.send(text).await);
+        }
+    }
+    streamed
+}
+
+/// What of `whole` was not streamed. Where something else was, the whole follows.
+fn rest(whole: &str, streamed: &str) -> String {
+    if streamed.is_empty() {
+        return whole.to_owned();
+    }
+    match whole.strip_prefix(streamed) {
+        Some(rest) => rest.to_owned(),
+        None if streamed.trim_end() == whole.trim_end() => String::new(),
+        None => format!("\n\n{whole}"),
+    }
+}
+
+/// An outcome as text: clients of this interface take nothing else.
+fn text(finished: &Finished) -> String {
+    let outcome = &finished.outcome;
+    if outcome.content.is_empty() {
+        return outcome.structured.as_ref().map(Value::to_string).unwrap_or_default();
+    }
+    let part = |content: &Content| match content {
+        Content::Text { text } => text.clone(),
+        Content::Image(media) => format!("[image: {}, {} bytes]", media.media_type, media.data.len()),
+        Content::Audio(media) => format!("[audio: {}, {} bytes]", media.media_type, media.data.len()),
+        Content::Link(link) => match &link.title {
+            Some(title) => format!("{title}: {}", link.uri),
+            None => link.uri.clone(),
+        },
+    };
+    outcome.content.iter().map(part).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rest;
+
+    #[test]
+    fn what_was_streamed_is_not_sent_twice() {
+        for (whole, streamed, left) in [
+            ("a b", "", "a b"),
+            ("a b", "a b", ""),
+            ("a b", "a ", "b"),
+            ("a b", "a b\n", ""),
+            ("other", "a b", "\n\nother"),
+        ] {
+            assert_eq!(rest(whole, streamed), left, "{whole:?} after {streamed:?}");
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! One connection to a server: its messages, its tools as it lists them now, and calls.
+
+#![allow(deprecated, reason = "what servers may no longer ask for is refused under its old names")]
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
+    CreateMessageRequestParams, CreateMessageResult, CustomNotification, ElicitRequestParams, ElicitResult, ErrorCode,
+    ErrorData, Implementation, JsonObject, ListRootsResult, LoggingMessageNotificationParam, PaginatedRequestParams,
+    ProgressNotificationParam, ProtocolVersion, ResourceUpdatedNotificationParam,
+};
+use rmcp::service::{
+    ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, NotificationContext, Peer, RequestContext,
+    RoleClient, RunningService, ServiceError, serve_client_with_lifecycle_and_ct,
+};
+use rmcp::transport::IntoTransport;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::ServerError;
+use super::guard::Ending;
+use super::process::Process;
+use super::tools::TOOLS;
+use crate::capability::secrets::Redactor;
+use crate::plain;
+
+/// Most pages of a list of tools: a server could go on for ever.
+const PAGES: usize = 16;
+/// How long what was listed is taken for what is there. A server that says nothing of a change is found out that soon.
+const LISTED: Duration = Duration::from_secs(30);
+/// Most notifications of a connection within [`WINDOW`].
+const NOTICES: usize = 5_000;
+const WINDOW: Duration = Duration::from_secs(10);
+/// Characters of a server's own words in an error.
+const WORDS: usize = 300;
+
+/// A connection. Dropping it ends it, and what was started for it.
+pub(super) struct Connection {
+    name: String,
+    peer: Peer<RoleClient>,
+    service: Mutex<Option<RunningService<RoleClient, Handler>>>,
+    process: Mutex<Option<Process>>,
+    ending: Ending,
+    redactor: Option<Arc<Redactor>>,
+    stale: Arc<AtomicBool>,
+    listed: tokio::sync::Mutex<Option<(Instant, Arc<Vec<rmcp::model::Tool>>)>>,
+    used: Mutex<Instant>,
+    busy: AtomicUsize,
+    /// Tells when it is no more.
+    life: DropGuard,
+}
+
+/// What a connection is made of, beside the stream itself.
+pub(super) struct Means {
+    pub(super) name: String,
+    pub(super) process: Option<Process>,
+    pub(super) ending: Ending,
+    pub(super) redactor: Option<Arc<Redactor>>,
+}
+
+/// What came of a call.
+pub(super) enum Called {
+    Done(CallToolResult),
+    /// The server's own error, in its words.
+    Failed(String),
+}
+
+/// Why a call gave nothing.
+pub(super) enum Broken {
+    /// The connection is gone.
+    Lost(String),
+    TimedOut,
+    /// It goes on, and this is no answer to the call.
+    Odd(String),
+}
+
+impl Connection {
+    /// Greets a server, in the newest way that it knows.
+    pub(super) async fn open<T, E, A>(means: Means, transport: T, within: Duration) -> Result<Self, ServerError>
+    where
+        T: IntoTransport<RoleClient, E, A>,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let Means { name, process, ending, redactor } = means;
+        let (stale, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+        let handler = Handler {
+            stale: Arc::clone(&stale),
+            ending: ending.clone(),
+            stop: stop.clone(),
+            notices: Mutex::new((Instant::now(), 0)),
+        };
+        let lifecycle = ClientLifecycleMode::Auto {
+            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+            legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
+        };
+        let greeted = timeout(within, serve_client_with_lifecycle_and_ct(handler, transport, lifecycle, stop)).await;
+        let service = match greeted {
+            Ok(Ok(service)) => service,
+            Ok(Err(error)) => return Err(ungreeted(name, &error, &ending, process.as_ref(), redactor.as_deref()).await),
+            Err(_) => return Err(ServerError::TimedOut { name, what: "greeted", seconds: within.as_secs() }),
+        };
+        let peer = service.peer().clone();
+        // What a server says of how long its list holds is none of its business.
+        peer.set_response_cache_config(ClientCacheConfig::disabled()).await;
+        Ok(Self {
+            name,
+            peer,
+            service: Mutex::new(Some(service)),
+            process: Mutex::new(process),
+            ending,
+            redactor,
+            stale,
+            listed: tokio::sync::Mutex::default(),
+            used: Mutex::new(Instant::now()),
+            busy: AtomicUsize::new(0),
+            life: CancellationToken::new().drop_guard(),
+        })
+    }
+
+    /// What it says it is.
+    pub(super) fn version(&self) -> String {
+        let said = self.peer.peer_info().and_then(|info| info.server_info.clone());
+        let said = said.map(|info| format!("{} {}", info.name, info.version)).unwrap_or_default();
+        plain::line(&said, WORDS).0
+    }
+
+    /// Cancelled when nobody has it any more. Does not prolong it.
+    pub(super) fn gone(&self) -> CancellationToken {
+        self.life.token().clone()
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.peer.is_transport_closed()
+    }
+
+    /// Whether nobody has used it for so long.
+    pub(super) fn is_idle(&self, idle: Duration) -> bool {
+        self.busy.load(Ordering::Acquire) == 0
+            && self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= idle
+    }
+
+    /// Its tools as it lists them now.
+    pub(super) async fn tools_now(&self, within: Duration) -> Result<Arc<Vec<rmcp::model::Tool>>, Broken> {
+        self.stale.store(true, Ordering::Release);
+        self.tools(within).await
+    }
+
+    /// Its tools as it lists them now, or a moment ago where it has not said that they changed.
+    pub(super) async fn tools(&self, within: Duration) -> Result<Arc<Vec<rmcp::model::Tool>>, Broken> {
+        let mut listed = self.listed.lock().await;
+        let fresh = !self.stale.swap(false, Ordering::AcqRel);
+        if let Some((at, tools)) = &*listed
+            && fresh
+            && at.elapsed() < LISTED
+        {
+            return Ok(Arc::clone(tools));
+        }
+        *listed = None;
+        let tools = Arc::new(timeout(within, self.list()).await.map_err(|_| Broken::TimedOut)??);
+        *listed = Some((Instant::now(), Arc::clone(&tools)));
+        Ok(tools)
+    }
+
+    async fn list(&self) -> Result<Vec<rmcp::model::Tool>, Broken> {
+        let (mut tools, mut cursor) = (Vec::new(), None);
+        for _ in 0..PAGES {
+            let page = PaginatedRequestParams::default().with_cursor(cursor);
+            let page = match self.peer.list_tools(Some(page)).await {
+                Ok(page) => page,
+                Err(error) => return Err(self.broken(&error).await),
+            };
+            tools.extend(page.tools);
+            cursor = page.next_cursor;
+            if cursor.is_none() || tools.len() > TOOLS {
+                break;
+            }
+        }
+        Ok(tools)
+    }
+
+    /// Calls a tool. Dropping the future tells the server that nobody waits any more.
+    pub(super) async fn call(&self, wire: &str, input: JsonObject, within: Duration) -> Result<Called, Broken> {
+        let _busy = Busy::new(self);
+        let params = CallToolRequestParams::new(wire.to_owned()).with_arguments(input);
+        match timeout(within, self.peer.call_tool_once(params)).await {
+            Err(_) => Err(Broken::TimedOut),
+            Ok(Ok(CallToolResponse::Complete(result))) => Ok(Called::Done(result)),
+            Ok(Ok(_)) => Err(Broken::Odd(
+                "it wants an answer of a person or a model before it goes on, or wants to be asked later: neither is done".into(),
+            )),
+            Ok(Err(ServiceError::McpError(error))) => Ok(Called::Failed(self.words(&error.message))),
+            Ok(Err(error)) => Err(self.broken(&error).await),
+        }
+    }
+
+    /// A server's words, without secrets and on one line.
+    pub(super) fn words(&self, text: &str) -> String {
+        words(text, self.redactor.as_deref())
+    }
+
+    /// A text of the server without the secrets that it was given.
+    pub(super) fn redacted(&self, text: String) -> String {
+        self.redactor.as_ref().map_or_else(|| text.clone(), |redactor| redactor.text(&text))
+    }
+
+    async fn broken(&self, error: &ServiceError) -> Broken {
+        if self.is_lost() || matches!(error, ServiceError::TransportClosed) {
+            return Broken::Lost(self.last_words().await);
+        }
+        match error {
+            ServiceError::Timeout { .. } => Broken::TimedOut,
+            ServiceError::McpError(error) => Broken::Odd(self.words(&error.message)),
+            error if error.is_authorization_required() => Broken::Odd("it wants a sign-in, or another one".into()),
+            error => Broken::Odd(self.words(&error.to_string())),
+        }
+    }
+
+    /// Why it is gone, once its process has ended as well: its streams may be closed a moment before.
+    async fn last_words(&self) -> String {
+        let ended = || {
+            let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+            process.as_ref().is_none_or(Process::has_ended)
+        };
+        soon(ended).await;
+        self.epitaph()
+    }
+
+    /// Why it is gone.
+    pub(super) fn epitaph(&self) -> String {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_process = process.as_ref().map(Process::epitaph).unwrap_or_default();
+        match self.ending.told() {
+            Some(told) => told,
+            None if of_process.is_empty() => "it has closed the connection".into(),
+            None => of_process,
+        }
+    }
+
+    /// Ends it in good order, whoever still waits for something.
+    pub(super) async fn end(&self) {
+        self.ending.tell("it was ended here");
+        let service = self.service.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut service) = service {
+            // Closes its standard input, or its session.
+            drop(service.close_with_timeout(Duration::from_secs(1)).await);
+        }
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(process) = process {
+            process.end().await;
+        }
+        tracing::debug!(server = self.name, "ended");
+    }
+}
+
+/// Waits until something is so that will be in a moment, if at all; and for what was said with it.
+async fn soon(is_so: impl Fn() -> bool) {
+    for _ in 0..30 {
+        if is_so() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+}
+
+fn words(text: &str, redactor: Option<&Redactor>) -> String {
+    let text = redactor.map_or_else(|| text.to_owned(), |redactor| redactor.text(text));
+    plain::line(&text, WORDS).0
+}
+
+/// Counts a call under way.
+struct Busy<'a>(&'a Connection);
+
+impl<'a> Busy<'a> {
+    fn new(connection: &'a Connection) -> Self {
+        connection.busy.fetch_add(1, Ordering::AcqRel);
+        Self(connection)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        *self.0.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.busy.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Why a greeting came to nothing.
+async fn ungreeted(
+    name: String,
+    error: &ClientInitializeError,
+    ending: &Ending,
+    process: Option<&Process>,
+    redactor: Option<&Redactor>,
+) -> ServerError {
+    if error.is_authorization_required() || error.auth_challenge().is_some() {
+        return ServerError::SignIn { name, reason: "it refuses requests without one".into() };
+    }
+    if let Some(process) = process {
+        soon(|| process.has_ended()).await;
+    }
+    let epitaph = process.map(Process::epitaph).filter(|epitaph| !epitaph.is_empty());
+    let reason = ending.told().or(epitaph).unwrap_or_else(|| words(&chain(error), redactor));
+    ServerError::Unavailable { name, reason }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// What a server may ask of us: nothing. What it tells us: that its list changed, and how much it tells is limited.
+struct Handler {
+    stale: Arc<AtomicBool>,
+    ending: Ending,
+    stop: CancellationToken,
+    notices: Mutex<(Instant, usize)>,
+}
+
+impl Handler {
+    fn notice(&self) -> std::future::Ready<()> {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if notices.0.elapsed() > WINDOW {
+            *notices = (Instant::now(), 0);
+        }
+        notices.1 += 1;
+        if notices.1 > NOTICES {
+            self.ending.tell(format!("it sent more than {NOTICES} notifications within {} s", WINDOW.as_secs()));
+            self.stop.cancel();
+        }
+        std::future::ready(())
+    }
+}
+
+fn refused<T>(what: &str) -> std::future::Ready<Result<T, ErrorData>> {
+    let text = format!("this host gives servers no {what}");
+    std::future::ready(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)))
+}
+
+impl rmcp::ClientHandler for Handler {
+    fn get_info(&self) -> ClientConfig {
+        let ours = Implementation::new("ringfence", env!("CARGO_PKG_VERSION"));
+        ClientConfig::new(ClientCapabilities::default(), ours)
+    }
+
+    fn create_message(
+        &self,
+        _: CreateMessageRequestParams,
+        _: RequestContext<RoleClient>,
+    ) -> impl Future<Output = Result<CreateMessageResult, ErrorData>> + Send + '_ {
+        refused("model")
+    }
+
+    fn list_roots(
+        &self,
+        _: RequestContext<RoleClient>,
+    ) -> impl Future<Output = Result<ListRootsResult, ErrorData>> + Send + '_ {
+        refused("list of folders")
+    }
+
+    fn create_elicitation(
+        &self,
+        _: ElicitRequestParams,
+        _: RequestContext<RoleClient>,
+    ) -> impl Future<Output = Result<ElicitResult, ErrorData>> + Send + '_ {
+        refused("person to ask")
+    }
+
+    fn on_progress(
+        &self,
+        _: ProgressNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) -> impl Future<Output = ()> + Send + '_ {
+        self.notice()
+    }
+
+    fn on_logging_message(
+        &self,
+        _: LoggingMessageNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) -> impl Future<Output = ()> + Send + '_ {
+        self.notice()
+    }
+
+    fn on_resource_updated(
+        &self,
+        _: ResourceUpdatedNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) -> impl Future<Output = ()> + Send + '_ {
+        self.notice()
+    }
+
+    fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) -> impl Future<Output = ()> + Send + '_ {
+        self.stale.store(true, Ordering::Release);
+        self.notice()
+    }
+
+    fn on_custom_notification(
+        &self,
+        _: CustomNotification,
+        _: NotificationContext<RoleClient>,
+    ) -> impl Future<Output = ()> + Send + '_ {
+        self.notice()
+    }
+}
