@@ -178,9 +178,8 @@ async fn a_collector_that_hangs_refuses_or_is_away_costs_a_run_nothing_but_its_l
     let refuses = Collector::start(StatusCode::FORBIDDEN).await;
     let usual = relay(&host.home, &[]).await.worked().took;
     for (url, word) in [(hangs.as_str(), ""), (&refuses.url, "403"), ("http://127.0.0.1:9", "cannot be reached")] {
-        let done =
-            relay(&host.home, &[("OTEL_EXPORTER_OTLP_ENDPOINT", url), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")]);
-        let done = done.await.worked();
+        let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")];
+        let done = relay(&host.home, &variables).await.worked();
         assert!(done.out.contains(ANSWER) && done.err.contains(word), "{done:?}");
         // The machine may be busy with other tests; what must not be is the ten seconds that a delivery may take.
         assert!(done.took < usual + Duration::from_secs(6), "{:?} after {usual:?}", done.took);
