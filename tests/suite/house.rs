@@ -43,7 +43,12 @@ const DIRECTIONS: &[Rule] = &[
     Rule { who: "plain", not: ALL, but: &["plain"], why: "it only makes text safe" },
     Rule { who: "files", not: ALL, but: &["files"], why: "it only writes files" },
     Rule { who: "step", not: ALL, but: &["step"], why: "it only says what goes on" },
-    Rule { who: "net", not: ALL, but: &["net", "error"], why: "servers are the same, whoever wants to reach them" },
+    Rule {
+        who: "net",
+        not: ALL,
+        but: &["net", "error", "tls"],
+        why: "servers are the same, whoever wants to reach them",
+    },
     Rule { who: "trace", not: ALL, but: &["trace", "budget::Amount"], why: "a trace knows names and amounts" },
     Rule { who: "act", not: ALL, but: &["act", "sync"], why: "it only says who polls" },
     Rule { who: "events", not: ALL, but: &["events", "plain"], why: "events go to the caller and decide nothing" },

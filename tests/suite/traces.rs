@@ -73,7 +73,9 @@ async fn two(provider: &Provider) -> TestHost {
     let host = TestHost::with("").await;
     host.home.write(".config/ringfence/config.toml", provider.config());
     host.install("b", "[permissions.model]\nmodels = [\"default\"]\n", &["model=default"]).await;
-    host.install("a", "[permissions.tools]\ntools = [\"b/*\"]\n", &["tools=b/*"]).await;
+    // A skill that is called may do only what both may.
+    let asks = "[permissions.tools]\ntools = [\"b/*\"]\n[permissions.model]\nmodels = [\"default\"]\n";
+    host.install("a", asks, &["tools=b/*", "model=default"]).await;
     host
 }
 
