@@ -148,7 +148,7 @@ async fn a_refusal_is_an_event_and_its_kind_the_status() {
     host.host.revoke("b", Some("model")).await.unwrap();
     let variables =
         [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")];
-    relay(&host.home, &variables).await.fails("failed", 1, "", "");
+    relay(&host.home, &variables).await.fails("refused", 3, "model default", "grant b model=default");
     let spans = collector.spans();
     let refused = named(&spans, "execute_tool b/generate");
     assert_eq!(refused["events"][0]["name"], "refused", "{refused}");
