@@ -259,7 +259,7 @@ fn t114_what_is_too_large_or_malformed_is_refused_and_nothing_hides_behind_it() 
     assert!(many.is_none_or(|answer| answer.status == 431), "a thousand headers");
     let large = raw(format!("{head}Content-Length: 1000000000\r\n\r\n{{")).unwrap();
     assert_eq!((large.status, large.kind().as_deref()), (413, Some("too-large")));
-    let anonymous = format!("POST /v1/tools/none HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n");
+    let anonymous = "POST /v1/tools/none HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n".to_owned();
     assert_eq!(raw(anonymous).unwrap().status, 401, "without a token nothing of it is read");
     let chunk = format!("100000\r\n{}\r\n", " ".repeat(1 << 20));
     let endless = raw(format!("{head}Transfer-Encoding: chunked\r\n\r\n{}", chunk.repeat(20)));

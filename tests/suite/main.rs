@@ -30,6 +30,7 @@ mod interrupt;
 mod keyring;
 mod mcp;
 mod models;
+mod openai;
 mod packages;
 mod plain;
 mod providers;

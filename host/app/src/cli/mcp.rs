@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ringfence_core::{Error, Host};
 
-use super::Context;
 use super::target::Target;
+use super::{Context, follow};
 use crate::mcp::socket::{self, Hello, Open, Sessions, Socket};
 use crate::mcp::{self, Options};
 use crate::trouble::Trouble;
@@ -57,6 +57,7 @@ async fn serve(args: Args, context: &Arc<Context>) -> Result<(), Error> {
 /// Serves this process's client by a host of its own.
 async fn hold(host: &Host, paths: Vec<String>, options: Options, context: &Arc<Context>) -> Result<(), Error> {
     context.unless_cancelled(open(host, context)(paths)).await?;
+    let _following = follow::in_background(host, context);
     let stdio = tokio::io::join(tokio::io::stdin(), tokio::io::stdout());
     mcp::session(host.clone(), options, stdio, &context.cancel).await
 }

@@ -14,6 +14,7 @@ mod dev;
 mod doctor;
 mod export;
 mod folders;
+mod follow;
 mod grant;
 mod grants;
 mod interrupt;

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence_core::Error;
 use serde_json::json;
 
-use super::Context;
+use super::{Context, follow};
 use crate::http::{self, App, Listener, Names, Setup, TlsFiles, Tokens};
 
 /// Where a server listens that was told nothing.
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     open_metrics: bool,
 }
 
-pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
+pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error> {
     let tls = args.tls_cert.clone().zip(args.tls_key.clone());
     let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
     let door = Listener::tcp(args.listen, tls.as_ref()).await?;
@@ -76,6 +77,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
         hidden: context.config.own_paths(),
     });
     let drain = Duration::from_secs(args.drain_seconds.into());
+    let _following = follow::in_background(&host, context);
     let served = http::serve(app, listeners, context.cancel.clone(), drain).await;
     let closed = host.close().await;
     served.and(closed)

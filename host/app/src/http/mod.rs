@@ -117,9 +117,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/openapi.json", get(openapi::document))
         .with_state(Arc::clone(app));
     let (hidden, closing, ending) = (app.hidden.clone(), app.closing.clone(), app.ending.clone());
+    let routes = routes.merge(openai::router(app.host.clone(), hidden.clone(), ending.clone()));
     let outside = mcp::Outside { hidden, closing, ending };
     let routes = routes.merge(mcp::router(app.host.clone(), mcp::Options::default(), outside));
-    let routes = routes.merge(openai::router(app.host.clone(), app.ending.clone()));
     // Other faces that are reached by HTTP are merged here: their routers see only what was let in, with its body already read.
     // A handler that is not for every client takes `Admin` as an argument; `Access` says who asks.
     guarded(routes, app)

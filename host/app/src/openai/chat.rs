@@ -57,7 +57,7 @@ pub(super) async fn complete(State(app): State<App>, bytes: Bytes) -> Result<Res
     let head = Head { id: fresh("chatcmpl-"), created: now(), model: request.model };
     if request.stream == Some(true) {
         let usage = request.stream_options.is_some_and(|options| options.include_usage);
-        return Ok(sse::stream(job, Chunks { head, usage }).await);
+        return Ok(sse::stream(&app, job, Chunks { head, usage }).await);
     }
     let done = job.done().await?;
     Ok(Json(json!({

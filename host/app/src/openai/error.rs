@@ -1,11 +1,17 @@
 //! Errors in the form that clients of this interface read.
 
+use std::sync::Arc;
+
 use axum::Json;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ringfence_core::Error;
 use serde_json::{Value, json};
 
+use super::App;
+use crate::http::Problem;
 use crate::render;
 use crate::trouble::Trouble;
 
@@ -25,6 +31,12 @@ impl Wrong {
     /// There is nothing of that name.
     pub(super) fn no_model(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { error: Trouble::new("not-found", message, hint), param: Some("model") }
+    }
+
+    /// As it may leave this machine.
+    pub(super) fn outside(&self, hidden: &[String]) -> Self {
+        let problem = Problem::new(self.error.kind(), self.error.to_string(), self.error.hint()).outside(hidden);
+        Self { error: Trouble::new(self.error.kind(), problem.detail(), problem.hint()), param: self.param }
     }
 
     /// `{"error": {...}}`.
@@ -59,11 +71,25 @@ impl From<Error> for Wrong {
 }
 
 impl IntoResponse for Wrong {
+    /// Without a body: `tell` knows what may stand in it.
     fn into_response(self) -> Response {
         // The official clients repeat what failed with 429 or 5xx, which would spend once more: only what may pass by itself is repeated.
         let again = matches!(self.error.kind(), "busy" | "unavailable" | "withdrawn");
-        let mut response = (self.status(), Json(self.body())).into_response();
+        let mut response = self.status().into_response();
         response.headers_mut().insert("x-should-retry", HeaderValue::from_static(if again { "true" } else { "false" }));
+        response.extensions_mut().insert(Arc::new(self));
         response
     }
+}
+
+/// Writes the error of an answer that has one.
+pub(super) async fn tell(State(app): State<App>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let Some(wrong) = response.extensions_mut().remove::<Arc<Wrong>>() else { return response };
+    tracing::info!(kind = wrong.error.kind(), error = %wrong.error, "a request failed");
+    let (head, _) = response.into_parts();
+    let mut told = Json(wrong.outside(&app.hidden).body()).into_response();
+    *told.status_mut() = head.status;
+    told.headers_mut().extend(head.headers);
+    told
 }

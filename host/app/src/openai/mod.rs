@@ -16,8 +16,11 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use ringfence_core::Host;
 use tokio_util::sync::CancellationToken;
@@ -29,19 +32,24 @@ const BODY_BYTES: usize = 16 << 20;
 #[derive(Clone)]
 struct App {
     host: Host,
+    /// Paths that no answer names.
+    hidden: Arc<[String]>,
     /// Cancelled when the server ends: what is under way settles then.
     ending: CancellationToken,
 }
 
-/// `/v1/models`, `/v1/chat/completions` and `/v1/responses`. What is under way when `ending` is cancelled is cancelled too.
-pub(crate) fn router(host: Host, ending: CancellationToken) -> Router {
+/// `/v1/models`, `/v1/chat/completions` and `/v1/responses`. No answer names a path below one of `hidden`. What is under way
+/// when `ending` is cancelled is cancelled too.
+pub(crate) fn router(host: Host, hidden: Vec<String>, ending: CancellationToken) -> Router {
+    let app = App { host, hidden: hidden.into(), ending };
     Router::new()
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::one))
         .route("/v1/chat/completions", post(chat::complete))
         .route("/v1/responses", post(responses::respond))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .with_state(App { host, ending })
+        .layer(from_fn_with_state(app.clone(), error::tell))
+        .with_state(app)
 }
 
 /// Seconds since 1970, as this interface tells times.

@@ -68,7 +68,7 @@ pub(super) async fn respond(State(app): State<App>, bytes: Bytes) -> Result<Resp
         text: String::new(),
     };
     if request.stream == Some(true) {
-        return Ok(sse::stream(job, head).await);
+        return Ok(sse::stream(&app, job, head).await);
     }
     let done = job.done().await?;
     head.text.clone_from(&done.text);

@@ -1,6 +1,7 @@
 //! Answers as a stream of server-sent events.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -8,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::Value;
 
+use super::App;
 use super::error::Wrong;
 use super::job::{Done, Job};
 
@@ -28,17 +30,20 @@ pub(super) fn data(value: &Value) -> Event {
 }
 
 /// Streams a job. One that fails before it has said anything is answered with its status.
-pub(super) async fn stream(mut job: Job, frames: impl Frames) -> Response {
+pub(super) async fn stream(app: &App, mut job: Job, frames: impl Frames) -> Response {
+    let hidden = Arc::clone(&app.hidden);
     let Some(first) = job.next().await else {
         return match job.done().await {
-            Ok(done) => respond(State { job: None, frames, first: None, last: Some(done), begun: false }),
+            Ok(done) => respond(State { hidden, job: None, frames, first: None, last: Some(done), begun: false }),
             Err(error) => Wrong::from(error).into_response(),
         };
     };
-    respond(State { job: Some(job), frames, first: Some(first), last: None, begun: false })
+    respond(State { hidden, job: Some(job), frames, first: Some(first), last: None, begun: false })
 }
 
 struct State<F> {
+    /// Paths that are not told.
+    hidden: Arc<[String]>,
     /// Dropped with the stream, where the client goes away.
     job: Option<Job>,
     frames: F,
@@ -66,7 +71,7 @@ impl<F: Frames> State<F> {
         let Some(job) = self.job.take() else { return Vec::new() };
         match job.done().await {
             Ok(done) => self.frames.end(&done),
-            Err(error) => self.frames.failed(&error.into()),
+            Err(error) => self.frames.failed(&Wrong::from(error).outside(&self.hidden)),
         }
     }
 }

@@ -25,9 +25,8 @@ struct Seen {
 /// Looks for changes as long as the host lives. Where nobody else has the state open that is one number, four times in a second.
 pub(super) async fn follow(shared: &Arc<Shared>) -> Result<(), Error> {
     // What was read before now is of this moment or newer.
-    let mut seen = Seen::default();
-    seen.version = look(shared, 0).await?.map_or(0, |found| found.0);
-    seen.counts = counts(shared).await?;
+    let version = look(shared, 0).await?.map_or(0, |found| found.0);
+    let seen = Seen { version, counts: counts(shared).await? };
     let (weak, io) = (Arc::downgrade(shared), shared.sessions.io.clone());
     io.spawn(watch(weak, seen));
     Ok(())

@@ -159,7 +159,7 @@ impl Running {
             return Ok(pinned);
         }
         let entry = match callee(&self.host, &self.name.skill).await? {
-            Callee::Installed(entry) => entry,
+            Callee::Installed(entry) => *entry,
             Callee::Server(skill) => return Ok(self.outer.family.pin(&skill)),
         };
         let loaded = self.host.installed_skill(&entry).await;
@@ -227,14 +227,14 @@ impl Running {
 
 /// Who is called.
 enum Callee {
-    Installed(crate::catalog::Installed),
+    Installed(Box<crate::catalog::Installed>),
     /// An approved server of that name, where no skill has it.
     Server(SkillRef),
 }
 
 async fn callee(host: &Shared, skill: &str) -> Result<Callee, Refusal> {
     let error = match host.find_installed(skill).await {
-        Ok(installed) => return Ok(Callee::Installed(installed)),
+        Ok(installed) => return Ok(Callee::Installed(Box::new(installed))),
         Err(error) => error,
     };
     match (error.of::<CatalogError>(), host.server_skill(skill)) {

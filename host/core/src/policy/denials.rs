@@ -27,8 +27,15 @@ pub struct Denied {
 #[derive(Clone, Debug)]
 pub struct Denials {
     state: State,
-    /// What the state holds, and how often this host changed it. Written only after the state was.
-    known: Arc<RwLock<(HashMap<String, Vec<Denied>>, u64)>>,
+    /// What the state holds. Written only after the state was.
+    known: Arc<RwLock<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    denied: HashMap<String, Vec<Denied>>,
+    /// How often this host changed any.
+    changes: u64,
 }
 
 impl Denials {
@@ -42,12 +49,12 @@ impl Denials {
     /// Reads them again: another host on the same state may have changed them.
     pub async fn refresh(&self) -> Result<(), StateError> {
         loop {
-            let before = self.known.read().unwrap_or_else(PoisonError::into_inner).1;
+            let before = self.known.read().unwrap_or_else(PoisonError::into_inner).changes;
             let all = self.all().await?;
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
             // What this host has changed meanwhile is newer than what was read.
-            if known.1 == before {
-                known.0 = all;
+            if known.changes == before {
+                known.denied = all;
                 return Ok(());
             }
         }
@@ -71,7 +78,7 @@ impl Denials {
     /// What `identity` was denied.
     #[must_use]
     pub fn of(&self, identity: &str) -> Vec<Denied> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).0.get(identity).cloned().unwrap_or_default()
+        self.known.read().unwrap_or_else(PoisonError::into_inner).denied.get(identity).cloned().unwrap_or_default()
     }
 
     /// Remembers that these words, as `ringfence grant` takes them, were refused.
@@ -126,8 +133,8 @@ impl Denials {
         });
         write.await?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.0.insert(identity.to_owned(), all);
-        known.1 += 1;
+        known.denied.insert(identity.to_owned(), all);
+        known.changes += 1;
         Ok(())
     }
 }

@@ -5,15 +5,13 @@ mod commands;
 mod project;
 mod screen;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use ringfence_core::catalog::watch::Watch;
 use ringfence_core::{Error, Host};
 use tokio::task::JoinSet;
 
 use super::target::Target;
-use super::{Context, grants, mcp};
+use super::{Context, follow, grants, mcp};
 use crate::mcp::Options;
 use crate::mcp::socket::Sessions;
 use crate::trouble::Trouble;
@@ -66,7 +64,13 @@ pub(super) async fn run(args: Args, context: Arc<Context>) -> Result<(), Error> 
         let (stage, project) = (Arc::clone(&stage), Arc::clone(project));
         tasks.spawn(async move { project.follow(&stage, args.poll).await });
     }
-    tasks.spawn(configured(Arc::clone(&stage), args.poll));
+    tasks.spawn(follow::configuration(stage.host.clone(), Arc::clone(&context), args.poll, {
+        let screen = Arc::clone(&stage.screen);
+        move |taken| match taken {
+            Ok(later) => screen.tell(&Told::Configured { later }),
+            Err(error) => screen.tell(&Told::failed("the configuration", &error)),
+        }
+    }));
     // A client that starts `ringfence mcp` meanwhile sees what is worked on.
     let (open, stop) = (mcp::open(&stage.host, &context), context.cancel.child_token());
     let sessions = Sessions::new(stage.host.clone(), Options::DEVELOPMENT, open, stop.clone());
@@ -103,23 +107,5 @@ fn target(path: &str) -> Result<Target, Error> {
         // Nothing in it is built: there is no source.
         Target::AgentSkill(folder) => Err(super::target::no_manifest(&folder)),
         target => Ok(target),
-    }
-}
-
-/// Follows the configuration, so that a limit or a model that is changed holds for the next call.
-async fn configured(stage: Arc<Stage>, poll: bool) {
-    let files: Vec<PathBuf> = stage.context.configuration.files();
-    let begin = move || Watch::new(files, Arc::new(|_| true), poll);
-    let Ok(mut watch) = tokio::task::spawn_blocking(begin).await else { return };
-    loop {
-        watch.changed().await;
-        let taken = match stage.context.configuration.load() {
-            Ok(config) => stage.host.reconfigure(config.settings.clone(), config.secrets()).await,
-            Err(error) => Err(error),
-        };
-        match taken {
-            Ok(later) => stage.screen.tell(&Told::Configured { later }),
-            Err(error) => stage.screen.tell(&Told::failed("the configuration", &error)),
-        }
     }
 }

@@ -1,10 +1,10 @@
-"""What the official client for Python makes of the interface. The address is the first argument."""
+"""What the official client for Python makes of the interface. Arguments: the address and a token."""
 
 import sys
 
 import openai
 
-client = openai.OpenAI(base_url=sys.argv[1], api_key="a-token", max_retries=0)
+client = openai.OpenAI(base_url=sys.argv[1], api_key=sys.argv[2], max_retries=0)
 hello = [{"role": "user", "content": "Hi"}]
 
 assert "agent:a" in [model.id for model in client.models.list()]
@@ -43,4 +43,18 @@ except openai.BadRequestError as refused:
     assert refused.param == "n", refused
 else:
     raise AssertionError("n=2")
+echo = client.chat.completions.create(model="skill:probe/echo", messages=hello)
+assert echo.choices[0].message.content == "Hi", echo
+typed = [{"role": "user", "content": '{"text": "x", "count": 2}'}]
+assert client.chat.completions.create(model="skill:probe/typed", messages=typed).choices[0].message.content == "x 2 "
+chunks = client.chat.completions.create(
+    model="skill:probe/emit", messages=[{"role": "user", "content": '{"text": "ab", "times": 3}'}], stream=True
+)
+assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "ababab"
+try:
+    client.with_options(api_key="another").models.list()
+except openai.AuthenticationError:
+    pass
+else:
+    raise AssertionError("another token")
 print("as expected")

@@ -1,9 +1,9 @@
-// What the official client for JavaScript makes of the interface. The address is the first argument.
+// What the official client for JavaScript makes of the interface. Arguments: the address and a token.
 
 import assert from "node:assert/strict";
 import OpenAI from "openai";
 
-const client = new OpenAI({ baseURL: process.argv[2], apiKey: "a-token", maxRetries: 0 });
+const client = new OpenAI({ baseURL: process.argv[2], apiKey: process.argv[3], maxRetries: 0 });
 const messages = [{ role: "user", content: "Hi" }];
 
 const ids = [];
@@ -40,4 +40,6 @@ await assert.rejects(
   client.chat.completions.create({ model: "gpt-6", messages }),
   (error) => error instanceof OpenAI.NotFoundError && error.code === "model_not_found",
 );
+const echo = await client.responses.create({ model: "skill:probe/echo", input: "Hi" });
+assert.equal(echo.output_text, "Hi");
 console.log("as expected");
