@@ -337,7 +337,7 @@ fn t92_a_server_sees_nothing_of_our_environment_but_what_is_listed() {
     // What an interpreter, and a shell that finds it, set by themselves is no matter of ours.
     let by_itself = |name: &str| ["LC_CTYPE", "PWD", "OLDPWD", "SHLVL", "_"].contains(&name) || name.contains("PYENV");
     let known = |name: &&str| ["HOME", "LANG", "NONE", "PATH", "REGION"].contains(name) || by_itself(name);
-    assert!(names.iter().all(|name| known(&name)), "{names:?}");
+    assert!(names.iter().all(known), "{names:?}");
     assert!(done.out.contains("REGION=north") && done.out.contains("NONE=else") && done.out.contains("LANG=C.UTF-8"));
     assert!(!done.out.contains("canary") && !done.err.contains("canary"), "{}", done.out);
 }

@@ -280,7 +280,7 @@ async fn a_server_over_http_gets_the_secret_that_is_bound_to_it_and_nobody_else_
     assert_eq!(host.consider_server("far").await.map(|_| ()).unwrap_err().kind(), "config-invalid", "bound elsewhere");
     assert_eq!(requests.load(Ordering::SeqCst), 0, "nothing was sent");
 
-    host.set_secret("far", &"sk-the-secret".to_owned().into(), &[at.clone()]).await.unwrap();
+    host.set_secret("far", &"sk-the-secret".to_owned().into(), std::slice::from_ref(&at)).await.unwrap();
     let candidate = host.consider_server("far").await.unwrap();
     host.approve_server(candidate, None).await.unwrap();
     let skill = host.load_installed("far", None).await.unwrap();

@@ -68,6 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Lines<S> {
 }
 
 /// What a line was.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it is looked at once")]
 enum Read {
     Message(ClientJsonRpcMessage),
     Refused(ErrorData, Option<RequestId>),
