@@ -47,6 +47,7 @@ mod supply;
 mod support;
 mod toolchain;
 mod tools;
+mod traces;
 mod user;
 
 /// A file that nobody lists is a test that nobody runs.

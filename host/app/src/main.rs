@@ -8,6 +8,7 @@ mod mcp;
 mod openai;
 mod render;
 mod sdk;
+mod telemetry;
 mod toolchain;
 mod trouble;
 mod ui;

@@ -32,6 +32,7 @@ pub async fn permits(host: &crate::Host, times: u32) -> Vec<std::time::Duration>
         person: None,
         above: None,
         entered: true,
+        span: tracing::Span::none(),
         shared: Arc::clone(&host.0.sessions),
     });
     let mut took = Vec::with_capacity(times as usize);

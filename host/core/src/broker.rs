@@ -14,10 +14,12 @@ mod testing;
 mod tests;
 
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::budget::{Amount, Reservation};
 use crate::policy::Grants;
 use crate::policy::taint::Touch;
+use crate::trace;
 
 pub use receipt::Receipt;
 pub use session::{AbortOnDrop, Session};
@@ -53,6 +55,11 @@ pub trait Ask: Send + Sync + 'static {
     /// Whether the operator's grant names where it goes, and not only a pattern that covers it. Asked where it sends.
     fn named(&self, _grant: &Self::Grant) -> bool {
         true
+    }
+
+    /// The span of the act, below that of its invocation. Of everything it may name what the subject names, without paths.
+    fn span(&self, invocation: &Span) -> Span {
+        trace::act(invocation, Self::CAPABILITY)
     }
 
     /// Everything that would be sent, whole, for a person who is asked about it.

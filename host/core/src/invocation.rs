@@ -34,6 +34,7 @@ use crate::host::Shared;
 use crate::journal::Run;
 use crate::person::Person;
 use crate::policy::{self, Grants};
+use crate::trace;
 pub(crate) use error::InvokeError;
 use error::explain;
 use family::Family;
@@ -177,6 +178,8 @@ struct Outer {
     /// Whether a budget of money holds.
     money_limited: bool,
     family: Arc<Family>,
+    /// Of the act by which another skill is called; otherwise the invocation's own.
+    span: tracing::Span,
 }
 
 /// Runs one call. `outer` is the invocation that makes it, where a skill does; `run` is that of an agent, where its model does.
@@ -235,6 +238,9 @@ async fn walk(
         at: jiff::Timestamp::now(),
     });
 
+    let (skill, tool) = (generation.manifest.name.as_str(), callable.tool.name.as_str());
+    let called = trace::Called { invocation: &id, skill, tool, caller: call.caller.as_str() };
+    let span = trace::invocation(outer.map(|outer| &outer.span).or(run.map(Session::span)), &called);
     let mut callers = around.map(|around| around.chain().to_vec()).unwrap_or_default();
     callers.push(call.caller.as_str());
     let session = Session::new(Setup {
@@ -249,6 +255,7 @@ async fn walk(
         person: call.person.clone(),
         above,
         entered: false,
+        span: span.clone(),
         shared: Arc::clone(&host.sessions),
     });
     let sink = Arc::new(match outer {
@@ -265,6 +272,7 @@ async fn walk(
         money_limited: budgets.limits_money() || around.is_some_and(|around| around.ledger().limits_money()),
         family: outer.map_or_else(|| Arc::new(Family::of(&id)), |outer| Arc::clone(&outer.family)),
         http_gate: outer.map_or_else(|| Arc::new(host.http.gate()), |outer| Arc::clone(&outer.http_gate)),
+        span,
     };
     let services = services(host, &here, Arc::clone(&generation.settings), folders, call.locale.clone());
     let services = Services { kv_state: generation.manifest.state_version(), ..services };
@@ -307,6 +315,13 @@ async fn walk(
     }
     .await;
 
+    let took = trace::Took {
+        queued_us: timings.queued_us,
+        instantiate_us: timings.instantiate_us,
+        cpu_ns: here.cpu.used(),
+        memory_peak: result.as_ref().map_or(0, |(_, peak)| *peak as u64),
+    };
+    trace::took(session.span(), &took);
     let usage = begun.ended(&result);
     let (outcome, memory_peak) = result?;
     Ok(Finished {

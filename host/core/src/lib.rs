@@ -37,6 +37,7 @@ pub mod state;
 mod step;
 mod sync;
 mod tls;
+pub mod trace;
 
 pub use catalog::tool::{Hints, Tool};
 pub use catalog::toolbox::{Offer, Toolbox};

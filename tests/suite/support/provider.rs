@@ -39,6 +39,8 @@ impl Reply {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) authorization: String,
+    /// Of polite servers alone: the trace that it is part of.
+    pub(crate) traceparent: Option<String>,
     pub(crate) body: Value,
 }
 
@@ -65,9 +67,10 @@ struct Desk {
 }
 
 impl Desk {
-    fn take(&self, authorization: &str, body: &[u8]) -> Value {
+    fn take(&self, authorization: &str, traceparent: Option<&str>, body: &[u8]) -> Value {
         let body: Value = serde_json::from_slice(body).unwrap();
-        self.requests.lock().unwrap().push(Request { authorization: authorization.into(), body: body.clone() });
+        let (authorization, traceparent) = (authorization.into(), traceparent.map(str::to_owned));
+        self.requests.lock().unwrap().push(Request { authorization, traceparent, body: body.clone() });
         self.came.send(()).ok();
         body
     }
@@ -151,7 +154,8 @@ impl Drop for Provider {
 
 async fn polite(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
     let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap()).unwrap_or_default();
-    let body = desk.take(authorization, &body);
+    let traceparent = headers.get("traceparent").map(|value| value.to_str().unwrap());
+    let body = desk.take(authorization, traceparent, &body);
     match &desk.reply {
         Reply::Text(text) if body["stream"] == true => {
             ([(header::CONTENT_TYPE, "text/event-stream")], streamed(text)).into_response()
@@ -210,7 +214,7 @@ fn event(delta: Value, finish: Value) -> String {
 /// Reads one request, and answers it as badly as it was told to.
 fn hostile(mut stream: TcpStream, desk: &Desk) {
     let Some((authorization, body)) = request(&mut stream) else { return };
-    desk.take(&authorization, &body);
+    desk.take(&authorization, None, &body);
     let begin = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
     let word = format!("{}{}", head(), event(json!({ "content": "Half " }), Value::Null));

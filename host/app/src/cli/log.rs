@@ -1,11 +1,17 @@
 //! The program's own log: stderr, and quiet unless asked.
 
+use ringfence_core::trace::TARGET;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::Environment;
+use crate::telemetry::Telemetry;
 
 /// Starts logging. RUST_LOG decides; without it warnings are shown, `-v` shows what the host does, `-vv` everything of ours.
-pub(super) fn start(verbose: u8, env: &Environment) {
+/// What is traced goes to `telemetry` and not into the log: the audit says it all.
+pub(super) fn start(verbose: u8, env: &Environment, telemetry: &Telemetry) {
     let level = match verbose {
         // The library of MCP warns of every request that is answered with an error.
         0 => "warn,rmcp=error",
@@ -15,12 +21,13 @@ pub(super) fn start(verbose: u8, env: &Environment) {
     };
     let chosen = env.get("RUST_LOG").and_then(|text| EnvFilter::try_new(text).ok());
     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    let started = tracing_subscriber::fmt()
-        .with_env_filter(chosen.unwrap_or_else(|| EnvFilter::new(level)))
+    let untraced = filter_fn(|metadata| metadata.target() != TARGET).with_max_level_hint(LevelFilter::TRACE);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(colour)
         .with_target(verbose > 1)
-        .try_init();
+        .with_filter(chosen.unwrap_or_else(|| EnvFilter::new(level)).and(untraced));
+    let started = tracing_subscriber::registry().with(telemetry.layer()).with(lines).try_init();
     // Only a second start can fail, and the first one's log serves.
     drop(started);
 }

@@ -33,6 +33,7 @@ mod push;
 mod remove;
 mod revoke;
 mod run;
+mod runs;
 mod search;
 mod secret;
 mod serve;
@@ -58,6 +59,7 @@ use ringfence_core::{Error, Host, HostConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Configuration, Environment, Flags};
+use crate::telemetry::Telemetry;
 use crate::toolchain::Shelf;
 use crate::trouble::Trouble;
 use crate::ui::Format;
@@ -113,6 +115,7 @@ pub(crate) enum Verb {
     Verify(verify::Args),
     Trust(trust::Args),
     Audit(audit::Args),
+    Runs(runs::Args),
     Secret(secret::Args),
     Server(server::Args),
     Models(models::Args),
@@ -265,7 +268,14 @@ pub(crate) fn execute(cli: Cli, env: &Environment) -> Result<ExitCode, (Error, O
         return Ok(ringfence_core::engine::worker_main(args));
     }
     cli.flags.color.unwrap_or_default().apply();
-    log::start(cli.flags.verbose, env);
+    let telemetry = Telemetry::of(env);
+    log::start(cli.flags.verbose, env, &telemetry);
+    let done = configured(cli, env);
+    telemetry.end();
+    done
+}
+
+fn configured(cli: Cli, env: &Environment) -> Result<ExitCode, (Error, Option<Format>)> {
     let here =
         std::env::current_dir().map_err(|error| (Trouble::unreadable(std::path::Path::new("."), &error), None))?;
     let configuration = Configuration::new(&cli.flags, env, &here);
@@ -324,6 +334,7 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Verify(args) => context.unless_cancelled(verify::run(&args, context)).await.map(done),
         Verb::Trust(args) => context.unless_cancelled(trust::run(&args, context)).await.map(done),
         Verb::Audit(args) => audit::run(&args, context).await.map(done),
+        Verb::Runs(args) => context.unless_cancelled(runs::run(&args, context)).await.map(done),
         Verb::Secret(args) => secret::run(&args, context).await.map(done),
         Verb::Server(args) => server::run(&args, context).await.map(done),
         Verb::Models(args) => context.unless_cancelled(models::run(&args, context)).await.map(done),

@@ -17,6 +17,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
+use tracing::{Instrument as _, Span};
 use utoipa::ToSchema;
 
 use super::feed::{Line, Next};
@@ -129,11 +130,12 @@ pub(super) async fn start(
         Begun::New(started) => {
             let input = asked.input.map_or_else(|| "{}".to_owned(), |input| input.get().to_owned());
             let running = Running { started: Arc::clone(&started), app: Arc::clone(&app) };
-            tokio::spawn(async move {
+            let work = async move {
                 // The room of the body is taken until the input is used up.
                 let _held = held;
                 running.work(&offer, input).await;
-            });
+            };
+            tokio::spawn(work.instrument(Span::current()));
             started
         }
     };

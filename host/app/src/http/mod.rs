@@ -19,13 +19,14 @@ mod shelf;
 mod skills;
 mod token;
 mod tools;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use ringfence_core::{Error, Host};
 use tokio_util::sync::CancellationToken;
@@ -131,6 +132,7 @@ fn guarded(routes: Router, app: &Arc<App>) -> Router {
         // `body::read` has caps of its own, and is before it.
         .layer(DefaultBodyLimit::disable())
         // What is added last is outermost.
+        .layer(from_fn(trace::traced))
         .layer(from_fn_with_state(Arc::clone(app), body::read))
         .layer(from_fn_with_state(Arc::clone(app), access::guard))
         .layer(CatchPanicLayer::custom(problem::panicked))

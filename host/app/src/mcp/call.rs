@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use ringfence_core::events::{Level, LogLine};
+use ringfence_core::trace::TARGET;
 use ringfence_core::{Call, Caller, Error, Event, Finished, Host, Offer, Person};
 use rmcp::Peer;
 use rmcp::model::{
@@ -19,9 +20,11 @@ use rmcp::service::{RequestContext, RoleServer};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{Instrument as _, Span};
 
 use super::person::{Asked, Client};
 use super::words;
+use crate::telemetry;
 use crate::trouble::Trouble;
 
 /// Events that wait for a client that reads slowly.
@@ -125,7 +128,8 @@ impl Running {
             ..Call::new(skill, serde_json::Value::Object(wanted.arguments.clone()).to_string())
         };
         let host = host.clone();
-        let finished = tokio::spawn(async move { host.invoke(call).await });
+        let span = span(context);
+        let finished = tokio::spawn(async move { host.invoke(call).await }.instrument(span));
         Ok(Self { finished, events, questions, _cancel: cancel.clone().drop_guard(), cancel })
     }
 
@@ -167,6 +171,22 @@ impl Running {
             }
         }
     }
+}
+
+/// Where a client's call begins in a trace: below what the client names, in its message or else in its request.
+fn span(context: &RequestContext<RoleServer>) -> Span {
+    let span = tracing::info_span!(
+        target: TARGET,
+        "mcp",
+        otel.name = "tools/call",
+        otel.kind = "server",
+        mcp.method.name = "tools/call",
+    );
+    match context.extensions.get::<axum::http::request::Parts>() {
+        Some(parts) if !context.meta.contains_key("traceparent") => telemetry::from_headers(&span, &parts.headers),
+        _ => telemetry::from_meta(&span, &context.meta),
+    }
+    span
 }
 
 fn cancelled() -> Error {

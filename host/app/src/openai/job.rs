@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio_util::sync::DropGuard;
+use tracing::{Instrument as _, Span};
 
 use super::App;
 use super::error::Wrong;
@@ -83,7 +84,7 @@ impl Job {
                 .boxed()
             }
         };
-        Ok(Self { pieces, work: tokio::spawn(work), _cancel: cancel.drop_guard() })
+        Ok(Self { pieces, work: tokio::spawn(work.instrument(Span::current())), _cancel: cancel.drop_guard() })
     }
 
     /// The next piece of text. None at the end.

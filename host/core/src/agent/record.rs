@@ -15,6 +15,7 @@ use crate::journal::audit::{Entry, Event};
 use crate::journal::{self, Ending};
 use crate::person::Person;
 use crate::policy::Grants;
+use crate::trace;
 
 /// What a run is in the journal.
 const WORK: &str = "run";
@@ -75,6 +76,7 @@ impl Run {
             person,
             above: None,
             entered: true,
+            span: trace::agent(&identity, &id, turn.caller.as_str()),
             shared: Arc::clone(&host.sessions),
         });
         let by_model = session.by(Caller::Model.as_str());
@@ -92,6 +94,8 @@ impl Run {
         let ledger = self.session.ledger();
         ledger.close(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
         let (usage, kind) = (ledger.spent(), result.as_ref().map_or_else(Error::kind, |_| "ok"));
+        trace::spent(self.session.span(), &usage);
+        trace::ended(self.session.span(), kind);
         self.host.sessions.audit.note(Entry {
             event: Event::Run,
             invocation: self.session.invocation().into(),

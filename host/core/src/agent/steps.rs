@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
+use tracing::Instrument as _;
 
 use super::envelope::{RESULT_BYTES, RULE, readable, wrap};
 use super::event::{AgentEvent, Told};
@@ -24,6 +25,7 @@ use crate::capability::model::types::{
 use crate::error::{Error, Refusal};
 use crate::person::Person;
 use crate::policy::taint::Touch;
+use crate::trace;
 
 /// Events of a model that wait for the face.
 const UNREAD: usize = 64;
@@ -125,7 +127,11 @@ impl Work<'_> {
         let receipt = permit.receipt();
         let (sender, mut events) = Events::new(UNREAD);
         let mut answer = pin!(session.perform(async move {
-            let answer = router.generate(permit, Some(sender)).await;
+            let span = receipt.span();
+            let answer = router.generate(permit, Some(sender)).instrument(span.clone()).await;
+            if let Ok(response) = &answer {
+                trace::answered(&span, &response.model);
+            }
             receipt.ended(&answer);
             answer
         }));

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use tracing::Span;
+
 use crate::budget::Amount;
 use crate::error::{Explain as _, Refusal};
 use crate::journal::audit::{Audit, Entry, Event};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
+use crate::trace;
 
 /// Where the outcome of one act is told. Cheap to clone; when the last clone goes untold, the outcome is `unknown`: the act may
 /// have happened.
@@ -25,12 +28,15 @@ struct State {
     used: Amount,
     /// Whether the act may have happened.
     begun: bool,
+    /// What those who trace it see it by, until its outcome is told.
+    span: Span,
 }
 
 impl Receipt {
     /// A receipt for an act whose intent is about to be written.
     pub(super) fn new(audit: Audit, intent: Entry) -> Self {
-        let state = Mutex::new(State { entry: Some(intent), used: Amount::default(), begun: false });
+        let state =
+            Mutex::new(State { entry: Some(intent), used: Amount::default(), begun: false, span: Span::none() });
         Self(Some(Arc::new(Open { audit, state })))
     }
 
@@ -40,10 +46,16 @@ impl Receipt {
     }
 
     /// The intent is written, and the act may begin.
-    pub(super) fn begun(&self) {
+    pub(super) fn begun(&self, span: Span) {
         if let Some(open) = &self.0 {
-            open.state().begun = true;
+            let mut state = open.state();
+            (state.begun, state.span) = (true, span);
         }
+    }
+
+    /// What those who trace the act see it by. None where nobody listens, and after its end.
+    pub(crate) fn span(&self) -> Span {
+        self.0.as_ref().map_or_else(Span::none, |open| open.state().span.clone())
     }
 
     /// The intent could not be written, so there is nothing to tell.
@@ -85,7 +97,11 @@ impl Open {
     fn close(&self, kind: &'static str, mut detail: String) {
         let mut state = self.state();
         let (Some(entry), used) = (state.entry.take(), state.used) else { return };
+        let span = std::mem::replace(&mut state.span, Span::none());
         drop(state);
+        trace::used(&span, &used);
+        trace::ended(&span, kind);
+        drop(span);
         let spent = [
             (used.input_tokens, "input-tokens"),
             (used.output_tokens, "output-tokens"),

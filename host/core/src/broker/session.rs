@@ -20,6 +20,7 @@ use crate::policy::rules::{Rule, Rules};
 use crate::policy::taint::{Taint, Touch};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, PoisonError};
+use crate::trace;
 
 /// Records of acts that nobody else notices, and of refusals, of one invocation. A skill must not push the rest of the audit
 /// out by asking for nothing a million times; what is above is counted.
@@ -43,6 +44,8 @@ pub(crate) struct Setup {
     pub(crate) above: Option<Above>,
     /// Whether an export of the guest was entered already. While its instance is made it acts for no call.
     pub(crate) entered: bool,
+    /// What those who trace it see it by.
+    pub(crate) span: tracing::Span,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -80,6 +83,7 @@ struct Inner {
     shared: Arc<Shared>,
     /// Whether the guest was entered through one of its exports.
     entered: AtomicBool,
+    span: tracing::Span,
     count: Arc<Count>,
     /// The model that answered last.
     answered_by: Mutex<Option<String>>,
@@ -108,6 +112,7 @@ impl Session {
             above,
             shared,
             entered,
+            span,
         } = setup;
         Self(Arc::new(Inner {
             skill: skill.into(),
@@ -123,6 +128,7 @@ impl Session {
             above,
             shared,
             entered: AtomicBool::new(entered),
+            span,
             count: Arc::new(Count { acts: AtomicU64::new(0), records: AtomicU64::new(0) }),
             answered_by: Mutex::default(),
         }))
@@ -147,6 +153,7 @@ impl Session {
             above: None,
             shared: Arc::clone(&own.shared),
             entered: AtomicBool::new(true),
+            span: own.span.clone(),
             count: Arc::clone(&own.count),
             answered_by: Mutex::default(),
         }))
@@ -219,6 +226,11 @@ impl Session {
         &self.0.taint
     }
 
+    /// What those who trace this invocation see it by.
+    pub(crate) fn span(&self) -> &tracing::Span {
+        &self.0.span
+    }
+
     /// The callers as a list.
     pub(crate) fn chain(&self) -> &[&'static str] {
         &self.0.callers
@@ -284,11 +296,12 @@ impl Session {
         let receipt = Receipt::new(audit.clone(), intent.clone());
         match self.write_down(amount, leaves, intent).await {
             Ok(reservation) => {
-                receipt.begun();
+                receipt.begun(ask.span(&self.0.span));
                 Ok(Permit { ask, reservation, deadline: self.0.deadline, receipt })
             }
             Err(refusal) => {
                 receipt.discard();
+                trace::refused(&self.0.span, A::CAPABILITY, refusal.kind());
                 Err(refusal)
             }
         }
@@ -332,6 +345,7 @@ impl Session {
         if self.may_record() {
             let entry = self.entry(Event::Denied, A::CAPABILITY, denial.subject.clone());
             self.0.shared.audit.note(Entry { kind: "denied", detail: denial.reason.clone(), ..entry });
+            trace::refused(&self.0.span, A::CAPABILITY, "denied");
         }
         Err(Refusal::Denied(denial))
     }

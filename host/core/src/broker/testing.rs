@@ -36,6 +36,7 @@ impl Setup {
             person: None,
             above: None,
             entered: true,
+            span: tracing::Span::none(),
             shared,
         }
     }

@@ -50,6 +50,11 @@ impl Share {
         Ok(())
     }
 
+    /// What it and those below it have used.
+    pub(crate) fn used(&self) -> u64 {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
     /// Gives back what was taken.
     pub(crate) fn give(&self, amount: u64) {
         for inner in self.up() {

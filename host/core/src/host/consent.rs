@@ -13,6 +13,7 @@ use crate::catalog::signature::{Signature, SourceKind, Terms, Verdict};
 use crate::catalog::{Incoming, Installed, SkillRef};
 use crate::error::Error;
 use crate::invocation::InvokeError;
+use crate::journal::Journal;
 use crate::journal::audit::{Audit, Entry, Used};
 use crate::policy::denials::{Denied, standing};
 use crate::policy::{self, Facts, Grantable, Grants, Missing, Requests, Wish};
@@ -343,6 +344,11 @@ impl Host {
 
     /// The audit in a state directory, for reading, also while a host runs there.
     pub async fn read_audit(state_dir: &Path) -> Result<Audit, Error> {
+        Ok(Self::read_records(state_dir).await?.1)
+    }
+
+    /// The journal and the audit, likewise.
+    pub async fn read_records(state_dir: &Path) -> Result<(Journal, Audit), Error> {
         let dir = state_dir.to_owned();
         let open = tokio::task::spawn_blocking(move || {
             let there = if dir.join("audit.key").is_file() { State::open_to_read(&dir)? } else { None };
@@ -350,7 +356,8 @@ impl Host {
                 Some(state) => state,
                 None => State::open(&dir, Durability::Normal, STATE_WAIT)?,
             };
-            Audit::open(state, &dir)
+            let journal = Journal::reading(state.clone());
+            Audit::open(state, &dir).map(|audit| (journal, audit))
         });
         Ok(open.await.map_err(|_| InvokeError::HostFault)??)
     }

@@ -77,6 +77,7 @@ async fn alone<T: Send + 'static>(
         person: None,
         above: None,
         entered: false,
+        span: tracing::Span::none(),
         shared: Arc::clone(&host.sessions),
     });
     let (send, mut told) = mpsc::channel(TOLD);
@@ -89,6 +90,7 @@ async fn alone<T: Send + 'static>(
         http_gate: Arc::new(host.http.gate()),
         money_limited: false,
         family: Arc::new(Family::of("packaging")),
+        span: tracing::Span::none(),
     };
     let services = services(host, &here, Arc::default(), host.disk.nothing(), None);
     let engine = host.engine()?;

@@ -12,6 +12,7 @@ use crate::events::Sink;
 use crate::host::Shared;
 use crate::journal::audit::{self, Entry};
 use crate::journal::{self, Ending};
+use crate::trace;
 
 /// An invocation that is on record. Whatever becomes of it is recorded once: a caller that drops it before its end has
 /// cancelled it.
@@ -43,9 +44,12 @@ impl<'a> Begun<'a> {
         let ledger = self.session.ledger();
         ledger.close(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
         let usage = ledger.spent();
+        let kind = result.as_ref().map_or_else(Error::kind, |_| "ok");
+        trace::spent(self.session.span(), &usage);
+        trace::ended(self.session.span(), kind);
         self.host.sessions.audit.note(ran(&self.session, self.tool, &self.family, result));
         self.open.finished(Ending {
-            kind: result.as_ref().map_or_else(Error::kind, |_| "ok").to_owned(),
+            kind: kind.to_owned(),
             message: result.as_ref().err().map(ToString::to_string).unwrap_or_default(),
             usage,
             log_dropped: self.sink.dropped().lines,

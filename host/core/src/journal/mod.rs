@@ -4,6 +4,7 @@
 
 pub mod audit;
 mod store;
+mod story;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
+
+pub use story::{Act, Story, story};
 
 use crate::budget::Amount;
 use crate::state::{State, StateError};
@@ -71,11 +74,22 @@ pub struct Record {
     pub started: Timestamp,
     #[serde(serialize_with = "rfc3339_or_null")]
     pub ended: Option<Timestamp>,
-    /// `running`, `interrupted` where the host was killed during it, `ok`, or the kind of the error.
+    /// `running`, `interrupted` where the host was killed during it, `ok`, or the kind of the error. Who only reads beside a host
+    /// cannot tell the first two apart: `unfinished`.
     pub kind: String,
     pub message: String,
     pub usage: Amount,
     pub log_dropped: u64,
+}
+
+/// Which runs to show. None means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub skill: Option<String>,
+    /// As [`Record::kind`] has it.
+    pub kind: Option<String>,
+    /// The run that called them.
+    pub parent: Option<String>,
 }
 
 /// The host's journal. Cheap to clone.
@@ -94,6 +108,11 @@ impl Journal {
     pub fn new(state: State) -> Self {
         let session = uuid::Uuid::now_v7().to_string().into();
         Self(Arc::new(Inner { state, session, started: AtomicU64::new(0) }))
+    }
+
+    /// For reading beside a host.
+    pub fn reading(state: State) -> Self {
+        Self(Arc::new(Inner { state, session: store::NOBODY.into(), started: AtomicU64::new(0) }))
     }
 
     /// Records that a run begins. To be called before its guest runs.
@@ -118,8 +137,13 @@ impl Journal {
 
     /// The newest runs, newest first.
     pub async fn recent(&self, limit: u32) -> Result<Vec<Record>, StateError> {
+        self.select(Wanted::default(), limit).await
+    }
+
+    /// The newest runs that fit, newest first.
+    pub async fn select(&self, wanted: Wanted, limit: u32) -> Result<Vec<Record>, StateError> {
         let session = Arc::clone(&self.0.session);
-        self.0.state.read(move |db| store::recent(db, &session, limit)).await
+        self.0.state.read(move |db| store::select(db, &session, &wanted, limit)).await
     }
 
     /// One run.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
-use super::{Ending, Record, Run};
+use super::{Ending, Record, Run, Wanted};
 use crate::budget::Amount;
 use crate::state::{int, uint};
 
@@ -69,9 +69,20 @@ pub(super) fn prune(tx: &Transaction<'_>, kept: u64) -> rusqlite::Result<()> {
 const COLUMNS: &str = "invocation, skill, tool, digest, caller, started_us, ended_us, kind, message, input_tokens,
      output_tokens, micro_dollars, host_calls, wall_ms, log_dropped, session, parent";
 
-pub(super) fn recent(db: &Connection, session: &str, limit: u32) -> rusqlite::Result<Vec<Record>> {
-    db.prepare_cached(&format!("SELECT {COLUMNS} FROM runs ORDER BY seq DESC LIMIT ?1"))?
-        .query_map([limit], |row| record(row, session))?
+/// The session of those who only read.
+pub(super) const NOBODY: &str = "";
+
+pub(super) fn select(db: &Connection, session: &str, wanted: &Wanted, limit: u32) -> rusqlite::Result<Vec<Record>> {
+    // What has not ended is written down without a kind: which it is depends on who asks.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM runs
+         WHERE (?1 IS NULL OR skill = ?1) AND (?2 IS NULL OR parent = ?2)
+             AND (?3 IS NULL OR kind = ?3 OR (ended_us IS NULL AND ?3 = CASE ?4 WHEN '' THEN 'unfinished'
+                 WHEN session THEN 'running' ELSE 'interrupted' END))
+         ORDER BY seq DESC LIMIT ?5"
+    );
+    db.prepare_cached(&sql)?
+        .query_map(params![wanted.skill, wanted.parent, wanted.kind, session, limit], |row| record(row, session))?
         .collect()
 }
 
@@ -86,7 +97,11 @@ fn record(row: &Row<'_>, session: &str) -> rusqlite::Result<Record> {
     let ended: Option<i64> = row.get(6)?;
     let kind: Option<String> = row.get(7)?;
     let theirs: String = row.get(15)?;
-    let unfinished = if theirs == session { "running" } else { "interrupted" };
+    let unfinished = match session {
+        NOBODY => "unfinished",
+        session if session == theirs => "running",
+        _ => "interrupted",
+    };
     Ok(Record {
         invocation: row.get(0)?,
         skill: row.get(1)?,

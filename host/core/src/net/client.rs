@@ -31,6 +31,22 @@ pub(crate) fn builder(
     }
 }
 
+/// A client for one server that the operator named, where the host itself has something to say: no redirect, no proxy of the
+/// environment. `whole` is how long a request with its answer may take. The error is a sentence without anything secret.
+pub fn to_operators_server(whole: Duration) -> Result<reqwest::Client, String> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(crate::tls::config()?)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .user_agent(concat!("ringfence/", env!("CARGO_PKG_VERSION")))
+        .timeout(whole)
+        // Whoever sends seldom does not hold a connection meanwhile.
+        .pool_max_idle_per_host(0)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
 /// Stands behind the pinned addresses: what is not pinned is not found.
 struct Nobody;
 

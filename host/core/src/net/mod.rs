@@ -8,6 +8,7 @@ pub(crate) mod url;
 
 pub use self::url::{Host, Origin, Target};
 pub use address::Network;
+pub use client::to_operators_server;
 pub use resolve::{Resolve, Unresolved};
 
 /// A network of a test's own: peers on loopback that stand for servers with names. Builds that people run have no such thing.

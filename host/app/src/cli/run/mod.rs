@@ -11,6 +11,7 @@ use clap_complete::engine::ArgValueCompleter;
 use ringfence_core::budget::Limits;
 use ringfence_core::catalog::tool::Tool;
 use ringfence_core::engine::LimitSettings;
+use ringfence_core::trace::TARGET;
 use ringfence_core::{Call, Caller, Error, SkillRef};
 
 pub(super) use flags::split;
@@ -19,6 +20,8 @@ pub(crate) use input::of_text;
 use super::completions::Skills;
 use super::target::Target;
 use super::{Context, consent, grants};
+use tracing::Instrument as _;
+
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 
@@ -106,7 +109,7 @@ pub(super) async fn run(mut args: Args, context: &Context) -> Result<(), Error> 
         limits: LimitSettings { wall_seconds: args.timeout, ..Default::default() },
         budget: Limits { micro_dollars: args.max_cost, ..Default::default() },
     };
-    let (finished, streamed) = tokio::join!(host.invoke(call), screen.follow(events));
+    let (finished, streamed) = tokio::join!(host.invoke(call).instrument(span()), screen.follow(events));
     let done = match finished {
         Ok(finished) => output::print(&finished, &streamed, context),
         Err(error) => {
@@ -116,6 +119,11 @@ pub(super) async fn run(mut args: Args, context: &Context) -> Result<(), Error> 
     };
     let closed = host.close().await;
     done.and(closed)
+}
+
+/// The beginning of the trace.
+fn span() -> tracing::Span {
+    tracing::info_span!(target: TARGET, "run", otel.name = "ringfence run")
 }
 
 fn help_of_run() -> Result<(), Error> {

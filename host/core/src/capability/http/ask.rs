@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
+use tracing::Span;
 
 use super::address::Network;
 use super::rule::Miss;
@@ -15,6 +16,7 @@ use crate::broker::{Ask, Verdict};
 use crate::budget::Amount;
 use crate::policy::Grants;
 use crate::policy::taint::Touch;
+use crate::trace;
 
 /// Bytes of a body that a person who is asked sees.
 const SHOWN_BODY: usize = 2_000;
@@ -112,6 +114,11 @@ impl Ask for Exchange {
     /// asks for it.
     fn touches(&self) -> Touch {
         if self.upload { Touch::OUT } else { Touch::OUT.and(self.brings()) }
+    }
+
+    fn span(&self, invocation: &Span) -> Span {
+        let origin = self.target.origin();
+        trace::http(invocation, self.method.as_str(), &origin.host.to_string(), origin.port)
     }
 
     fn named(&self, grant: &Self::Grant) -> bool {

@@ -85,7 +85,10 @@ pub(super) async fn send(
     let receipt = permit.receipt();
     let mut sent = egress.send(permit, session, body).await;
     match &mut sent {
-        Ok(answer) => answer.body.receipt = Some(receipt),
+        Ok(answer) => {
+            receipt.span().record("http.response.status_code", answer.status);
+            answer.body.receipt = Some(receipt);
+        }
         Err(_) => receipt.ended(&sent),
     }
     sent

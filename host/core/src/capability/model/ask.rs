@@ -1,6 +1,8 @@
 //! The asks of `model`: the only policy code of the capability. The router fills in what it knows of the name
 //! (`Router::generate_ask`, `Router::embed_ask`), so that the answer here is pure.
 
+use tracing::Span;
+
 use super::grant::Grant;
 use super::names;
 use super::types::Request;
@@ -8,6 +10,7 @@ use crate::broker::{Ask, Verdict};
 use crate::budget::Amount;
 use crate::policy::Grants;
 use crate::policy::taint::Touch;
+use crate::trace;
 
 /// "Complete this with model X."
 #[derive(Clone, Debug, Default)]
@@ -71,6 +74,10 @@ impl Ask for Generate {
     fn touches(&self) -> Touch {
         Touch::NOTHING
     }
+
+    fn span(&self, invocation: &Span) -> Span {
+        trace::model(invocation, "chat", &self.request.model)
+    }
 }
 
 impl Ask for Embed {
@@ -100,6 +107,10 @@ impl Ask for Embed {
     /// A model is where the operator sends what a skill works on; what it answers is the skill's own work.
     fn touches(&self) -> Touch {
         Touch::NOTHING
+    }
+
+    fn span(&self, invocation: &Span) -> Span {
+        trace::model(invocation, "embeddings", &self.model)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::sync::mpsc;
+use tracing::{Instrument as _, Span};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use super::provider::Events;
@@ -14,6 +15,7 @@ use crate::act::Act;
 use crate::broker::{Session, Verdict};
 use crate::capability::words;
 use crate::error::Refusal;
+use crate::trace;
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -132,7 +134,9 @@ impl ModelView<'_> {
         let router = Arc::clone(self.router);
         let session = self.session.clone();
         let act = self.session.begin(async move {
-            let answer = router.generate(permit, Some(sender)).await;
+            let span = receipt.span();
+            let answer = router.generate(permit, Some(sender)).instrument(span.clone()).await;
+            note_model(&span, answer.as_ref().map(|response| response.model.as_str()));
             receipt.ended(&answer);
             let response = answer?;
             session.note_answer(&response.model);
@@ -146,8 +150,10 @@ impl ModelView<'_> {
         let receipt = permit.receipt();
         let router = Arc::clone(self.router);
         // Boxed: by value it would lie in each of the futures around it, for as long as the model thinks.
-        let act = Box::pin(async move { router.generate(permit, None).await });
+        let span = receipt.span();
+        let act = Box::pin(async move { router.generate(permit, None).await }.instrument(span.clone()));
         let answer = self.session.perform_in_place(act).await;
+        note_model(&span, answer.as_ref().map(|response| response.model.as_str()));
         receipt.ended(&answer);
         let response = answer?;
         self.session.note_answer(&response.model);
@@ -159,8 +165,10 @@ impl ModelView<'_> {
         let permit = self.session.permit(self.router.embed_ask(model, inputs, self.money_limited)?).await?;
         let receipt = permit.receipt();
         let router = Arc::clone(self.router);
-        let act = Box::pin(async move { router.embed(permit).await });
+        let span = receipt.span();
+        let act = Box::pin(async move { router.embed(permit).await }.instrument(span.clone()));
         let answer = self.session.perform_in_place(act).await;
+        note_model(&span, answer.as_ref().map(|embeddings| embeddings.model.as_str()));
         receipt.ended(&answer);
         let embeddings = answer?;
         self.session.note_answer(&embeddings.model);
@@ -200,6 +208,13 @@ impl ModelView<'_> {
                 })
             })
             .collect()
+    }
+}
+
+/// Which model answered, where one did.
+fn note_model(span: &Span, answered: Result<&str, &Refusal>) {
+    if let Ok(model) = answered {
+        trace::answered(span, model);
     }
 }
 

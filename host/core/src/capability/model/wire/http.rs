@@ -177,6 +177,9 @@ impl Endpoint {
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, ProviderError> {
         let mut request = request.headers(self.headers.clone()).header(ACCEPT, "*/*");
+        for (name, value) in crate::trace::carried() {
+            request = request.header(name, value);
+        }
         if let Some(key) = &self.key {
             let (name, value) = self.credential(key)?;
             request = request.header(name, value);

@@ -1,0 +1,99 @@
+//! Trace context (W3C) of others: taken from those who call, told to providers of models.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::http::HeaderMap;
+use opentelemetry::propagation::{Injector, TextMapPropagator as _};
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// Whether any of it is done. One for the process, like the listener.
+static BEGUN: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn begin() {
+    BEGUN.store(true, Ordering::Relaxed);
+    ringfence_core::trace::carry_with(carried);
+}
+
+/// Puts a span below what the headers of a request name. To be called before anything else is done with the span.
+pub(crate) fn from_headers(span: &Span, headers: &HeaderMap) {
+    below(span, &HeaderExtractor(headers));
+}
+
+/// As [`from_headers`], for the fields of a message.
+pub(crate) fn from_meta(span: &Span, fields: &serde_json::Map<String, serde_json::Value>) {
+    let text = |name: &str| Some((name.to_owned(), fields.get(name)?.as_str()?.to_owned()));
+    let fields: HashMap<String, String> = ["traceparent", "tracestate"].into_iter().filter_map(text).collect();
+    if !fields.is_empty() {
+        below(span, &fields);
+    }
+}
+
+fn below(span: &Span, fields: &dyn opentelemetry::propagation::Extractor) {
+    if BEGUN.load(Ordering::Relaxed) && !span.is_disabled() {
+        let context = TraceContextPropagator::new().extract(fields);
+        if let Err(error) = span.set_parent(context) {
+            tracing::debug!(%error, "a trace context is not taken");
+        }
+    }
+}
+
+struct Fields(Vec<(&'static str, String)>);
+
+impl Injector for Fields {
+    fn set(&mut self, key: &str, value: String) {
+        let known = ["traceparent", "tracestate"].into_iter().find(|known| *known == key);
+        // A `tracestate` is mostly empty, and then it is nothing to send.
+        if let Some(name) = known.filter(|_| !value.is_empty()) {
+            self.0.push((name, value));
+        }
+    }
+}
+
+fn carried(span: &Span) -> Vec<(&'static str, String)> {
+    let mut fields = Fields(Vec::new());
+    TraceContextPropagator::new().inject_context(&span.context(), &mut fields);
+    fields.0
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use ringfence_core::trace::TARGET;
+    use serde_json::json;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+    #[test]
+    fn a_trace_goes_on_from_who_calls_to_whom_is_called() {
+        BEGUN.store(true, Ordering::Relaxed);
+        let provider = SdkTracerProvider::builder().build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let told = |take: &dyn Fn(&Span)| {
+                let span = tracing::info_span!(target: TARGET, "face");
+                take(&span);
+                let inner = tracing::info_span!(target: TARGET, parent: &span, "act");
+                let fields = carried(&inner);
+                fields.iter().find(|(name, _)| *name == "traceparent").map(|(_, value)| value.clone()).unwrap()
+            };
+            let parent = format!("00-{TRACE}-b7ad6b7169203331-01");
+            let meta = json!({ "traceparent": parent, "tracestate": "a=b", "progressToken": 1 });
+            let meta = meta.as_object().unwrap();
+            let headers = HeaderMap::from_iter([("traceparent".parse().unwrap(), parent.parse().unwrap())]);
+            for traceparent in [told(&|span| from_meta(span, meta)), told(&|span| from_headers(span, &headers))] {
+                assert!(traceparent.contains(TRACE) && !traceparent.contains("b7ad6b7169203331"), "{traceparent}");
+            }
+            let wrong = json!({ "traceparent": "00-x-y-01" });
+            let alone = told(&|span| from_meta(span, wrong.as_object().unwrap()));
+            assert!(!alone.contains(TRACE), "what is none begins a trace of its own: {alone}");
+        });
+    }
+}

@@ -1,0 +1,219 @@
+//! What an operator's collector gets of a run, by the variables that OpenTelemetry knows; and what it does not.
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{Done, Home, Provider, TestHost};
+
+const KEY: &str = "sk-CANARY-0123456789abcdef";
+const PROMPT: &str = "PROMPTCANARY tell me";
+const ANSWER: &str = "ANSWERCANARY indeed";
+
+/// A collector on loopback that keeps what it is sent.
+struct Collector {
+    url: String,
+    got: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Collector {
+    async fn start(status: StatusCode) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let got = Arc::<Mutex<Vec<_>>>::default();
+        let keep = |State(got): State<Arc<Mutex<Vec<_>>>>, headers: HeaderMap, body: String| async move {
+            got.lock().unwrap().push((headers, serde_json::from_str(&body).unwrap()));
+        };
+        let answer = move |state, headers, body| async move {
+            keep(state, headers, body).await;
+            (status, "{}")
+        };
+        let app = axum::Router::new().route("/v1/traces", axum::routing::post(answer)).with_state(Arc::clone(&got));
+        let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { url, got, task }
+    }
+
+    /// All spans that came.
+    fn spans(&self) -> Vec<Value> {
+        let got = self.got.lock().unwrap();
+        let all = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
+        let resources = got.iter().flat_map(|(_, body)| all(body, "resourceSpans"));
+        let scopes = resources.flat_map(|resource| all(&resource, "scopeSpans"));
+        scopes.flat_map(|scope| all(&scope, "spans")).collect()
+    }
+
+    fn text(&self) -> String {
+        format!("{:?}", self.got.lock().unwrap())
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn attribute<'a>(span: &'a Value, name: &str) -> Option<&'a Value> {
+    let found = span["attributes"].as_array()?.iter().find(|one| one["key"] == name)?;
+    found["value"].as_object()?.values().next()
+}
+
+fn named<'a>(spans: &'a [Value], name: &str) -> &'a Value {
+    let names: Vec<_> = spans.iter().map(|span| span["name"].clone()).collect();
+    spans.iter().find(|span| span["name"] == name).unwrap_or_else(|| panic!("no span `{name}` in {names:?}"))
+}
+
+/// A home in which a skill `a` may call a skill `b`, which asks a model.
+async fn two(provider: &Provider) -> TestHost {
+    let host = TestHost::with("").await;
+    host.home.write(".config/ringfence/config.toml", provider.config());
+    host.install("b", "[permissions.model]\nmodels = [\"default\"]\n", &["model=default"]).await;
+    // A skill that is called may do only what both may.
+    let asks = "[permissions.tools]\ntools = [\"b/*\"]\n[permissions.model]\nmodels = [\"default\"]\n";
+    host.install("a", asks, &["tools=b/*", "model=default"]).await;
+    host
+}
+
+async fn relay(home: &Home, variables: &[(&str, &str)]) -> Done {
+    let input = json!({ "name": "b/generate", "input": { "prompt": PROMPT } }).to_string();
+    let mut command = home.command(&["run", "a", "--tool", "relay", "--input", &input]);
+    command.env("FAKE_KEY", KEY).envs(variables.iter().copied());
+    tokio::task::spawn_blocking(move || Done::of(&mut command)).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_one_trace_from_the_command_to_the_model_and_says_nothing_of_its_content() {
+    let provider = Provider::says(ANSWER);
+    let host = two(&provider).await;
+    let collector = Collector::start(StatusCode::OK).await;
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=mine"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
+    ];
+    let done = relay(&host.home, &variables).await.worked();
+    assert!(done.out.contains(ANSWER), "{done:?}");
+
+    let spans = collector.spans();
+    let line = ["ringfence run", "execute_tool a/relay", "tools", "execute_tool b/generate", "chat default"];
+    let line: Vec<&Value> = line.iter().map(|name| named(&spans, name)).collect();
+    assert_eq!(line[0]["parentSpanId"].as_str().unwrap_or_default(), "");
+    for two in line.windows(2) {
+        assert_eq!(two[1]["traceId"], two[0]["traceId"]);
+        assert_eq!(two[1]["parentSpanId"], two[0]["spanId"], "{} below {}", two[1]["name"], two[0]["name"]);
+    }
+    let model = line[4];
+    for (name, value) in [
+        ("gen_ai.operation.name", json!("chat")),
+        ("gen_ai.request.model", json!("default")),
+        ("gen_ai.provider.name", json!("fake")),
+        ("gen_ai.response.model", json!("fake/clever-2026")),
+    ] {
+        assert_eq!(attribute(model, name), Some(&value), "{name}: {model}");
+    }
+    let number = |span: &Value, name: &str| -> u64 {
+        let value = attribute(span, name).unwrap_or_else(|| panic!("no {name} in {span}"));
+        value.as_str().map_or_else(|| value.as_u64(), |text| text.parse().ok()).unwrap()
+    };
+    for (of_call, of_run) in [
+        ("gen_ai.usage.input_tokens", "ringfence.usage.input_tokens"),
+        ("gen_ai.usage.output_tokens", "ringfence.usage.output_tokens"),
+        ("ringfence.usage.micro_dollars", "ringfence.usage.micro_dollars"),
+    ] {
+        assert!(number(model, of_call) > 0, "{of_call}");
+        assert_eq!(number(line[1], of_run), number(model, of_call), "a run counts what it called");
+    }
+    assert!(number(line[3], "ringfence.memory_peak_bytes") > 0 && number(line[3], "ringfence.cpu_us") > 0);
+
+    let traceparent = provider.requests()[0].traceparent.clone().expect("the provider is told the trace");
+    assert_eq!(traceparent.split('-').nth(1), line[0]["traceId"].as_str());
+    assert_eq!(traceparent.split('-').nth(2), model["spanId"].as_str());
+    let text = collector.text();
+    assert!(text.contains("x-tenant") && text.contains("deployment.environment.name"), "{text}");
+    assert!(!text.contains("CANARY"), "{text}");
+    assert!(!text.contains(&host.home.path("").display().to_string()), "no path: {text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_is_an_event_and_its_kind_the_status() {
+    let provider = Provider::says(ANSWER);
+    let host = two(&provider).await;
+    let collector = Collector::start(StatusCode::OK).await;
+    host.host.revoke("b", Some("model")).await.unwrap();
+    let variables =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")];
+    relay(&host.home, &variables).await.fails("refused", 3, "model default", "grant b model=default");
+    let spans = collector.spans();
+    let refused = named(&spans, "execute_tool b/generate");
+    assert_eq!(refused["events"][0]["name"], "refused", "{refused}");
+    assert_eq!(refused["status"]["code"], 2, "{refused}");
+    assert_eq!(attribute(refused, "error.type"), Some(&json!("refused")));
+    assert!(!collector.text().contains("CANARY"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_sent_unless_an_endpoint_is_named_and_nothing_turns_it_off() {
+    let provider = Provider::says(ANSWER);
+    let host = two(&provider).await;
+    let collector = Collector::start(StatusCode::OK).await;
+    let there = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str());
+    for variables in [&[("OTEL_SERVICE_NAME", "x")][..], &[there, ("OTEL_SDK_DISABLED", "true")]] {
+        relay(&host.home, variables).await.worked();
+    }
+    assert!(collector.got.lock().unwrap().is_empty());
+    assert!(provider.requests().iter().all(|request| request.traceparent.is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_hangs_refuses_or_is_away_costs_a_run_nothing_but_its_last_second() {
+    let provider = Provider::says(ANSWER);
+    let host = two(&provider).await;
+    // Connections are taken by the system, and nobody ever answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hangs = format!("http://{}", silent.local_addr().unwrap());
+    let refuses = Collector::start(StatusCode::FORBIDDEN).await;
+    let usual = relay(&host.home, &[]).await.worked().took;
+    for (url, word) in [(hangs.as_str(), ""), (&refuses.url, "403"), ("http://127.0.0.1:9", "cannot be reached")] {
+        let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")];
+        let done = relay(&host.home, &variables).await.worked();
+        assert!(done.out.contains(ANSWER) && done.err.contains(word), "{done:?}");
+        // The machine may be busy with other tests; what must not be is the ten seconds that a delivery may take.
+        assert!(done.took < usual + Duration::from_secs(6), "{:?} after {usual:?}", done.took);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_are_listed_and_one_is_drawn_with_the_skill_that_it_called() {
+    let provider = Provider::says(ANSWER);
+    let host = two(&provider).await;
+    relay(&host.home, &[]).await.worked();
+    let home = &host.home;
+    let list = |more: &[&str]| {
+        let done = home.run(&[&["runs", "list", "--format", "json"][..], more].concat()).worked();
+        done.json().as_array().unwrap().clone()
+    };
+    let all = list(&[]);
+    let names: Vec<_> = all.iter().map(|run| (run["skill"].as_str().unwrap(), run["kind"].as_str().unwrap())).collect();
+    assert_eq!(names, [("b", "ok"), ("a", "ok")], "the newest first");
+    assert_eq!(list(&["--skill", "a"]), all[1..]);
+    assert_eq!(list(&["--limit", "1"]), all[..1]);
+    assert!(list(&["--kind", "timed-out"]).is_empty() && list(&["--kind", "unfinished"]).is_empty());
+    assert_eq!(list(&["--kind", "ok"]), all);
+
+    let id = all[1]["invocation"].as_str().unwrap();
+    let drawn = home.run(&["runs", "show", id]).worked().out;
+    let lines: Vec<_> = drawn.lines().map(str::trim_start).collect();
+    let at = |word: &str| lines.iter().position(|line| line.starts_with(word)).unwrap_or_else(|| panic!("{drawn}"));
+    assert!(at("a/relay") < at("tools b/generate") && at("tools b/generate") < at("b/generate"), "{drawn}");
+    assert!(at("b/generate") < at("model default"), "{drawn}");
+    assert!(drawn.contains('█') && drawn.contains("input-tokens=") && !drawn.contains("CANARY"), "{drawn}");
+    let told = home.run(&["runs", "show", id, "--format", "json"]).worked().json();
+    assert_eq!(told["acts"][0]["call"]["acts"][0]["subject"], "model default");
+    home.run(&["runs", "show", "nothing"]).fails("not-found", 2, "`nothing`", "runs list");
+}
