@@ -149,6 +149,9 @@ struct Starting {
 /// How often the audit's head is signed while there is something new.
 const SEAL_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// How long calls that were cancelled may take to be written down when a host closes.
+const CLOSING: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// How long a host waits for another one that is about to open the state, or has to be alone with it.
 const STATE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -250,9 +253,13 @@ impl Host {
         Ok(Self(shared))
     }
 
-    /// Ends the servers that it started, and writes what is still on its way to the disk.
+    /// Ends the servers that it started, lets calls that were cancelled end, for at most five seconds, and writes what is still on its way to the disk.
     pub async fn close(self) -> Result<(), Error> {
         self.0.servers.close().await;
+        let until = tokio::time::Instant::now() + CLOSING;
+        while self.0.journal.open() > 0 && tokio::time::Instant::now() < until {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
         self.0.sessions.audit.seal().await?;
         self.0.state.flush().await?;
         Ok(())

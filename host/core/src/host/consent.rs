@@ -356,7 +356,7 @@ impl Host {
                 Some(state) => state,
                 None => State::open(&dir, Durability::Normal, STATE_WAIT)?,
             };
-            let journal = Journal::reading(state.clone());
+            let journal = Journal::new(state.clone());
             Audit::open(state, &dir).map(|audit| (journal, audit))
         });
         Ok(open.await.map_err(|_| InvokeError::HostFault)??)

@@ -18,7 +18,7 @@ pub use story::{Act, Story, story};
 use crate::budget::Amount;
 use crate::state::{State, StateError};
 use crate::sync::OnceLock;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Runs that are kept. The oldest go first.
 pub const KEPT_RUNS: u64 = 10_000;
@@ -74,8 +74,7 @@ pub struct Record {
     pub started: Timestamp,
     #[serde(serialize_with = "rfc3339_or_null")]
     pub ended: Option<Timestamp>,
-    /// `running`, `interrupted` where the host was killed during it, `ok`, or the kind of the error. Who only reads beside a host
-    /// cannot tell the first two apart: `unfinished`.
+    /// `running`, `interrupted` where the host was killed during it, `ok`, or the kind of the error.
     pub kind: String,
     pub message: String,
     pub usage: Amount,
@@ -99,20 +98,17 @@ pub struct Journal(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     state: State,
-    /// This process. A run of another session that has not ended never will.
+    /// This host's number on the state. A run of a host that does not live and that has not ended never will.
     session: Arc<str>,
     started: AtomicU64,
+    /// Runs that have begun here and not ended.
+    open: Arc<AtomicUsize>,
 }
 
 impl Journal {
     pub fn new(state: State) -> Self {
-        let session = uuid::Uuid::now_v7().to_string().into();
-        Self(Arc::new(Inner { state, session, started: AtomicU64::new(0) }))
-    }
-
-    /// For reading beside a host.
-    pub fn reading(state: State) -> Self {
-        Self(Arc::new(Inner { state, session: store::NOBODY.into(), started: AtomicU64::new(0) }))
+        let session = state.host().to_string().into();
+        Self(Arc::new(Inner { state, session, started: AtomicU64::new(0), open: Arc::default() }))
     }
 
     /// Records that a run begins. To be called before its guest runs.
@@ -132,7 +128,13 @@ impl Journal {
             store::start(tx, &session, &theirs.run, theirs.ending.get())?;
             if prune { store::prune(tx, KEPT_RUNS) } else { Ok(()) }
         });
-        Open { state: self.0.state.clone(), line }
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        Open { state: self.0.state.clone(), line, count: Arc::clone(&self.0.open) }
+    }
+
+    /// How many runs have begun here and are not yet recorded as ended.
+    pub fn open(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed)
     }
 
     /// The newest runs, newest first.
@@ -142,14 +144,23 @@ impl Journal {
 
     /// The newest runs that fit, newest first.
     pub async fn select(&self, wanted: Wanted, limit: u32) -> Result<Vec<Record>, StateError> {
-        let session = Arc::clone(&self.0.session);
-        self.0.state.read(move |db| store::select(db, &session, &wanted, limit)).await
+        let lives = self.lives().await;
+        self.0.state.read(move |db| store::select(db, &lives, &wanted, limit)).await
     }
 
     /// One run.
     pub async fn run(&self, invocation: &str) -> Result<Option<Record>, StateError> {
-        let (session, invocation) = (Arc::clone(&self.0.session), invocation.to_owned());
-        self.0.state.read(move |db| store::one(db, &session, &invocation)).await
+        let (lives, invocation) = (self.lives().await, invocation.to_owned());
+        self.0.state.read(move |db| store::one(db, &lives, &invocation)).await
+    }
+
+    /// Tells whether a host lives. What was recorded until now is there to be read, if it can be written at all.
+    async fn lives(&self) -> impl Fn(&str) -> bool + Send + use<> {
+        if let Err(error) = self.0.state.flush().await {
+            tracing::debug!(%error, "runs are shown as far as they are written");
+        }
+        let state = self.0.state.clone();
+        move |session: &str| session.parse().is_ok_and(|host| state.lives(host))
     }
 }
 
@@ -160,6 +171,13 @@ impl Journal {
 pub struct Open {
     state: State,
     line: Arc<Line>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]

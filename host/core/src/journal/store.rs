@@ -69,39 +69,38 @@ pub(super) fn prune(tx: &Transaction<'_>, kept: u64) -> rusqlite::Result<()> {
 const COLUMNS: &str = "invocation, skill, tool, digest, caller, started_us, ended_us, kind, message, input_tokens,
      output_tokens, micro_dollars, host_calls, wall_ms, log_dropped, session, parent";
 
-/// The session of those who only read.
-pub(super) const NOBODY: &str = "";
+/// Whether the host of a session lives.
+type Lives<'a> = &'a dyn Fn(&str) -> bool;
 
-pub(super) fn select(db: &Connection, session: &str, wanted: &Wanted, limit: u32) -> rusqlite::Result<Vec<Record>> {
-    // What has not ended is written down without a kind: which it is depends on who asks.
+pub(super) fn select(db: &Connection, lives: Lives<'_>, wanted: &Wanted, limit: u32) -> rusqlite::Result<Vec<Record>> {
+    // What has not ended is written down without a kind: which it is depends on whether its host lives.
     let sql = format!(
         "SELECT {COLUMNS} FROM runs
-         WHERE (?1 IS NULL OR skill = ?1) AND (?2 IS NULL OR parent = ?2)
-             AND (?3 IS NULL OR kind = ?3 OR (ended_us IS NULL AND ?3 = CASE ?4 WHEN '' THEN 'unfinished'
-                 WHEN session THEN 'running' ELSE 'interrupted' END))
-         ORDER BY seq DESC LIMIT ?5"
+         WHERE (?1 IS NULL OR skill = ?1) AND (?2 IS NULL OR parent = ?2) AND (?3 IS NULL OR kind = ?3 OR ended_us IS NULL)
+         ORDER BY seq DESC"
     );
-    db.prepare_cached(&sql)?
-        .query_map(params![wanted.skill, wanted.parent, wanted.kind, session, limit], |row| record(row, session))?
-        .collect()
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![wanted.skill, wanted.parent, wanted.kind], |row| record(row, lives))?;
+    let fits = |record: &rusqlite::Result<Record>| match (record, &wanted.kind) {
+        (Ok(record), Some(kind)) => record.kind == *kind,
+        _ => true,
+    };
+    rows.filter(fits).take(limit as usize).collect()
 }
 
-pub(super) fn one(db: &Connection, session: &str, invocation: &str) -> rusqlite::Result<Option<Record>> {
+pub(super) fn one(db: &Connection, lives: Lives<'_>, invocation: &str) -> rusqlite::Result<Option<Record>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE invocation = ?1"))?
-        .query_row([invocation], |row| record(row, session))
+        .query_row([invocation], |row| record(row, lives))
         .optional()
 }
 
-fn record(row: &Row<'_>, session: &str) -> rusqlite::Result<Record> {
+fn record(row: &Row<'_>, lives: Lives<'_>) -> rusqlite::Result<Record> {
     let time = |us: i64| Timestamp::from_microsecond(us).unwrap_or_default();
     let ended: Option<i64> = row.get(6)?;
     let kind: Option<String> = row.get(7)?;
     let theirs: String = row.get(15)?;
-    let unfinished = match session {
-        NOBODY => "unfinished",
-        session if session == theirs => "running",
-        _ => "interrupted",
-    };
+    // Only where it matters: to know it costs a look at a file.
+    let unfinished = || if lives(&theirs) { "running" } else { "interrupted" };
     Ok(Record {
         invocation: row.get(0)?,
         skill: row.get(1)?,
@@ -111,7 +110,7 @@ fn record(row: &Row<'_>, session: &str) -> rusqlite::Result<Record> {
         parent: row.get(16)?,
         started: time(row.get(5)?),
         ended: ended.map(time),
-        kind: kind.unwrap_or_else(|| unfinished.into()),
+        kind: kind.unwrap_or_else(|| unfinished().into()),
         message: row.get::<_, Option<String>>(8)?.unwrap_or_default(),
         usage: Amount {
             input_tokens: uint(row.get(9)?),

@@ -95,7 +95,8 @@ impl State {
 
     /// Whether the host of this number still has the state open.
     pub fn lives(&self, host: i64) -> bool {
-        self.0.residence.as_ref().is_some_and(|residence| residence.lives(host))
+        let dir = self.0.path.parent().unwrap_or(&self.0.path);
+        host == self.host() || residence::lives(dir, host)
     }
 
     /// The turn of this host among those that have the state open, until the answer is dropped: for what is made once, and does not stand in

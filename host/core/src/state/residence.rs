@@ -88,11 +88,6 @@ impl Residence {
     pub(super) fn in_use(&self) -> StateError {
         StateError::InUse { path: self.dir.clone(), pid: another(&self.dir, self.id) }
     }
-
-    /// Whether a host lives. One that is about to come in has no number that anybody knows.
-    pub(super) fn lives(&self, id: i64) -> bool {
-        id == self.id || File::open(hosts(&self.dir).join(id.to_string())).is_ok_and(|mark| is_held(&mark))
-    }
 }
 
 impl Drop for Residence {
@@ -118,6 +113,11 @@ impl Drop for Alone<'_> {
 
 fn hosts(dir: &Path) -> PathBuf {
     dir.join("hosts")
+}
+
+/// Whether a host lives in a directory. One that is about to come in has no number that anybody knows.
+pub(super) fn lives(dir: &Path, id: i64) -> bool {
+    File::open(hosts(dir).join(id.to_string())).is_ok_and(|mark| is_held(&mark))
 }
 
 fn is_held(mark: &File) -> bool {

@@ -35,7 +35,8 @@ struct List {
     /// Only runs of this skill: an installed one, or a path
     #[arg(long)]
     skill: Option<String>,
-    /// Only runs that ended so: `ok`, the kind of an error such as `timed-out`, or `unfinished`
+    /// Only runs that ended so: `ok`, the kind of an error such as `timed-out`, `running`, or `interrupted` where
+    /// the process was killed
     #[arg(long)]
     kind: Option<String>,
     /// How many
