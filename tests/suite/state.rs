@@ -147,6 +147,50 @@ async fn what_one_host_changes_holds_in_the_other() {
     test.still_works().await;
 }
 
+/// One host cleans up as fast as it can while another installs: what is installed is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_about_to_be_installed_is_not_cleaned_away_by_another_host() {
+    let test = TestHost::new().await;
+    let two = open(&test.home, "").await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let cleaning = tokio::spawn(stop.clone().run_until_cancelled_owned({
+        let two = two.clone();
+        async move {
+            loop {
+                two.clean(&[]).await.unwrap();
+            }
+        }
+    }));
+    for round in 0..20 {
+        let skill = test.install("keeper", &format!("[permissions.kv]\nreason = \"Round {round}.\"\n"), &["kv"]).await;
+        test.stored(&skill, "echo", json!({ "text": "x" })).await.unwrap();
+    }
+    stop.cancel();
+    assert!(cleaning.await.unwrap().is_none());
+    test.host.load_installed("keeper", None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_hosts_that_install_one_skill_the_second_is_told() {
+    let test = TestHost::new().await;
+    let two = open(&test.home, "").await.unwrap();
+    let path = test.packaged("keeper", "").await;
+    let mut first = test.host.consider(&path, None).await.unwrap();
+    let mut second = two.consider(&path, None).await.unwrap();
+    for (host, candidate) in [(&test.host, &mut first), (&two, &mut second)] {
+        host.accept(candidate, Default::default()).unwrap();
+    }
+    let installed = test.host.install(first).await.unwrap();
+    let error = two.install(second).await.unwrap_err();
+    assert_eq!(error.kind(), "busy", "{error}");
+    // Looked at again it is compared with what is there.
+    let mut again = two.consider(&path, None).await.unwrap();
+    assert_eq!(again.before().map(|before| before.digest.clone()), Some(installed.digest.clone()));
+    two.accept(&mut again, Default::default()).unwrap();
+    two.install(again).await.unwrap();
+    assert_eq!(two.load_installed("keeper", None).await.unwrap().digest(), installed.digest);
+}
+
 /// A file may grow no further than this: what is written beyond fails, as it does where a disk is full.
 fn with_small_files(home: &Home, kib: u32, args: &[&str]) -> Done {
     let mut command = Command::new("/bin/sh");

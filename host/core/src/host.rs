@@ -641,6 +641,11 @@ impl Shared {
     /// Removes a component that no installed skill uses any more.
     async fn remove_component(&self, digest: &str) {
         self.loaded.forget(digest);
+        // Another host may be about to install the same.
+        let _turn = match self.state.turn().await {
+            Ok(turn) => turn,
+            Err(error) => return tracing::warn!(%error, digest, "an old component is not removed"),
+        };
         self.components.remove_unused(&self.index, digest).await;
     }
 }

@@ -45,6 +45,7 @@ use outcome::Answer;
 pub use outcome::{Content, Link, Media, Outcome};
 pub(crate) use packaging::{ask_tools, instantiate};
 use record::Begun;
+pub(crate) use record::ending;
 
 /// Who asked. Different callers may be granted different things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

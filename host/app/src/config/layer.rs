@@ -79,6 +79,21 @@ pub(super) struct Layer {
     origins: BTreeMap<Vec<String>, Origin>,
 }
 
+/// The text of a file that holds settings; none where there is no file. `refuse` is told what is wrong with one that is too long.
+pub(super) fn text(path: &Path, refuse: impl FnOnce(&str) -> Error) -> Result<Option<String>, Error> {
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Trouble::unreadable(path, &error)),
+    };
+    let mut text = String::new();
+    file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(|error| Trouble::unreadable(path, &error))?;
+    match text.len() as u64 > MOST_BYTES {
+        true => Err(refuse(&format!("is longer than {MOST_BYTES} bytes"))),
+        false => Ok(Some(text)),
+    }
+}
+
 impl Layer {
     pub(super) fn new(source: Source) -> Self {
         Self { source, table: toml::Table::new(), origins: BTreeMap::new() }
@@ -97,20 +112,13 @@ impl Layer {
     /// Reads and checks the file of `source`; none where it does not exist.
     pub(super) fn read(source: Source) -> Result<Option<Self>, Error> {
         let Some(path) = source.file() else { return Ok(None) };
-        let file = match std::fs::File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Trouble::unreadable(path, &error)),
-        };
-        let mut text = String::new();
-        file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(|error| Trouble::unreadable(path, &error))?;
-        if text.len() as u64 > MOST_BYTES {
-            return Err(Trouble::config(
-                format!("{} is longer than {MOST_BYTES} bytes", path.display()),
+        let text = text(path, |too_long| {
+            Trouble::config(
+                format!("{} {too_long}", path.display()),
                 "a configuration file holds settings, nothing else; is this the right file?",
-            ));
-        }
-        Self::parse(source, &text).map(Some)
+            )
+        });
+        text?.map(|text| Self::parse(source, &text)).transpose()
     }
 
     /// The project's file nearest to `from`, upward.

@@ -2,19 +2,18 @@
 //! `ringfence server add` writes it. A project has no such file: what it names would be started here.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_core::Error;
 use ringfence_core::server::ServerSettings;
 use serde_json::{Map, Value};
 
-use super::layer::{Layer, Source};
+use super::layer::{self, Layer, Source};
 use super::merge::Merged;
 use crate::trouble::Trouble;
 
 const FILE: &str = "mcp-servers.json";
-const MOST_BYTES: u64 = 1 << 20;
 /// The table of servers in our own configuration, and in the files of others.
 const TABLE: &str = "mcp-servers";
 const THEIRS: &str = "mcpServers";
@@ -49,17 +48,7 @@ pub(super) fn layer(path: &Path, below: &Merged) -> Result<Option<Layer>, Error>
 }
 
 fn read(path: &Path) -> Result<Option<String>, Error> {
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Trouble::unreadable(path, &error)),
-    };
-    let mut text = String::new();
-    file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(|error| Trouble::unreadable(path, &error))?;
-    if text.len() as u64 > MOST_BYTES {
-        return Err(wrong(path, &format!("it is longer than {MOST_BYTES} bytes")));
-    }
-    Ok(Some(text))
+    layer::text(path, |too_long| wrong(path, &format!("it {too_long}")))
 }
 
 /// The servers in a file of this form, by the names that they have there.

@@ -10,9 +10,9 @@ use crate::budget::{Amount, Budgets, Limits};
 use crate::capability::model::Grant;
 use crate::error::Error;
 use crate::host::Shared;
-use crate::invocation::Caller;
+use crate::invocation::{Caller, InvocationId, ending};
+use crate::journal;
 use crate::journal::audit::{Entry, Event};
-use crate::journal::{self, Ending};
 use crate::person::Person;
 use crate::policy::Grants;
 use crate::trace;
@@ -44,7 +44,7 @@ impl Run {
         person: Option<Arc<dyn Person>>,
     ) -> Self {
         let host = Arc::clone(&agent.host.0);
-        let (id, identity) = (uuid::Uuid::now_v7().to_string(), agent.identity());
+        let (id, identity) = (InvocationId::timed().to_string(), agent.identity());
         let of_all = host.settings.load().budget;
         let budgets = Budgets { invocation: agent.settings.limits().over(of_all.invocation), ..of_all };
         let started = Instant::now();
@@ -107,13 +107,7 @@ impl Run {
             kind,
             detail: format!("tainted={}", self.session.taint().so_far().words()),
         });
-        self.open.finished(Ending {
-            kind: kind.to_owned(),
-            message: result.as_ref().err().map(ToString::to_string).unwrap_or_default(),
-            usage,
-            log_dropped: 0,
-            at: jiff::Timestamp::now(),
-        });
+        self.open.finished(ending(result, usage, 0));
         usage
     }
 }

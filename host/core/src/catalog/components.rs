@@ -25,7 +25,7 @@ impl Components {
         self.dir.join(format!("{}.wasm", digest.trim_start_matches("sha256:")))
     }
 
-    /// Keeps a component. Once this returns it survives a power cut, so that the index may name it. Blocks.
+    /// Keeps a component, in the turn of the state, until the index names it. Once this returns it survives a power cut, so that the index may name it. Blocks.
     pub(crate) fn write(&self, digest: &str, bytes: &[u8]) -> Result<(), CatalogError> {
         let path = self.path(digest);
         let unwritable = |error: std::io::Error| CatalogError::writing(path.clone(), &error);
@@ -34,7 +34,7 @@ impl Components {
     }
 
     /// Removes every component that neither the index nor `keep` names, and what a host that was killed has left half written. Says how
-    /// many bytes they had. Whoever calls this holds the state, so nobody else writes here.
+    /// many bytes they had. Whoever calls this has the turn of the state, so that no other host is about to name a file that it wrote.
     pub(crate) async fn clean(&self, index: &Index, keep: &[String]) -> Result<u64, StateError> {
         let mut used: Vec<PathBuf> = keep.iter().map(|digest| self.path(digest)).collect();
         used.extend(index.all().await?.iter().map(|skill| self.path(&skill.digest)));
@@ -54,7 +54,7 @@ impl Components {
         Ok(freed)
     }
 
-    /// Removes a component that no installed skill uses any more. One that cannot be removed harms nobody.
+    /// Removes a component that no installed skill uses any more, in the turn of the state. One that cannot be removed harms nobody.
     pub(crate) async fn remove_unused(&self, index: &Index, digest: &str) {
         let used = index.all().await.is_ok_and(|all| all.iter().any(|skill| skill.digest == digest));
         if used {

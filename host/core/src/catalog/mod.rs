@@ -276,6 +276,8 @@ pub enum CatalogError {
     Settings { skill: String, reason: String },
     #[error("the record of `{name}` cannot be read: {reason}")]
     Index { name: String, reason: String },
+    #[error("another version of `{name}` was installed or removed while this one was looked at")]
+    Overtaken { name: String },
     #[error("{} cannot be written: {reason}", path.display())]
     Unwritable { path: PathBuf, reason: String },
     #[error("there is no room left to write {}", path.display())]
@@ -301,6 +303,7 @@ impl Explain for CatalogError {
             Self::DigestMismatch { .. } => "digest-mismatch",
             Self::Settings { .. } => "config-invalid",
             Self::Index { .. } => "state-corrupt",
+            Self::Overtaken { .. } => "busy",
             Self::Unwritable { .. } => "state-unwritable",
             Self::Full { .. } => "state-full",
         }
@@ -319,6 +322,7 @@ impl Explain for CatalogError {
             Self::DigestMismatch { .. } => "install it again with `ringfence add`".into(),
             Self::Settings { skill, .. } => format!("correct `skills.{skill}.config` in the configuration"),
             Self::Index { name, .. } => format!("remove it with `ringfence remove {name}` and add it again"),
+            Self::Overtaken { .. } => "install it again: it is compared with what is there now".into(),
             Self::Unwritable { .. } => "make the directory writable, or name another one".into(),
             Self::Full { path } => format!("free space on the disk that holds {}, and try again", path.display()),
         }

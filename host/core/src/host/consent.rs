@@ -10,7 +10,7 @@ use super::{Host, STATE_WAIT};
 use crate::capability::user;
 use crate::catalog::index;
 use crate::catalog::signature::{Signature, SourceKind, Terms, Verdict};
-use crate::catalog::{Incoming, Installed, SkillRef};
+use crate::catalog::{CatalogError, Incoming, Installed, SkillRef};
 use crate::error::Error;
 use crate::invocation::InvokeError;
 use crate::journal::Journal;
@@ -187,11 +187,14 @@ impl Host {
         let Candidate { skill, bytes, source, verdict, terms, before, .. } = candidate;
         verdict.admit(&terms)?;
         let generation = skill.current();
-        self.0.components.write(&generation.digest, &bytes)?;
-        if let Err(error) = self.0.upgrade_state(skill.identity(), &generation).await {
-            self.0.remove_component(&generation.digest).await;
-            return Err(error);
+        self.0.upgrade_state(skill.identity(), &generation).await?;
+        // Until the index names the file nothing else does: another host must not take it for one that nobody needs.
+        let turn = self.0.state.turn().await?;
+        let there = self.0.index.get(skill.identity()).await?;
+        if there.map(|there| there.digest) != before.as_ref().map(|before| before.digest.clone()) {
+            return Err(CatalogError::Overtaken { name: skill.identity().to_owned() }.into());
         }
+        self.0.components.write(&generation.digest, &bytes)?;
         let installed = Installed {
             name: skill.identity().to_owned(),
             digest: generation.digest.clone(),
@@ -210,6 +213,7 @@ impl Host {
         }
         self.settle_pin(&verdict, &terms, &installed.source).await?;
         self.0.index.put(index::Entry::from(&installed)).await?;
+        drop(turn);
         let by = installed.signer.as_ref().map(|signer| format!(", signed by {signer}"));
         let detail = format!("{}{}", installed.digest, by.unwrap_or_default());
         self.0.sessions.audit.note(Entry::admin("add", &*installed.name, detail));

@@ -61,6 +61,7 @@ impl Host {
 
     /// Removes components that neither an installed skill nor `keep` needs, by digest. Says how many bytes they had.
     pub async fn clean(&self, keep: &[String]) -> Result<u64, Error> {
+        let _turn = self.0.state.turn().await?;
         Ok(self.0.components.clean(&self.0.index, keep).await?)
     }
 }

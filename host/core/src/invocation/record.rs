@@ -48,13 +48,7 @@ impl<'a> Begun<'a> {
         trace::spent(self.session.span(), &usage);
         trace::ended(self.session.span(), kind);
         self.host.sessions.audit.note(ran(&self.session, self.tool, &self.family, result));
-        self.open.finished(Ending {
-            kind: kind.to_owned(),
-            message: result.as_ref().err().map(ToString::to_string).unwrap_or_default(),
-            usage,
-            log_dropped: self.sink.dropped().lines,
-            at: jiff::Timestamp::now(),
-        });
+        self.open.finished(ending(result, usage, self.sink.dropped().lines));
         usage
     }
 }
@@ -65,6 +59,13 @@ impl Drop for Begun<'_> {
             self.tell::<()>(&Err(InvokeError::Cancelled.into()));
         }
     }
+}
+
+/// What the journal is told of an end.
+pub(crate) fn ending<T>(result: &Result<T, Error>, usage: Amount, log_dropped: u64) -> Ending {
+    let kind = result.as_ref().map_or_else(Error::kind, |_| "ok").to_owned();
+    let message = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    Ending { kind, message, usage, log_dropped, at: jiff::Timestamp::now() }
 }
 
 /// The record of an invocation that has ended.

@@ -89,6 +89,8 @@ impl Denials {
             .flat_map(|word| apart(word))
             .map(|wanted| Denied { capability: capability(&wanted).to_owned(), wanted, since_us: now })
             .collect();
+        // What another host has added would be written over.
+        self.refresh().await?;
         let mut all = self.of(identity);
         all.retain(|old| !fresh.iter().any(|new| new.wanted == old.wanted));
         all.extend(fresh);
@@ -97,6 +99,8 @@ impl Denials {
 
     /// Forgets what is granted by now.
     pub async fn lift(&self, identity: &str, granted: &Grants) -> Result<(), StateError> {
+        // What another host has added would be written over.
+        self.refresh().await?;
         let mut all = self.of(identity);
         let before = all.len();
         all.retain(|denied| match Grants::parse([denied.wanted.as_str()]) {
@@ -109,6 +113,8 @@ impl Denials {
 
     /// Forgets all denials of one capability, or all where none is named. Says whether there were any.
     pub async fn clear(&self, identity: &str, capability: Option<&str>) -> Result<bool, StateError> {
+        // What another host has added would be written over.
+        self.refresh().await?;
         let mut all = self.of(identity);
         let before = all.len();
         all.retain(|denied| capability.is_some_and(|name| name != denied.capability));
