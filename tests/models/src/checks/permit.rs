@@ -77,6 +77,7 @@ pub(super) fn setup(shared: &Arc<Shared>, treasury: &Treasury, invocation: &str,
         person: None,
         above: None,
         entered: true,
+        span: tracing::Span::none(),
         shared: Arc::clone(shared),
     }
 }

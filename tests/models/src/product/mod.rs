@@ -14,6 +14,7 @@ mod sources {
     pub mod person;
     pub mod plain;
     pub mod state;
+    pub mod trace;
 
     pub mod engine {
         pub mod shares;
