@@ -30,13 +30,15 @@ struct Client {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     line: String,
+    /// The last id: none is used twice.
+    last: u64,
 }
 
 impl Client {
     fn start(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        let mut client = Self { child, input, output, line: String::new() };
+        let mut client = Self { child, input, output, line: String::new(), last: 0 };
         let params = json!({
             "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "bench", "version": "1" },
         });
@@ -63,8 +65,11 @@ impl Client {
         }
     }
 
+    /// Calls the tool; `request` is without an id.
     fn echo(&mut self, request: &str) {
-        let answer: Value = serde_json::from_str(self.ask(request)).unwrap();
+        self.last += 1;
+        let request = format!(r#"{{"id":{},{request}"#, self.last);
+        let answer: Value = serde_json::from_str(self.ask(&request)).unwrap();
         assert_eq!(answer["result"]["content"][0]["text"].as_str().map(str::len), Some(100), "{answer}");
     }
 }
@@ -76,10 +81,12 @@ impl Drop for Client {
     }
 }
 
+/// A call of the tool, behind its id.
 fn call() -> String {
     let input: Value = serde_json::from_str(&guest::echo_input()).unwrap();
     let params = json!({ "name": "bench_echo", "arguments": input });
-    json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }).to_string()
+    let request = json!({ "jsonrpc": "2.0", "method": "tools/call", "params": params }).to_string();
+    request.trim_start_matches('{').to_owned()
 }
 
 /// Where the SDK is, fetched once for this and later runs.

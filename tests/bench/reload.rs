@@ -29,6 +29,7 @@ pub(crate) fn measure(table: &mut Table) {
     runtime.block_on(saves(table));
     runtime.block_on(under_load(table));
     idle(table);
+    edit(table);
     many(table, &runtime);
 }
 
@@ -265,6 +266,63 @@ fn idle(table: &mut Table) {
     child.wait().unwrap();
     let percent = used as f64 / SECONDS as f64;
     table.goal("reload: idle dev", format!("{} ms in {SECONDS} s", used * 10), "-", (percent, 0.1, " %"));
+}
+
+/// From an edit of a Rust skill's source to the version that serves, beside cargo alone on a copy of it.
+fn edit(table: &mut Table) {
+    const EDITS: u32 = 8;
+    let state = tempfile::tempdir().unwrap();
+    let made = |name: &str| {
+        let done = guest::program(state.path(), &["new", name, "--lang", "rust"]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        state.path().join(name)
+    };
+    let (ours, theirs) = (made("edited"), made("alone"));
+    let source = |folder: &Path| folder.join("src/lib.rs");
+    let text = std::fs::read_to_string(source(&ours)).unwrap();
+    let write = |folder: &Path, edit: u32| {
+        // What a tool is for is in the component.
+        let (head, rest) = text.split_once("#[tool").unwrap();
+        std::fs::write(source(folder), format!("{head}/// Edit {edit}.\n#[tool{rest}")).unwrap();
+    };
+    let cargo = || {
+        let mut command = std::process::Command::new("cargo");
+        command.args(["build", "--release", "--target", "wasm32-wasip2"]).current_dir(&theirs);
+        command.env("CARGO_TARGET_DIR", state.path().join("target"));
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    let mut command = guest::program(state.path(), &["dev", "--format", "json", "edited"]);
+    let mut child = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let mut serving = || {
+        let told = lines.by_ref().map(Result::unwrap).find(|line| {
+            assert!(!line.contains(r#""event":"failed""#), "{line}");
+            line.contains(r#""event":"serving""#)
+        });
+        serde_json::from_str::<serde_json::Value>(&told.unwrap()).unwrap()
+    };
+    serving();
+    cargo();
+    let (mut whole, mut alone, mut loads) = (Vec::new(), Vec::new(), Vec::new());
+    for n in 1..=EDITS {
+        let begun = Instant::now();
+        write(&ours, n);
+        let told = serving();
+        whole.push(begun.elapsed());
+        loads.push(Duration::from_millis(told["loaded-ms"].as_u64().unwrap()));
+        let begun = Instant::now();
+        write(&theirs, n);
+        cargo();
+        alone.push(begun.elapsed());
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let say = |time| format!("{:.0} ms", ms(time));
+    let (whole, alone) = (median(&mut whole), median(&mut alone));
+    let figure = (crate::clock::ratio(whole, alone), 1.1, "x");
+    table.goal("reload: a Rust edit to serving, beside cargo alone", say(whole), say(alone), figure);
+    table.note("reload: of that, to load what was built", say(median(&mut loads)), "", "");
 }
 
 /// What a host does with many skills that nobody calls.
