@@ -12,6 +12,7 @@ use ringfence_core::catalog::source::{
 use serde_json::{Value, json};
 
 use crate::support::peer::{Peer, Said};
+use crate::support::terminal::{ENTER, Terminal};
 use crate::support::{Home, hosts, wat};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -630,6 +631,39 @@ fn t109_an_update_that_asks_for_more_is_shown_and_waits() {
     std::fs::write(&file, wat::named("hello", "9.0.0", json!({}))).unwrap();
     home.run(&["update", "moving"]).fails("denied", 3, "calls itself `hello`", "ringfence add");
     assert_eq!(versions(&home), [("hello".into(), "1.1.0".into()), ("moving".into(), "2.0.0".into())]);
+}
+
+#[test]
+fn t109_an_update_that_imports_more_is_shown_and_waits() {
+    const LOG: &str = "ringfence:skill/log@0.1.0";
+    const HTTP: &str = "ringfence:skill/http@0.1.0";
+    const CLOCK: &str = "wasi:clocks/wall-clock@0.2.";
+    let home = with_index();
+    let clock = |patch: &str| format!("{CLOCK}{patch}");
+    let one = wat::importing("hello", "1.0.0", &[LOG, &clock("0")]);
+    let two = wat::importing("hello", "1.1.0", &[&clock("1"), LOG]);
+    let three = wat::importing("hello", "1.2.0", &[LOG, HTTP]);
+    let four = wat::importing("hello", "1.3.0", &[LOG]);
+    index(&home, 1, LATER, &[("hello", "1.0.0", &one, 1)]);
+    home.run(&["add", "hello"]).worked();
+    // The same interfaces, and fewer: no question.
+    index(&home, 2, LATER, &[("hello", "1.1.0", &two, 1)]);
+    let done = home.run(&["update"]).worked();
+    assert!(!format!("{done:?}").contains("import"), "{done:?}");
+    index(&home, 3, LATER, &[("hello", "1.2.0", &three, 1)]);
+    home.run(&["update"]).fails("permission-widened", 3, &format!("import {HTTP}"), "`ringfence update hello --yes`");
+    assert_eq!(versions(&home), [("hello".into(), "1.1.0".into())]);
+    let mut terminal = Terminal::start(&home, &["update"]);
+    terminal.expect(&format!("It imports what the version before it did not: {HTTP}"));
+    terminal.expect(&format!("It no longer imports: {}", clock("1")));
+    // The first answer is no.
+    terminal.expect("Update it?").press(ENTER);
+    assert_eq!(terminal.end().0, 130);
+    assert_eq!(versions(&home), [("hello".into(), "1.1.0".into())]);
+    home.run(&["update", "--yes"]).worked();
+    index(&home, 4, LATER, &[("hello", "1.3.0", &four, 1)]);
+    home.run(&["update"]).worked();
+    assert_eq!(versions(&home), [("hello".into(), "1.3.0".into())]);
 }
 
 #[test]
