@@ -1,13 +1,14 @@
 //! Registries, servers, indexes and locks that lie, on loopback. Whatever they say, nothing is installed, and nothing stays behind.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ringfence_core::Error;
 use ringfence_core::catalog::source::{
-    Anonymous, CatalogSettings, Credentials, Digest, Fetched, Index, Login, Reference, Sources, SourcesConfig,
+    Anonymous, CatalogSettings, Credentials, Digest, Fetched, Held, Index, Login, Newer, Reference, Sources,
+    SourcesConfig,
 };
 use serde_json::{Value, json};
 
@@ -396,6 +397,87 @@ async fn t103_a_file_of_a_server_is_what_its_digest_says_and_brings_its_signatur
     let other = format!("{}#sha256={}", peer.url("/hello.wasm?v=1"), Digest::of(b"x").hex());
     assert_eq!(desk.refused(&other).await.0, "digest-mismatch");
     assert_eq!(desk.refused(&peer.url("/other.wasm")).await.0, "not-found");
+}
+
+/// A file on a server that gives it a name, as long as it is the same.
+fn named_by(tag: &str, head: &str, body: &[u8]) -> Said {
+    let headers = format!("etag: {tag}\r\n");
+    match head.to_ascii_lowercase().contains(&format!("if-none-match: {tag}\r\n").to_ascii_lowercase()) {
+        true => answer("304 Not Modified", &headers, b""),
+        false => answer("200 OK", &headers, body),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_has_not_changed_is_not_fetched_again() {
+    let served = Arc::new(Mutex::new((component(), "\"one\"".to_owned())));
+    let (now, given) = (Arc::clone(&served), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&given);
+    let peer = Peer::says(move |head| {
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let (bytes, tag) = now.lock().unwrap().clone();
+        let said = match path {
+            "/moved.wasm" => return away("/hello.wasm"),
+            "/hello.wasm" => named_by(&tag, head, &bytes),
+            "/index.toml" => {
+                named_by(&tag, head, format!("format = 1\nserial = 1\nexpires = \"{LATER}\"\n").as_bytes())
+            }
+            _ => return missing(),
+        };
+        if matches!(&said, Said::Once(bytes) if bytes.starts_with(b"HTTP/1.1 200")) {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        said
+    });
+    let downloads = || given.swap(0, Ordering::SeqCst);
+    let settings = CatalogSettings { index: Some(peer.url("/index.toml")), ..CatalogSettings::default() };
+    let desk = Desk::with(settings);
+    let version = semver::Version::new(1, 0, 0);
+    for path in ["/hello.wasm", "/moved.wasm"] {
+        *served.lock().unwrap() = (component(), "\"one\"".to_owned());
+        let reference = Reference::parse(&peer.url(path), |_| false).unwrap();
+        let first = desk.fetch(&peer.url(path)).await.unwrap();
+        assert_eq!(downloads(), 1);
+        let look = async |digest: &str| {
+            let held = Held { version: &version, digest };
+            match desk.sources.newer(&reference, &held, None).await.unwrap() {
+                Newer::Same => None,
+                Newer::There(other) => Some(other.digest),
+                Newer::Pinned => panic!("it is named by no digest"),
+            }
+        };
+        assert_eq!((look(first.digest.as_str()).await, downloads()), (None, 0));
+        // For who has other bytes than these it is no answer that these are the same.
+        let other = Digest::of(b"other");
+        assert_eq!((look(other.as_str()).await, downloads()), (Some(first.digest.clone()), 1));
+        let newer = wat::named("hello", "1.1.0", json!({}));
+        *served.lock().unwrap() = (newer.clone(), "\"two\"".to_owned());
+        assert_eq!((look(first.digest.as_str()).await, downloads()), (Some(Digest::of(&newer)), 1));
+        assert_eq!((look(Digest::of(&newer).as_str()).await, downloads()), (None, 0));
+        // A name that does not promise the same bytes is none.
+        *served.lock().unwrap() = (newer.clone(), "W/\"two\"".to_owned());
+        assert_eq!((look(Digest::of(&newer).as_str()).await, downloads()), (None, 1));
+        assert_eq!((look(Digest::of(&newer).as_str()).await, downloads()), (None, 1));
+    }
+    *served.lock().unwrap() = (component(), "\"one\"".to_owned());
+    let index = async || desk.sources.index(None).await.unwrap().unwrap();
+    let first = index().await;
+    assert_eq!(downloads(), 1);
+    assert_eq!((index().await.seen(), downloads()), (first.seen(), 0));
+    // What was touched here is fetched again, and not believed.
+    for file in std::fs::read_dir(desk.home.path().join("known")).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_some_and(|end| end == "body") {
+            std::fs::write(file, "format = 1").unwrap();
+        }
+    }
+    assert_eq!((index().await.seen(), downloads()), (first.seen(), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_says_the_same_of_what_nobody_has_is_not_believed() {
+    let peer = serves(|_| answer("304 Not Modified", "etag: \"one\"\r\n", b""));
+    let desk = Desk::new();
+    assert_eq!(desk.refused(&peer.url("/hello.wasm")).await.0, "unavailable");
 }
 
 #[tokio::test(flavor = "multi_thread")]

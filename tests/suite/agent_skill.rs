@@ -301,7 +301,7 @@ fn a_component_s_signature_is_checked_as_that_of_any_file() {
     home.run(&["add", "./sum"]).fails("manifest-invalid", 2, "sum.wasm.minisig is a link", "itself");
     std::fs::rename(home.path("work/sum.minisig"), &beside).unwrap();
     let added = home.run(&["add", "./sum", "--grant-nothing", "--format", "json"]).worked().json();
-    assert_eq!(added["signer"]["type"], "minisign", "{added}");
+    assert_eq!(added["signer"]["name"], "Ada", "{added}");
     let pins = home.run(&["trust", "list", "--format", "json"]).worked().json();
     assert_eq!(pins["pins"][0]["skill"], "sum", "{pins}");
 }

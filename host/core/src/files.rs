@@ -96,11 +96,17 @@ fn remove_half_written(path: &Path) -> u64 {
 
 /// Removes what killed writers have left in a directory of ours: nobody takes an hour to write a file. Says how many bytes that was.
 pub(crate) fn clean_private(dir: &Path) -> u64 {
-    let is_old = |found: &std::fs::Metadata| {
-        let age = found.modified().ok().and_then(|at| at.elapsed().ok());
-        age.is_some_and(|age| age > std::time::Duration::from_secs(3600))
-    };
-    remove(dir, |name, found| name.starts_with(".tmp") && is_old(found))
+    let hour = std::time::Duration::from_secs(3600);
+    remove(dir, |name, found| name.starts_with(".tmp") && is_older(found, hour))
+}
+
+/// Removes the files of a directory of ours that nobody has written for so long. Says how many bytes that was.
+pub(crate) fn clean_older(dir: &Path, than: std::time::Duration) -> u64 {
+    remove(dir, |_, found| is_older(found, than))
+}
+
+fn is_older(found: &std::fs::Metadata, than: std::time::Duration) -> bool {
+    found.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > than)
 }
 
 fn remove(dir: &Path, which: impl Fn(&str, &std::fs::Metadata) -> bool) -> u64 {

@@ -118,7 +118,8 @@ pub(crate) async fn all(state: &State) -> Result<Vec<Behind>, StateError> {
 }
 
 async fn hosts(state: &State) -> Result<Vec<i64>, StateError> {
-    state.read(|db| db.prepare_cached("SELECT DISTINCT host FROM standings")?.query_map([], |row| row.get(0))?.collect())
+    state
+        .read(|db| db.prepare_cached("SELECT DISTINCT host FROM standings")?.query_map([], |row| row.get(0))?.collect())
         .await
 }
 

@@ -44,8 +44,8 @@ pub use reflect::LeftOut;
 pub use skill::SkillRef;
 pub use standing::{ReloadError, Standing};
 pub use texts::{TEXT_BYTES, Texts};
-pub use world::Imports;
 use tool::{CallError, Callable, Tool};
+pub use world::Imports;
 
 /// One loaded version of a skill: component, manifest and what is configured for it, which change together or not at all.
 #[derive(Clone)]

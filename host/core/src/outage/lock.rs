@@ -9,7 +9,7 @@ use super::work::Teller;
 use crate::catalog::lock::{LOCK_FILE, Lock};
 
 /// Long enough to be written in several pieces, were it not written at once.
-const SKILLS: usize = 200;
+const SKILLS: usize = 20;
 
 /// The lock that is written as the `number`th: each has more in it.
 fn lock(number: usize) -> Lock {
@@ -46,8 +46,13 @@ fn t107_a_lock_that_is_written_when_the_process_or_the_power_ends_is_the_old_one
     for (at, event) in cases(events).remove(&0).unwrap().iter().enumerate() {
         for how in ["killed", "cut"] {
             let into = left.join(format!("{at}-{how}"));
-            if how == "cut" { disk.lose(&into) } else { disk.kill(&into) }
-            let found = Lock::read(&into).unwrap_or_else(|error| panic!("{how} before {at}, {}: {error}", event.word()));
+            if how == "cut" {
+                disk.lose(&into)
+            } else {
+                disk.kill(&into)
+            }
+            let found =
+                Lock::read(&into).unwrap_or_else(|error| panic!("{how} before {at}, {}: {error}", event.word()));
             let found = (0..=2).find(|number| found.clone().unwrap_or_default() == lock(*number));
             let found = found.unwrap_or_else(|| panic!("{how} before {at}, {}: it is neither", event.word()));
             assert!(found == written || found == written + 1, "{how} before {at}: {found} after {written}");
