@@ -18,7 +18,7 @@ pub(crate) struct Args {}
 enum Listed {
     Installed {
         #[serde(flatten)]
-        skill: Installed,
+        skill: Box<Installed>,
         installed: bool,
         behind: Vec<Behind>,
     },
@@ -31,7 +31,7 @@ fn listed(skills: Vec<Installed>, mut behind: Vec<Behind>) -> Vec<Listed> {
         .into_iter()
         .map(|skill| {
             let behind = behind.extract_if(.., |one| one.skill == skill.name).collect();
-            Listed::Installed { skill, installed: true, behind }
+            Listed::Installed { skill: Box::new(skill), installed: true, behind }
         })
         .collect();
     for one in behind {
