@@ -1,17 +1,19 @@
 //! Registries, servers, indexes and locks that lie, on loopback. Whatever they say, nothing is installed, and nothing stays behind.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ringfence_core::Error;
 use ringfence_core::catalog::source::{
-    Anonymous, CatalogSettings, Credentials, Digest, Fetched, Index, Login, Reference, Sources, SourcesConfig,
+    Anonymous, CatalogSettings, Credentials, Digest, Fetched, Held, Index, Login, Newer, Reference, Sources,
+    SourcesConfig,
 };
 use serde_json::{Value, json};
 
 use crate::support::peer::{Peer, Said};
+use crate::support::terminal::{ENTER, Terminal};
 use crate::support::{Home, hosts, wat};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -397,6 +399,87 @@ async fn t103_a_file_of_a_server_is_what_its_digest_says_and_brings_its_signatur
     assert_eq!(desk.refused(&peer.url("/other.wasm")).await.0, "not-found");
 }
 
+/// A file on a server that gives it a name, as long as it is the same.
+fn named_by(tag: &str, head: &str, body: &[u8]) -> Said {
+    let headers = format!("etag: {tag}\r\n");
+    match head.to_ascii_lowercase().contains(&format!("if-none-match: {tag}\r\n").to_ascii_lowercase()) {
+        true => answer("304 Not Modified", &headers, b""),
+        false => answer("200 OK", &headers, body),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_has_not_changed_is_not_fetched_again() {
+    let served = Arc::new(Mutex::new((component(), "\"one\"".to_owned())));
+    let (now, given) = (Arc::clone(&served), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&given);
+    let peer = Peer::says(move |head| {
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let (bytes, tag) = now.lock().unwrap().clone();
+        let said = match path {
+            "/moved.wasm" => return away("/hello.wasm"),
+            "/hello.wasm" => named_by(&tag, head, &bytes),
+            "/index.toml" => {
+                named_by(&tag, head, format!("format = 1\nserial = 1\nexpires = \"{LATER}\"\n").as_bytes())
+            }
+            _ => return missing(),
+        };
+        if matches!(&said, Said::Once(bytes) if bytes.starts_with(b"HTTP/1.1 200")) {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        said
+    });
+    let downloads = || given.swap(0, Ordering::SeqCst);
+    let settings = CatalogSettings { index: Some(peer.url("/index.toml")), ..CatalogSettings::default() };
+    let desk = Desk::with(settings);
+    let version = semver::Version::new(1, 0, 0);
+    for path in ["/hello.wasm", "/moved.wasm"] {
+        *served.lock().unwrap() = (component(), "\"one\"".to_owned());
+        let reference = Reference::parse(&peer.url(path), |_| false).unwrap();
+        let first = desk.fetch(&peer.url(path)).await.unwrap();
+        assert_eq!(downloads(), 1);
+        let look = async |digest: &str| {
+            let held = Held { version: &version, digest };
+            match desk.sources.newer(&reference, &held, None).await.unwrap() {
+                Newer::Same => None,
+                Newer::There(other) => Some(other.digest),
+                Newer::Pinned => panic!("it is named by no digest"),
+            }
+        };
+        assert_eq!((look(first.digest.as_str()).await, downloads()), (None, 0));
+        // For who has other bytes than these it is no answer that these are the same.
+        let other = Digest::of(b"other");
+        assert_eq!((look(other.as_str()).await, downloads()), (Some(first.digest.clone()), 1));
+        let newer = wat::named("hello", "1.1.0", json!({}));
+        *served.lock().unwrap() = (newer.clone(), "\"two\"".to_owned());
+        assert_eq!((look(first.digest.as_str()).await, downloads()), (Some(Digest::of(&newer)), 1));
+        assert_eq!((look(Digest::of(&newer).as_str()).await, downloads()), (None, 0));
+        // A name that does not promise the same bytes is none.
+        *served.lock().unwrap() = (newer.clone(), "W/\"two\"".to_owned());
+        assert_eq!((look(Digest::of(&newer).as_str()).await, downloads()), (None, 1));
+        assert_eq!((look(Digest::of(&newer).as_str()).await, downloads()), (None, 1));
+    }
+    *served.lock().unwrap() = (component(), "\"one\"".to_owned());
+    let index = async || desk.sources.index(None).await.unwrap().unwrap();
+    let first = index().await;
+    assert_eq!(downloads(), 1);
+    assert_eq!((index().await.seen(), downloads()), (first.seen(), 0));
+    // What was touched here is fetched again, and not believed.
+    for file in std::fs::read_dir(desk.home.path().join("known")).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_some_and(|end| end == "body") {
+            std::fs::write(file, "format = 1").unwrap();
+        }
+    }
+    assert_eq!((index().await.seen(), downloads()), (first.seen(), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_says_the_same_of_what_nobody_has_is_not_believed() {
+    let peer = serves(|_| answer("304 Not Modified", "etag: \"one\"\r\n", b""));
+    let desk = Desk::new();
+    assert_eq!(desk.refused(&peer.url("/hello.wasm")).await.0, "unavailable");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn t106_an_archive_is_told_what_it_is_and_not_unpacked() {
     let mut tar = vec![0; 1024];
@@ -630,6 +713,39 @@ fn t109_an_update_that_asks_for_more_is_shown_and_waits() {
     std::fs::write(&file, wat::named("hello", "9.0.0", json!({}))).unwrap();
     home.run(&["update", "moving"]).fails("denied", 3, "calls itself `hello`", "ringfence add");
     assert_eq!(versions(&home), [("hello".into(), "1.1.0".into()), ("moving".into(), "2.0.0".into())]);
+}
+
+#[test]
+fn t109_an_update_that_imports_more_is_shown_and_waits() {
+    const LOG: &str = "ringfence:skill/log@0.1.0";
+    const HTTP: &str = "ringfence:skill/http@0.1.0";
+    const CLOCK: &str = "wasi:clocks/wall-clock@0.2.";
+    let home = with_index();
+    let clock = |patch: &str| format!("{CLOCK}{patch}");
+    let one = wat::importing("hello", "1.0.0", &[LOG, &clock("0")]);
+    let two = wat::importing("hello", "1.1.0", &[&clock("1"), LOG]);
+    let three = wat::importing("hello", "1.2.0", &[LOG, HTTP]);
+    let four = wat::importing("hello", "1.3.0", &[LOG]);
+    index(&home, 1, LATER, &[("hello", "1.0.0", &one, 1)]);
+    home.run(&["add", "hello"]).worked();
+    // The same interfaces, and fewer: no question.
+    index(&home, 2, LATER, &[("hello", "1.1.0", &two, 1)]);
+    let done = home.run(&["update"]).worked();
+    assert!(!format!("{done:?}").contains("import"), "{done:?}");
+    index(&home, 3, LATER, &[("hello", "1.2.0", &three, 1)]);
+    home.run(&["update"]).fails("permission-widened", 3, &format!("import {HTTP}"), "`ringfence update hello --yes`");
+    assert_eq!(versions(&home), [("hello".into(), "1.1.0".into())]);
+    let mut terminal = Terminal::start(&home, &["update"]);
+    terminal.expect(&format!("It imports what the version before it did not: {HTTP}"));
+    terminal.expect(&format!("It no longer imports: {}", clock("1")));
+    // The first answer is no.
+    terminal.expect("Update it?").press(ENTER);
+    assert_eq!(terminal.end().0, 130);
+    assert_eq!(versions(&home), [("hello".into(), "1.1.0".into())]);
+    home.run(&["update", "--yes"]).worked();
+    index(&home, 4, LATER, &[("hello", "1.3.0", &four, 1)]);
+    home.run(&["update"]).worked();
+    assert_eq!(versions(&home), [("hello".into(), "1.3.0".into())]);
 }
 
 #[test]

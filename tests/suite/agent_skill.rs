@@ -270,6 +270,60 @@ fn name_and_digest_are_those_of_the_component() {
 }
 
 #[test]
+fn a_component_s_signature_is_checked_as_that_of_any_file() {
+    let home = Home::with_config("[signatures]\nfile = \"require\"\n");
+    let sign = |file: &Path, key: &str| home.run(&["sign", file.to_str().unwrap(), "--key", key]).worked();
+    for name in ["ada", "eve"] {
+        let made = home.run(&["key", "new", name, "--no-password", "--format", "json"]).worked().json();
+        if name == "ada" {
+            home.run(&["trust", "add", "Ada", made["key"]["key"].as_str().unwrap()]).worked();
+        }
+    }
+    let bytes = wat::named("sum", "1.0.0", serde_json::json!({}));
+    let file = home.write("work/sum/scripts/sum.wasm", &bytes);
+    home.write("work/sum/SKILL.md", frontmatter("sum", ""));
+    let refused = |kind: &str| {
+        home.run(&["add", "./sum", "--grant-nothing"]).fails(kind, 3, "", "");
+        home.run(&["list", "--format", "json"]).gives("[]\n");
+    };
+    refused("unsigned");
+    // By somebody whom nobody trusts, then by somebody who is trusted, of other bytes.
+    sign(&file, "eve");
+    refused("untrusted-publisher");
+    sign(&file, "ada");
+    home.write("work/sum/scripts/sum.wasm", wat::named("sum", "1.0.1", serde_json::json!({})));
+    refused("signature-invalid");
+    // A link is not followed to a signature either.
+    home.write("work/sum/scripts/sum.wasm", &bytes);
+    let beside = home.path("work/sum/scripts/sum.wasm.minisig");
+    std::fs::rename(&beside, home.path("work/sum.minisig")).unwrap();
+    symlink(home.path("work/sum.minisig"), &beside).unwrap();
+    home.run(&["add", "./sum"]).fails("manifest-invalid", 2, "sum.wasm.minisig is a link", "itself");
+    std::fs::rename(home.path("work/sum.minisig"), &beside).unwrap();
+    let added = home.run(&["add", "./sum", "--grant-nothing", "--format", "json"]).worked().json();
+    assert_eq!(added["signer"]["name"], "Ada", "{added}");
+    let pins = home.run(&["trust", "list", "--format", "json"]).worked().json();
+    assert_eq!(pins["pins"][0]["skill"], "sum", "{pins}");
+}
+
+#[test]
+fn a_signature_of_a_component_alone_says_nothing_of_skill_md() {
+    let home = Home::new();
+    home.run(&["key", "new", "ada", "--no-password"]).worked();
+    let file = home.write("work/sum/scripts/add.wasm", adder());
+    home.write("work/sum/SKILL.md", frontmatter("sum", ""));
+    home.run(&["sign", file.to_str().unwrap(), "--key", "ada"]).worked();
+    let added = home.run(&["add", "./sum", "--format", "json"]).worked().json();
+    assert_eq!(added["signer"], Value::Null, "{added}");
+    // One that does not fit is refused all the same.
+    let mut other = adder();
+    other.extend([0, 2, 1, b'x']);
+    home.write("work/sum/scripts/add.wasm", other);
+    home.run(&["run", "./sum", "add_up", "--a", "2", "--b", "3"]).gives("5\n");
+    home.run(&["add", "./sum"]).fails("signature-invalid", 3, "of another file", "");
+}
+
+#[test]
 fn an_export_is_one_and_runs_anywhere() {
     let home = Home::new();
     let program = env!("CARGO_BIN_EXE_ringfence");

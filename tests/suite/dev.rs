@@ -42,6 +42,21 @@ impl Dev {
         told
     }
 
+    /// The next thing that is told, which must be one of `events`.
+    #[track_caller]
+    fn next_of(&mut self, events: &[&str]) -> Value {
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap();
+        assert!(events.iter().any(|event| told["event"] == *event), "{told}");
+        told
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     fn type_line(&mut self, line: &str) {
         writeln!(self.input, "{line}").unwrap();
     }
@@ -104,6 +119,58 @@ impl Folder {
 
 fn path(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// What another process lists as behind.
+#[track_caller]
+fn behind(home: &Home) -> Vec<Value> {
+    let list = home.run(&["list", "--format", "json"]).worked().json();
+    list.as_array().unwrap().iter().flat_map(|skill| skill["behind"].as_array().unwrap().clone()).collect()
+}
+
+#[test]
+fn t100_another_process_lists_what_waits_and_what_failed_until_it_serves_or_its_host_ends() {
+    let folder = Folder::new();
+    let home = &folder.home;
+    let mut dev = folder.dev(&[]);
+    dev.next("serving");
+    assert_eq!(behind(home), [] as [Value; 0]);
+    let dev_id = dev.child.id();
+    let of = |state: &str, kind: &str, word: &str| {
+        let found = behind(home);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let one = &found[0];
+        assert_eq!((&one["state"], &one["kind"]), (&state.into(), &kind.into()), "{one}");
+        assert_eq!((&one["name"], &one["serves"]), (&"live".into(), &"0.1.0".into()), "{one}");
+        assert_eq!(one["process"], dev_id, "{one}");
+        assert_eq!(one["skill"], path(&folder.path.canonicalize().unwrap()), "{one}");
+        let text = home.run(&["list"]).worked().out;
+        assert!(one["message"].as_str().unwrap().contains(word), "{one}");
+        assert!(text.contains(word) && text.contains(state) && text.contains("serves 0.1.0 still"), "{text}");
+    };
+    folder.manifest("0.2.0", "[permissions.kv]\nreason = \"To count.\"\n");
+    dev.next("pending-consent");
+    of("pending-consent", "permission-widened", "0.2.0");
+    // What does not load.
+    folder.manifest("0.2.0", "");
+    folder.save("out.wasm", "no component");
+    let told = dev.next("failed");
+    of("failed", told["kind"].as_str().unwrap(), told["message"].as_str().unwrap());
+    // What does not even build.
+    folder.save("skill.toml", "name = ");
+    let told = dev.next("failed");
+    of("failed", told["kind"].as_str().unwrap(), "skill.toml");
+    folder.manifest("0.2.0", "");
+    folder.component("second");
+    while dev.next_of(&["serving", "failed"])["event"] != "serving" {}
+    assert_eq!(behind(home), [] as [Value; 0]);
+    // A host that is gone is behind in nothing, however it went.
+    folder.save("out.wasm", "no component");
+    dev.next("failed");
+    assert_eq!(behind(home).len(), 1);
+    dev.kill();
+    assert_eq!(behind(home), [] as [Value; 0]);
+    home.run(&["list", "--format", "json"]).gives("[]\n");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Files that are whole or not there.
 
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path};
 
 use rustix::fs::{Mode, OFlags, open, openat};
@@ -53,6 +53,72 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_atomically(path, bytes)?;
     sync_dir(parent(path))
+}
+
+/// As [`write_durably`], in a folder that belongs to somebody else, for everybody who may read there: one writer at a time, and each removes
+/// what one that was killed has left half written. Its names are not those of any other program.
+pub(crate) fn write_shared(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = parent(path);
+    // Some network file systems know no locks: then nothing is removed, for it may be what somebody writes now.
+    let turn = turn(folder);
+    if turn.is_ok() {
+        remove_half_written(path);
+    }
+    let name = half_written(path);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&name).suffix(".tmp");
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    file.as_file().sync_all()?;
+    put(file, path)?;
+    sync_dir(folder)
+}
+
+/// Removes what killed writers of a file have left, unless somebody writes it now. Says how many bytes that was.
+pub(crate) fn clean_shared(path: &Path) -> u64 {
+    match std::fs::File::open(parent(path)) {
+        Ok(folder) if folder.try_lock().is_ok() => remove_half_written(path),
+        _ => 0,
+    }
+}
+
+/// How files begin that will take the place of `path`.
+fn half_written(path: &Path) -> String {
+    format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// In the turn of the folder.
+fn remove_half_written(path: &Path) -> u64 {
+    let begin = half_written(path);
+    remove(parent(path), |name, _| name.strip_prefix(&begin).is_some_and(|rest| rest.ends_with(".tmp")))
+}
+
+/// Removes what killed writers have left in a directory of ours: nobody takes an hour to write a file. Says how many bytes that was.
+pub(crate) fn clean_private(dir: &Path) -> u64 {
+    let hour = std::time::Duration::from_secs(3600);
+    remove(dir, |name, found| name.starts_with(".tmp") && is_older(found, hour))
+}
+
+/// Removes the files of a directory of ours that nobody has written for so long. Says how many bytes that was.
+pub(crate) fn clean_older(dir: &Path, than: std::time::Duration) -> u64 {
+    remove(dir, |_, found| is_older(found, than))
+}
+
+fn is_older(found: &std::fs::Metadata, than: std::time::Duration) -> bool {
+    found.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > than)
+}
+
+fn remove(dir: &Path, which: impl Fn(&str, &std::fs::Metadata) -> bool) -> u64 {
+    let mut freed = 0;
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let Ok(found) = entry.metadata() else { continue };
+        let goes = found.is_file() && which(&entry.file_name().to_string_lossy(), &found);
+        if goes && std::fs::remove_file(entry.path()).is_ok() {
+            freed += found.len();
+        }
+    }
+    freed
 }
 
 /// Opens a file below a folder that a stranger filled. No link is followed on the way or at its end, whichever way it leads, and nothing

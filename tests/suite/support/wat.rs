@@ -70,6 +70,13 @@ pub(crate) fn named(name: &str, version: &str, permissions: serde_json::Value) -
     }))
 }
 
+/// The same of a name and a version, which imports these interfaces and uses nothing of them.
+pub(crate) fn importing(name: &str, version: &str, interfaces: &[&str]) -> Vec<u8> {
+    let imports: String = interfaces.iter().map(|name| format!("(import \"{name}\" (instance))")).collect();
+    let manifest = serde_json::json!({ "name": name, "version": version, "description": "Does little." });
+    packaged(skill("(i32.const 128)", "", &imports), &manifest)
+}
+
 /// The same for another version of the interface.
 pub(crate) fn skill_of(version: &str, call: &str, module: &str, beside: &str) -> Vec<u8> {
     whole(version, call, module, beside, "", LIFTED)

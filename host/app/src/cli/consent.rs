@@ -134,19 +134,20 @@ pub(super) async fn widen(
     context: &Context,
 ) -> Result<Decision, Error> {
     const UPDATE: &str = "update it";
-    if candidate.more().is_empty() || wanted.yes || wanted.nothing {
+    if (candidate.more().is_empty() && candidate.imports().new.is_empty()) || wanted.yes || wanted.nothing {
         return offer(host, candidate, wanted, context).await;
     }
     let name = candidate.skill().identity().to_owned();
     if !crate::ui::can_ask() || context.json() {
-        let words: Vec<_> = candidate.more().iter().map(|one| one.words.as_str()).collect();
+        let mut words: Vec<_> = candidate.more().iter().map(|one| one.words.clone()).collect();
+        words.extend(imported(&candidate.imports().new).map(|names| format!("import {names}")));
         let name = quoted(&name);
         return Err(Trouble::new(
             "permission-widened",
             format!(
                 "{name} {} was not installed: it asks for more than the version before it: {}",
                 candidate.skill().manifest().version,
-                words.join("; ")
+                crate::ui::printable(&words.join("; "))
             ),
             format!("say `ringfence update {name} --yes` to grant that, or `ringfence update {name} --grant-nothing`"),
         ));
@@ -226,6 +227,12 @@ fn presented(candidate: &Candidate, missing: &[Missing], denied: &[Denied]) -> S
     if candidate.before().is_some() && !new.is_empty() {
         text += &format!("Tools that the version before it did not have: {}\n", new.join(", "));
     }
+    if let Some(names) = imported(&candidate.imports().new) {
+        text += &format!("It imports what the version before it did not: {names}\n");
+    }
+    if let Some(names) = imported(&candidate.imports().gone) {
+        text += &format!("It no longer imports: {names}\n");
+    }
     let kept = candidate.kept().words();
     if !kept.is_empty() {
         text += &format!("It keeps what it was granted before: {}\n", kept.join(" "));
@@ -235,6 +242,17 @@ fn presented(candidate: &Candidate, missing: &[Missing], denied: &[Denied]) -> S
     }
     let wants = if missing.is_empty() { String::new() } else { format!("It wants to:\n{}", list(missing)) };
     crate::ui::printable(&(text + &wants).replace("\n\n", "\n"))
+}
+
+/// Names of interfaces, which are a stranger's words, in one line. None where there are none.
+fn imported(names: &[String]) -> Option<String> {
+    const MOST: usize = 12;
+    let shown: Vec<&str> = names.iter().take(MOST).map(String::as_str).collect();
+    let rest = match names.len().saturating_sub(MOST) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!shown.is_empty()).then(|| crate::ui::printable(&shown.join(", ")).replace('\n', " ") + &rest)
 }
 
 async fn note_costs(host: &Host, requests: &Requests) {

@@ -56,11 +56,9 @@ pub(super) async fn fetch(
             }
             Target::AgentSkill(folder) => {
                 let host = context.host().await?;
-                let bytes = context.unless_cancelled(host.agent_skill(&folder, Some(line.steps()))).await?;
+                let incoming = context.unless_cancelled(host.incoming_agent_skill(&folder, Some(line.steps()))).await?;
                 host.close().await?;
-                let (digest, exact) = (Digest::of(&bytes), folder.display().to_string());
-                let (stem, source, signatures) = (String::new(), exact.clone(), Vec::new());
-                let incoming = Incoming { bytes, stem, source, kind: SourceKind::File, signatures };
+                let (digest, exact) = (Digest::of(&incoming.bytes), incoming.source.clone());
                 Ok(Arrived { incoming, digest, reference: Reference::Path(folder), exact })
             }
             Target::File(file) => {

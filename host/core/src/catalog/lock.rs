@@ -138,12 +138,16 @@ impl Lock {
 
     /// Writes the file in `folder`: a reader sees the old one or the new one, whole, whatever happens meanwhile.
     pub fn write(&self, folder: &Path) -> Result<(), CatalogError> {
-        use std::os::unix::fs::PermissionsExt as _;
         let path = folder.join(LOCK_FILE);
         let failed = |error: std::io::Error| CatalogError::writing(path.clone(), &error);
-        files::write_durably(&path, self.text().as_bytes()).map_err(failed)?;
         // It is for everybody who works on the project, unlike the rest of what is written here.
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).map_err(failed)
+        files::write_shared(&path, self.text().as_bytes()).map_err(failed)
+    }
+
+    /// Removes what writers that were killed have left beside the file in `folder`. Says how many bytes that was.
+    #[must_use]
+    pub fn clean(folder: &Path) -> u64 {
+        files::clean_shared(&folder.join(LOCK_FILE))
     }
 
     pub fn skills(&self) -> impl Iterator<Item = &Locked> {

@@ -4,6 +4,7 @@
 //! place in one step: the next call runs it, and calls that run keep theirs.
 
 pub mod agent_skill;
+pub(crate) mod behind;
 pub(crate) mod components;
 #[cfg(debug_assertions)]
 pub(crate) mod fuzz;
@@ -22,6 +23,7 @@ mod texts;
 pub mod tool;
 pub mod toolbox;
 pub mod watch;
+pub(crate) mod world;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,11 +39,13 @@ use crate::policy::manifest::Manifest;
 use crate::schema;
 use crate::server::Server;
 use crate::settings::{Configured, Settings};
+pub use behind::Behind;
 pub use reflect::LeftOut;
 pub use skill::SkillRef;
 pub use standing::{ReloadError, Standing};
 pub use texts::{TEXT_BYTES, Texts};
 use tool::{CallError, Callable, Tool};
+pub use world::Imports;
 
 /// One loaded version of a skill: component, manifest and what is configured for it, which change together or not at all.
 #[derive(Clone)]

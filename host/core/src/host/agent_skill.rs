@@ -16,23 +16,59 @@ impl Host {
     /// The component that an Agent Skill carries, checked against what its `SKILL.md` says. One without a manifest is packaged with
     /// what stands there; one that has a manifest is what it is.
     pub async fn agent_skill(&self, folder: &Path, progress: Option<Progress>) -> Result<Vec<u8>, Error> {
+        let (carried, is_whole) = self.carried(folder).await?;
+        self.whole(folder, carried, is_whole, progress).await
+    }
+
+    /// The same for somebody who may want to install it, with the signatures that lie beside the component. One that does not fit is refused
+    /// here where it is of a component that is packaged with what `SKILL.md` says: it says nothing of that, so what is packaged counts as
+    /// unsigned.
+    pub async fn incoming_agent_skill(&self, folder: &Path, progress: Option<Progress>) -> Result<Incoming, Error> {
+        let (mut carried, is_whole) = self.carried(folder).await?;
+        let source = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
+        let (kind, mut signatures) = (SourceKind::File, std::mem::take(&mut carried.signatures));
+        if !is_whole && !signatures.is_empty() {
+            let stem = carried.component.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            let (bytes, stem, source) = (carried.bytes.clone(), stem.unwrap_or_default(), source.clone());
+            let signatures = std::mem::take(&mut signatures);
+            self.judged(&Incoming { bytes, stem, source, kind, signatures }).await?;
+        }
+        let bytes = self.whole(folder, carried, is_whole, progress).await?;
+        Ok(Incoming { bytes, stem: String::new(), source, kind, signatures })
+    }
+
+    /// What a folder carries, and whether that has a manifest, which names what `SKILL.md` names then.
+    async fn carried(&self, folder: &Path) -> Result<(Carried, bool), Error> {
         let limit = self.0.component_bytes();
         let from = folder.to_owned();
         let read = tokio::task::spawn_blocking(move || agent_skill::carried(&from, limit)).await;
         let carried = read.map_err(|_| crate::invocation::InvokeError::HostFault)?;
         let about = |error: Error| error.about(folder);
-        let Carried { skill, component, bytes } = carried.map_err(|error| about(error.into()))?;
-        if bytes.len() as u64 > limit {
-            return Err(crate::engine::LoadError::TooLarge { limit, actual: bytes.len() as u64 }.into());
+        let carried = carried.map_err(|error| about(error.into()))?;
+        let actual = carried.bytes.len() as u64;
+        if actual > limit {
+            return Err(crate::engine::LoadError::TooLarge { limit, actual }.into());
         }
-        if let Some(manifest) = Package::read(&bytes).map_err(package_error).map_err(about)?.manifest {
-            return match agent_skill::name_of(&manifest.name) == skill.name {
-                true => Ok(bytes),
-                false => {
-                    let (component, embedded) = (component.display().to_string(), manifest.name);
-                    Err(about(AgentSkillError::OtherName { md: skill.name, component, embedded }.into()))
-                }
-            };
+        let Some(manifest) = Package::read(&carried.bytes).map_err(package_error).map_err(about)?.manifest else {
+            return Ok((carried, false));
+        };
+        if agent_skill::name_of(&manifest.name) != carried.skill.name {
+            let (md, component) = (carried.skill.name, carried.component.display().to_string());
+            return Err(about(AgentSkillError::OtherName { md, component, embedded: manifest.name }.into()));
+        }
+        Ok((carried, true))
+    }
+
+    async fn whole(
+        &self,
+        folder: &Path,
+        carried: Carried,
+        is_whole: bool,
+        progress: Option<Progress>,
+    ) -> Result<Vec<u8>, Error> {
+        let Carried { skill, bytes, .. } = carried;
+        if is_whole {
+            return Ok(bytes);
         }
         let version = skill.metadata.get(agent_skill::VERSION).and_then(|text| text.parse().ok());
         let bare = Manifest::bare(&skill.name);
@@ -42,7 +78,7 @@ impl Host {
             license: skill.license,
             ..bare
         };
-        let mut packaged = self.package(&bytes, &manifest, progress).await.map_err(about)?;
+        let mut packaged = self.package(&bytes, &manifest, progress).await.map_err(|error| error.about(folder))?;
         let instructions = Some(skill.instructions).filter(|text| !text.is_empty());
         Texts { instructions, ..Texts::default() }.append(&mut packaged);
         Ok(packaged)
@@ -59,11 +95,8 @@ impl Host {
 
     /// Looks at an Agent Skill that somebody may want to install. Changes nothing.
     pub async fn consider_agent_skill(&self, folder: &Path, progress: Option<Progress>) -> Result<Candidate, Error> {
-        let bytes = self.agent_skill(folder, progress.clone()).await?;
-        let source = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
-        // It is packed here, so no signature beside its component is of what is installed.
-        let (stem, kind, signatures) = (String::new(), SourceKind::File, Vec::new());
-        self.consider_incoming(Incoming { bytes, stem, source, kind, signatures }, progress).await
+        let incoming = self.incoming_agent_skill(folder, progress.clone()).await?;
+        self.consider_incoming(incoming, progress).await
     }
 
     /// The component of an installed skill, which is the one that was installed.

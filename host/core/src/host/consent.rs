@@ -10,7 +10,7 @@ use super::{Host, STATE_WAIT};
 use crate::capability::user;
 use crate::catalog::index;
 use crate::catalog::signature::{Signature, SourceKind, Terms, Verdict};
-use crate::catalog::{CatalogError, Incoming, Installed, SkillRef};
+use crate::catalog::{CatalogError, Imports, Incoming, Installed, SkillRef};
 use crate::error::Error;
 use crate::invocation::InvokeError;
 use crate::journal::Journal;
@@ -30,6 +30,7 @@ pub struct Candidate {
     before: Option<Installed>,
     more: Vec<Missing>,
     less: Vec<Missing>,
+    imports: Imports,
     kept: Grants,
 }
 
@@ -76,6 +77,12 @@ impl Candidate {
     #[must_use]
     pub fn less(&self) -> &[Missing] {
         &self.less
+    }
+
+    /// What it imports that the installed one does not, and the other way. Nothing where none is installed.
+    #[must_use]
+    pub fn imports(&self) -> &Imports {
+        &self.imports
     }
 
     /// What was granted before and stays. Of what is new nothing is in it, whatever pattern was granted.
@@ -157,15 +164,21 @@ impl Host {
         let requests = &generation.manifest.permissions;
         let held = self.0.grants.of(&name);
         let (mut more, mut less, mut kept) = (Vec::new(), Vec::new(), (*held).clone());
+        let mut imports = Imports::default();
         if let Some(before) = &before {
             let had = &before.manifest.permissions;
             (more, less) = (requests.beyond(had), had.beyond(requests));
+            if before.digest != generation.digest {
+                // Where the old file is gone or too large by now, nothing of the new one counts as known.
+                let old = self.read(&self.0.components.path(&before.digest)).unwrap_or_default();
+                imports = Imports::between(&old, &bytes);
+            }
             if !requests.ask_the_same(had) {
                 kept = policy::effective(had, &[&*held]);
             }
         }
         let (skill, terms) = (SkillRef::new(name, generation), Terms::default());
-        Ok(Candidate { skill, bytes, source, verdict, terms, before, more, less, kept })
+        Ok(Candidate { skill, bytes, source, verdict, terms, before, more, less, imports, kept })
     }
 
     /// What a candidate requests that neither `allow` nor what it keeps holds.

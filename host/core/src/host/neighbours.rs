@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::Shared;
+use crate::catalog::{Standing, behind};
 use crate::error::Error;
 use crate::state::StateError;
 
@@ -88,10 +89,14 @@ impl Shared {
     async fn reinstalled(self: &Arc<Self>) -> Result<(), Error> {
         let now = self.all_installed().await?;
         self.offers.changed();
+        let held = self.live.all().iter().map(|skill| skill.identity().to_owned()).collect();
+        behind::keep_only(&self.state, held).await?;
         for skill in self.live.all() {
             let Some(installed) = now.iter().find(|installed| installed.name == skill.identity()) else { continue };
             let before = skill.current();
             if before.digest == installed.digest {
+                // What could not be loaded may have been taken back.
+                self.stands(&skill, Standing::Serving).await;
                 continue;
             }
             let had = &before.manifest.permissions;
@@ -103,14 +108,21 @@ impl Shared {
                 Ok(fresh) => fresh,
                 Err(error) => {
                     tracing::error!(skill = skill.identity(), %error, "what is installed now cannot be loaded");
+                    self.stands(&skill, Standing::failed(&error)).await;
                     continue;
                 }
             };
             self.loaded.forget(&before.digest);
             let _changing = skill.change().await;
             match self.configured(skill.identity(), &fresh.current()) {
-                Ok(generation) => self.publish(&skill, Arc::new(generation)),
-                Err(error) => tracing::error!(skill = skill.identity(), %error, "it keeps the version that it had"),
+                Ok(generation) => {
+                    self.publish(&skill, Arc::new(generation));
+                    self.stands(&skill, Standing::Serving).await;
+                }
+                Err(error) => {
+                    tracing::error!(skill = skill.identity(), %error, "it keeps the version that it had");
+                    self.stands(&skill, Standing::failed(&error)).await;
+                }
             }
         }
         // What is no longer installed is not offered, and what nobody holds is loaded anew when it is called.

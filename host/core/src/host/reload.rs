@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Host, Progress, Secrets, Shared, router};
-use crate::catalog::{Generation, ReloadError, Runs, SkillRef, Standing, settle};
+use crate::catalog::{Behind, Generation, ReloadError, Runs, SkillRef, Standing, behind, settle};
 use crate::engine::{LimitSettings, digest};
 use crate::error::Error;
 use crate::invocation::{self, Call};
@@ -99,13 +99,13 @@ impl Host {
     ) -> Result<Option<Successor>, Error> {
         let prepared = self.successor(skill, path, downgrade, progress).await;
         match &prepared {
-            Ok(None) => skill.set_standing(Standing::Serving),
+            Ok(None) => self.0.stands(skill, Standing::Serving).await,
             Ok(Some(next)) if !next.more.is_empty() => {
                 let (version, missing) = (next.version().clone(), next.more.clone());
-                skill.set_standing(Standing::PendingConsent { version, missing });
+                self.0.stands(skill, Standing::PendingConsent { version, missing }).await;
             }
             Ok(Some(_)) => {}
-            Err(error) => self.not_replaced(skill, error),
+            Err(error) => self.not_replaced(skill, error).await,
         }
         prepared
     }
@@ -166,13 +166,13 @@ impl Host {
         let missing = next.lacks(&allow);
         if !missing.is_empty() {
             let (version, shown) = (next.version().clone(), missing.clone());
-            skill.set_standing(Standing::PendingConsent { version, missing: shown });
+            self.0.stands(skill, Standing::PendingConsent { version, missing: shown }).await;
             return Err(ReloadError::Widened { name: name(), missing }.into());
         }
         // As it is configured now, which may have changed since it was prepared: the last that can fail before anything is changed.
         let generation = self.0.configured(skill.identity(), &next.generation)?;
         if let Err(error) = self.0.upgrade_state(skill.identity(), &generation).await {
-            self.not_replaced(skill, &error);
+            self.not_replaced(skill, &error).await;
             return Err(error);
         }
         if !next.asks_the_same {
@@ -184,12 +184,23 @@ impl Host {
             (false, false) => self.grant_for_session(skill.identity(), allow).await?,
         }
         self.0.publish(skill, Arc::new(generation));
+        self.0.stands(skill, Standing::Serving).await;
         self.0.sessions.audit.note(Entry::admin("reload", skill.identity(), next.digest()));
         Ok(())
     }
 
-    fn not_replaced(&self, skill: &SkillRef, error: &Error) {
-        skill.set_standing(Standing::failed(error));
+    /// Says of a skill that what was offered last could not even be prepared: a build that failed, for example.
+    pub async fn fell_behind(&self, skill: &SkillRef, error: &Error) {
+        self.0.stands(skill, Standing::failed(error)).await;
+    }
+
+    /// The skills that hosts on this state serve in an older version than the one that was offered last, in whichever process, and why.
+    pub async fn behind(&self) -> Result<Vec<Behind>, Error> {
+        Ok(behind::all(&self.0.state).await?)
+    }
+
+    async fn not_replaced(&self, skill: &SkillRef, error: &Error) {
+        self.0.stands(skill, Standing::failed(error)).await;
         self.0.sessions.audit.note(Entry::admin("reload-refused", skill.identity(), error.kind()));
     }
 
@@ -273,15 +284,28 @@ impl Shared {
         for skill in self.live.of(name) {
             let _changing = skill.change().await;
             self.publish(&skill, Arc::new(self.configured(name, generation)?));
+            self.stands(&skill, Standing::Serving).await;
         }
         Ok(())
+    }
+
+    /// Keeps how a skill stands, and tells other hosts on this state.
+    pub(super) async fn stands(&self, skill: &SkillRef, standing: Standing) {
+        let before = skill.standing();
+        skill.set_standing(standing.clone());
+        if before == Standing::Serving && standing == Standing::Serving {
+            return;
+        }
+        // It serves as before all the same; who lists is told less.
+        if let Err(error) = behind::tell(&self.state, skill, &standing).await {
+            tracing::warn!(%error, skill = skill.identity(), "other hosts are not told how it stands");
+        }
     }
 
     /// Puts a generation in the place of the one that serves. The old one is freed when its last call ends; what still runs when its time
     /// is over is ended.
     pub(super) fn publish(&self, skill: &SkillRef, next: Arc<Generation>) {
         let old = skill.replace(Arc::clone(&next));
-        skill.set_standing(Standing::Serving);
         if old.digest == next.digest {
             return;
         }

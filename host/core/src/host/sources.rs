@@ -1,5 +1,7 @@
 //! What the state has to do with where skills come from: which index was seen, what a project locks, what nobody needs any more.
 
+use std::path::Path;
+
 use rusqlite::OptionalExtension as _;
 
 use super::Host;
@@ -7,6 +9,7 @@ use crate::catalog::SkillRef;
 use crate::catalog::lock::{self, Locked};
 use crate::catalog::source::{Age, Digest, Index, IndexError, Reference, Seen};
 use crate::error::Error;
+use crate::files;
 
 impl Host {
     /// Looks whether an index may follow what was seen of it before, and remembers it. Says how old it is; an error where it is
@@ -59,9 +62,13 @@ impl Host {
         })
     }
 
-    /// Removes components that neither an installed skill nor `keep` needs, by digest. Says how many bytes they had.
+    /// Removes components that neither an installed skill nor `keep` needs, by digest, and what killed processes have left half written. Says
+    /// how many bytes they had.
     pub async fn clean(&self, keep: &[String]) -> Result<u64, Error> {
         let _turn = self.0.state.turn().await?;
-        Ok(self.0.components.clean(&self.0.index, keep).await?)
+        let state = self.0.state.path().parent().unwrap_or(Path::new("."));
+        let ours = [state.to_owned(), state.join("transcripts"), self.0.engine.cache_dir.join("artefacts")];
+        let left: u64 = ours.iter().map(|dir| files::clean_private(dir)).sum();
+        Ok(self.0.components.clean(&self.0.index, keep).await? + left)
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::record::{self, Event};
 use super::work::Teller;
-use super::{cuts, steps};
+use super::{cuts, lock, steps};
 use crate::state::Durability;
 
 /// Tells a child what to do.
@@ -101,6 +101,7 @@ fn child_of_the_other_tests() {
         let done = match words[0] {
             "live" => run(cuts::live(&dir, case, &mut teller)),
             "go-on" => run(cuts::go_on(&dir, case, &mut teller)),
+            "lock" => lock::write(&dir, &mut teller),
             "steps" => run(steps::all(&dir, durability(number(3)), &mut teller)),
             "faults" => match run(steps::faulty(&dir, durability(number(3)), number(4), case, &mut teller)) {
                 Ok(true) => Ok(()),

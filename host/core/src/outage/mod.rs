@@ -8,6 +8,7 @@ mod child;
 mod cuts;
 mod dice;
 mod disk;
+mod lock;
 mod record;
 mod steps;
 mod story;

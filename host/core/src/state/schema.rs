@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("7.sql"),
     include_str!("8.sql"),
     include_str!("9.sql"),
+    include_str!("10.sql"),
 ];
 
 /// Written into the file's header, so that another program's database is not taken for ours. "RFst".

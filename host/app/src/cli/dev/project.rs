@@ -100,7 +100,15 @@ impl Project {
     async fn refresh(&self, stage: &Stage, line: &Line) -> Result<(), Error> {
         let begun = Instant::now();
         let component = match &self.target {
-            Target::Folder(folder) => build::fresh(&stage.host, folder, &stage.context, line).await?,
+            Target::Folder(folder) => match build::fresh(&stage.host, folder, &stage.context, line).await {
+                Ok(component) => component,
+                Err(error) => {
+                    if let Some(skill) = self.serving() {
+                        stage.host.fell_behind(&skill, &error).await;
+                    }
+                    return Err(error);
+                }
+            },
             _ => self.path().to_owned(),
         };
         let built = begun.elapsed();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{AgentSkill, AgentSkillError, COMPONENT, DIGEST, FILE, FRONTMATTER_BYTES};
 use crate::catalog::TEXT_BYTES;
+use crate::catalog::signature::{Format, SIGNATURE_BYTES, Signature};
 use crate::{engine, files};
 
 /// Where components are looked for when none is named, and how much is looked at.
@@ -21,6 +22,8 @@ pub(crate) struct Carried {
     /// From the folder.
     pub(crate) component: PathBuf,
     pub(crate) bytes: Vec<u8>,
+    /// What lies beside it. Nothing of it is checked yet.
+    pub(crate) signatures: Vec<Signature>,
 }
 
 impl AgentSkill {
@@ -58,7 +61,21 @@ pub(crate) fn carried(folder: &Path, limit: u64) -> Result<Carried, AgentSkillEr
             return Err(AgentSkillError::OtherDigest { component: shown, expected: expected.clone(), found });
         }
     }
-    Ok(Carried { skill, component, bytes })
+    let mut signatures = Vec::new();
+    for format in Format::ALL {
+        let beside = format.beside(&component);
+        let shown = beside.display().to_string();
+        match files::open_beneath(folder, &beside) {
+            Ok(file) => {
+                let bytes = read(file, SIGNATURE_BYTES as u64).map_err(|_| AgentSkillError::NotThere(shown))?;
+                signatures.push(Signature { format, bytes });
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            // One that is there and cannot be read is not the same as none.
+            Err(error) => return Err(opening(&shown, &error)),
+        }
+    }
+    Ok(Carried { skill, component, bytes, signatures })
 }
 
 fn opening(name: &str, error: &std::io::Error) -> AgentSkillError {

@@ -13,6 +13,7 @@ use super::Inner;
 use super::digest::Digest;
 use super::error::SourceError;
 use super::fetch::Told;
+use super::https::Got;
 use super::reference::{Named, Reference};
 use crate::catalog::read_component;
 use crate::error::{Error, Explain};
@@ -304,8 +305,20 @@ impl Inner {
             }
             Reference::Https(file) => {
                 let told = Told { what: place.to_owned(), progress };
-                let found = self.download(&file.target, super::origin_of(&reference), MOST_BYTES, &told).await?;
-                let bytes = found.ok_or_else(|| SourceError::Missing { what: place.to_owned() })?;
+                let named = super::origin_of(&reference);
+                let kept = self.known.get(&file.target).and_then(|known| {
+                    let bytes = self.known.bytes(&file.target, &known, MOST_BYTES)?;
+                    Some((known, bytes))
+                });
+                let known = kept.as_ref().map(|(known, _)| known);
+                let bytes = match (self.ask(&file.target, named, MOST_BYTES, &told, known).await?, kept) {
+                    (Got::Bytes { bytes, tag }, _) => {
+                        self.known.put(&file.target, tag.as_deref(), &Digest::of(&bytes), Some(&bytes));
+                        bytes
+                    }
+                    (Got::Same, Some((_, bytes))) => bytes,
+                    (Got::Same | Got::Nothing, _) => return Err(SourceError::Missing { what: place.to_owned() }.into()),
+                };
                 Ok(Index::parse(place, None, &bytes)?)
             }
             Reference::Oci(_) | Reference::Named(_) => {

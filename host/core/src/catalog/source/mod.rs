@@ -10,6 +10,7 @@ mod error;
 mod fetch;
 mod https;
 mod index;
+mod known;
 mod likeness;
 mod newer;
 mod oci;
@@ -30,6 +31,7 @@ pub use digest::Digest;
 pub use error::SourceError;
 use fetch::{Bounds, Told};
 pub use index::{Age, Index, IndexError, Listed, Release, Seen};
+use known::Shelf;
 pub use likeness::alike;
 pub use newer::{Held, Newer, Other};
 pub use oci::Pushed;
@@ -57,6 +59,8 @@ struct Inner {
     settings: CatalogSettings,
     credentials: Arc<dyn Credentials>,
     cache_dir: PathBuf,
+    /// What servers call what they gave.
+    known: Shelf,
     /// Largest component in bytes.
     limit: u64,
 }
@@ -87,7 +91,8 @@ impl Sources {
 
     fn over(config: SourcesConfig, wire: Wire) -> Self {
         let SourcesConfig { cache_dir, component_bytes, settings, credentials } = config;
-        Self(Arc::new(Inner { wire, settings, credentials, cache_dir, limit: component_bytes }))
+        let known = Shelf::new(&cache_dir);
+        Self(Arc::new(Inner { wire, settings, credentials, cache_dir, known, limit: component_bytes }))
     }
 
     /// Fetches what a person named. Installs nothing, and leaves nothing behind when it is dropped but a partial file. A name is
@@ -162,10 +167,10 @@ impl Sources {
         self.0.newer(source, installed, progress).await
     }
 
-    /// Removes partial files that no fetch is working on, and says how many bytes they had.
+    /// Removes partial files that no fetch is working on, and what was known of servers long ago. Says how many bytes they had.
     #[must_use]
     pub fn clean(&self) -> u64 {
-        let mut freed = 0;
+        let mut freed = self.0.known.clean();
         for entry in std::fs::read_dir(self.0.partial_dir()).into_iter().flatten().flatten() {
             let open = std::fs::OpenOptions::new().read(true).write(true).open(entry.path());
             let is_free = open.as_ref().is_ok_and(|file| file.try_lock().is_ok());

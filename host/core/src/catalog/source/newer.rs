@@ -67,7 +67,13 @@ impl Inner {
                 return Ok(Newer::There(Box::new(Other { reference, version: found.version, digest, fetched: None })));
             }
             Reference::Path(path) => self.file(path)?,
-            Reference::Https(file) => self.web_file(file, Some(file.target.origin()), &told).await?,
+            Reference::Https(file) => {
+                let named = Some(file.target.origin());
+                let Some(fetched) = self.newer_web_file(file, named, held.digest, &told).await? else {
+                    return Ok(Newer::Same);
+                };
+                fetched
+            }
             Reference::Named(named) => return Err(super::SourceError::NoIndex { name: named.name.clone() }.into()),
         };
         if fetched.digest.as_str() == held.digest {

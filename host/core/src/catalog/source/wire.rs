@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RANGE};
 use reqwest::{Method, StatusCode};
 use tokio::time::timeout;
 
@@ -104,7 +104,7 @@ impl Wire {
             if next.origin() != order.target.origin() {
                 // Credentials stay with whom they are for.
                 let keep = |name| order.headers.get(&name).cloned().map(|value| (name, value));
-                order.headers = [ACCEPT, ACCEPT_ENCODING, RANGE].into_iter().filter_map(keep).collect();
+                order.headers = [ACCEPT, ACCEPT_ENCODING, IF_NONE_MATCH, RANGE].into_iter().filter_map(keep).collect();
             }
             order.target = next;
         }

@@ -2,16 +2,18 @@
 //! nothing here believes one that it reads.
 
 use serde_json::{Value, json};
-use wasmparser::{Parser, Payload};
 
 use super::manifest::Descriptor;
+use crate::catalog::world;
 
 /// Most names of each kind.
 const MOST_NAMES: usize = 256;
 
 /// Of a component whose layer is `layer`.
 pub(super) fn write(component: &[u8], layer: &Descriptor, created: jiff::Timestamp) -> Value {
-    let (imports, exports) = names(component);
+    let (mut imports, mut exports) = world::names(component);
+    imports.truncate(MOST_NAMES);
+    exports.truncate(MOST_NAMES);
     json!({
         "created": created.to_string(),
         "architecture": "wasm",
@@ -19,29 +21,6 @@ pub(super) fn write(component: &[u8], layer: &Descriptor, created: jiff::Timesta
         "layerDigests": [layer.digest],
         "component": { "imports": imports, "exports": exports, "target": null },
     })
-}
-
-/// The outermost names. What cannot be read has none: whoever loads it says why.
-fn names(component: &[u8]) -> (Vec<String>, Vec<String>) {
-    let (mut imports, mut exports) = (Vec::new(), Vec::new());
-    let mut depth = 0_u32;
-    for payload in Parser::new(0).parse_all(component) {
-        match payload {
-            Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) => depth += 1,
-            Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
-            Ok(Payload::ComponentImportSection(section)) if depth == 0 => {
-                imports.extend(section.into_iter().flatten().map(|import| import.name.name.to_owned()));
-            }
-            Ok(Payload::ComponentExportSection(section)) if depth == 0 => {
-                exports.extend(section.into_iter().flatten().map(|export| export.name.name.to_owned()));
-            }
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
-    imports.truncate(MOST_NAMES);
-    exports.truncate(MOST_NAMES);
-    (imports, exports)
 }
 
 #[cfg(test)]
@@ -63,6 +42,5 @@ mod tests {
         assert_eq!((&config["architecture"], &config["os"]), (&json!("wasm"), &json!("wasip2")));
         assert_eq!(config["layerDigests"], json!([layer.digest]));
         assert_eq!(config["created"], "1970-01-01T00:00:00Z");
-        assert_eq!(names(b"nonsense"), (vec![], vec![]));
     }
 }
