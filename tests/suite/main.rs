@@ -18,6 +18,7 @@ mod conformance;
 mod consent;
 mod dev;
 mod docs;
+mod embed;
 mod files;
 #[cfg(debug_assertions)]
 mod fuzz;

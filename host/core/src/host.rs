@@ -90,6 +90,25 @@ pub struct HostConfig {
     pub worker: WorkerCommand,
 }
 
+impl HostConfig {
+    /// Everything in one folder, made where it is missing, with the settings that hold where nothing is set. It reads no environment: no
+    /// provider's key and no keyring is found by it, so fill those fields where skills need them.
+    pub fn in_folder(folder: impl AsRef<Path>, worker: WorkerCommand) -> Self {
+        let folder = folder.as_ref();
+        Self {
+            state_dir: folder.join("state"),
+            data_dir: folder.join("data"),
+            cache_dir: folder.join("cache"),
+            ours: Vec::new(),
+            home: None,
+            settings: Settings::default(),
+            secrets: BTreeMap::new(),
+            keyring: None,
+            worker,
+        }
+    }
+}
+
 /// The host. Cheap to clone; the last clone that goes closes it.
 #[derive(Clone)]
 pub struct Host(pub(crate) Arc<Shared>);

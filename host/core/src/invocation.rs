@@ -115,6 +115,12 @@ impl Call {
             budget: budget::Limits::default(),
         }
     }
+
+    /// A call of this tool, with nothing else unusual about it. `input` is JSON text of an object.
+    #[must_use]
+    pub fn of(skill: SkillRef, tool: impl Into<String>, input: impl Into<String>) -> Self {
+        Self { tool: Some(tool.into()), ..Self::new(skill, input) }
+    }
 }
 
 /// Where the time went.

@@ -1,6 +1,17 @@
 //! The heart of Ringfence: sandbox, broker, policy, budgets, catalog and journal.
 //!
 //! Faces call [`Host`] and nothing else. Deliberately absent: argument parsers, servers, standard output, the environment.
+//!
+//! # Embedding
+//!
+//! `folder` keeps all that the host knows, `skill` is a component, and `program` is the `ringfence` program, which compiles components in a
+//! process of its own:
+//!
+//! ```ignore
+#![doc = include_str!("../examples/embed.rs")]
+//! ```
+//!
+//! Nothing is granted by that: a skill that needs something is given it by [`Host::grant`].
 
 #![deny(unsafe_code)]
 

@@ -141,6 +141,12 @@ impl Desk<'_> {
             let (actual, most) = (call.input.len(), INPUT_BYTES);
             return Ended::failed("too-large", format!("the arguments are {actual} bytes long, of at most {most}"));
         }
+        if let Some(offer) = offer
+            && serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&call.input).is_err()
+        {
+            let text = format!("the arguments of `{}` are not a JSON object: call it again with one", offer.name);
+            return Ended::failed("invalid-input", text);
+        }
         let ask = Use {
             name: offer.map(|offer| name_of(offer)),
             written: call.name.clone(),

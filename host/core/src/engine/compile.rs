@@ -22,6 +22,14 @@ pub struct WorkerCommand {
     pub args: Vec<OsString>,
 }
 
+impl WorkerCommand {
+    /// Ringfence's own program as the worker, by its path. A program that embeds a host can be its own worker instead: it calls
+    /// [`worker_main`] when it is started with `args` of its choice.
+    pub fn ringfence(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), args: vec!["compile-worker".into()] }
+    }
+}
+
 /// Largest artefact that is taken from a worker.
 const ARTEFACT_BYTES: u64 = 1 << 30;
 

@@ -77,6 +77,18 @@ pub struct Call {
     pub name: String,
     #[serde(default)]
     pub input: serde_json::Map<String, Value>,
+    /// What the model wrote instead of `input`, JSON or not. What is not comes as a JSON string, as from every provider.
+    pub written: Option<String>,
+}
+
+impl Call {
+    fn arguments(&self) -> String {
+        match &self.written {
+            None => Value::Object(self.input.clone()).to_string(),
+            Some(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => text.clone(),
+            Some(text) => Value::from(text.as_str()).to_string(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -382,7 +394,7 @@ fn respond(model: &str, request: &Request, answer: &Answer, text: String) -> Res
         Part::ToolCall(ToolCall {
             id: call.id.clone().unwrap_or_else(|| format!("call_{}", at + 1)),
             name: call.name.clone(),
-            input: Value::Object(call.input.clone()).to_string(),
+            input: call.arguments(),
             signature: None,
         })
     }));

@@ -242,11 +242,13 @@ impl Chat {
             if cut && at == last && call.input.trim().is_empty() {
                 continue;
             }
-            let input = match arguments(&call.input.into()) {
+            let written = Value::from(call.input);
+            let input = match arguments(&written) {
                 Ok(input) if !call.name.is_empty() => input,
                 _ if cut && at == last => continue,
-                Ok(_) => return Err(ProviderError::Garbled("a tool call has no name".into())),
-                Err(error) => return Err(error),
+                _ if call.name.is_empty() => return Err(ProviderError::Garbled("a tool call has no name".into())),
+                // The model's mistake, and not the provider's. As a JSON string it is no tool's input, so the model is told and can correct it.
+                _ => written.to_string(),
             };
             let id = if call.id.is_empty() { self.ids.give(Some(&call.wire_id)) } else { call.id };
             complete.push(ToolCall { id, name: call.name, input, signature: call.signature });
