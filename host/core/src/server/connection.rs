@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
     CreateMessageRequestParams, CreateMessageResult, CustomNotification, ElicitRequestParams, ElicitResult, ErrorCode,
@@ -17,6 +18,7 @@ use rmcp::service::{
     RoleClient, RunningService, ServiceError, serve_client_with_lifecycle_and_ct,
 };
 use rmcp::transport::IntoTransport;
+use secrecy::SecretString;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -44,7 +46,7 @@ pub(super) struct Connection {
     service: Mutex<Option<RunningService<RoleClient, Handler>>>,
     process: Mutex<Option<Process>>,
     ending: Ending,
-    redactor: Option<Arc<Redactor>>,
+    redaction: Redaction,
     stale: Arc<AtomicBool>,
     listed: tokio::sync::Mutex<Option<(Instant, Arc<Vec<rmcp::model::Tool>>)>>,
     used: Mutex<Instant>,
@@ -58,8 +60,32 @@ pub(super) struct Means {
     pub(super) name: String,
     pub(super) process: Option<Process>,
     pub(super) ending: Ending,
-    pub(super) redactor: Option<Arc<Redactor>>,
+    pub(super) redaction: Redaction,
 }
+
+/// Takes the secrets that a server was given out of what it says. A token that was refreshed is another secret.
+#[derive(Clone, Default)]
+pub(super) struct Redaction(Arc<ArcSwapOption<Redactor>>);
+
+impl Redaction {
+    pub(super) fn of(secrets: Vec<SecretString>) -> Self {
+        let redaction = Self::default();
+        redaction.set(secrets);
+        redaction
+    }
+
+    pub(super) fn set(&self, mut secrets: Vec<SecretString>) {
+        secrets.retain(|secret| secrecy::ExposeSecret::expose_secret(secret).len() >= SHORTEST);
+        self.0.store(if secrets.is_empty() { None } else { Redactor::new(&secrets).map(Arc::new) });
+    }
+
+    pub(super) fn text(&self, text: &str) -> String {
+        self.0.load().as_ref().map_or_else(|| text.to_owned(), |redactor| redactor.text(text))
+    }
+}
+
+/// Shorter values cannot be told from ordinary text.
+const SHORTEST: usize = 8;
 
 /// What came of a call.
 pub(super) enum Called {
@@ -73,6 +99,8 @@ pub(super) enum Broken {
     /// The connection is gone.
     Lost(String),
     TimedOut,
+    /// It wants a token, or another one.
+    SignIn,
     /// It goes on, and this is no answer to the call.
     Odd(String),
 }
@@ -84,7 +112,7 @@ impl Connection {
         T: IntoTransport<RoleClient, E, A>,
         E: std::error::Error + Send + Sync + 'static,
     {
-        let Means { name, process, ending, redactor } = means;
+        let Means { name, process, ending, redaction } = means;
         let (stale, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
         let handler = Handler {
             stale: Arc::clone(&stale),
@@ -99,7 +127,7 @@ impl Connection {
         let greeted = timeout(within, serve_client_with_lifecycle_and_ct(handler, transport, lifecycle, stop)).await;
         let service = match greeted {
             Ok(Ok(service)) => service,
-            Ok(Err(error)) => return Err(ungreeted(name, &error, &ending, process.as_ref(), redactor.as_deref()).await),
+            Ok(Err(error)) => return Err(ungreeted(name, &error, &ending, process.as_ref(), &redaction).await),
             Err(_) => return Err(ServerError::TimedOut { name, what: "greeted", seconds: within.as_secs() }),
         };
         let peer = service.peer().clone();
@@ -111,7 +139,7 @@ impl Connection {
             service: Mutex::new(Some(service)),
             process: Mutex::new(process),
             ending,
-            redactor,
+            redaction,
             stale,
             listed: tokio::sync::Mutex::default(),
             used: Mutex::new(Instant::now()),
@@ -198,12 +226,12 @@ impl Connection {
 
     /// A server's words, without secrets and on one line.
     pub(super) fn words(&self, text: &str) -> String {
-        words(text, self.redactor.as_deref())
+        words(text, &self.redaction)
     }
 
     /// A text of the server without the secrets that it was given.
-    pub(super) fn redacted(&self, text: String) -> String {
-        self.redactor.as_ref().map_or_else(|| text.clone(), |redactor| redactor.text(&text))
+    pub(super) fn redacted(&self, text: &str) -> String {
+        self.redaction.text(text)
     }
 
     async fn broken(&self, error: &ServiceError) -> Broken {
@@ -213,7 +241,7 @@ impl Connection {
         match error {
             ServiceError::Timeout { .. } => Broken::TimedOut,
             ServiceError::McpError(error) => Broken::Odd(self.words(&error.message)),
-            error if error.is_authorization_required() => Broken::Odd("it wants a sign-in, or another one".into()),
+            error if error.is_authorization_required() => Broken::SignIn,
             error => Broken::Odd(self.words(&error.to_string())),
         }
     }
@@ -266,9 +294,8 @@ async fn soon(is_so: impl Fn() -> bool) {
     tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
-fn words(text: &str, redactor: Option<&Redactor>) -> String {
-    let text = redactor.map_or_else(|| text.to_owned(), |redactor| redactor.text(text));
-    plain::line(&text, WORDS).0
+fn words(text: &str, redaction: &Redaction) -> String {
+    plain::line(&redaction.text(text), WORDS).0
 }
 
 /// Counts a call under way.
@@ -294,7 +321,7 @@ async fn ungreeted(
     error: &ClientInitializeError,
     ending: &Ending,
     process: Option<&Process>,
-    redactor: Option<&Redactor>,
+    redaction: &Redaction,
 ) -> ServerError {
     if error.is_authorization_required() || error.auth_challenge().is_some() {
         return ServerError::SignIn { name, reason: "it refuses requests without one".into() };
@@ -303,12 +330,12 @@ async fn ungreeted(
         soon(|| process.has_ended()).await;
     }
     let epitaph = process.map(Process::epitaph).filter(|epitaph| !epitaph.is_empty());
-    let reason = ending.told().or(epitaph).unwrap_or_else(|| words(&chain(error), redactor));
+    let reason = ending.told().or(epitaph).unwrap_or_else(|| words(&chain(error), redaction));
     ServerError::Unavailable { name, reason }
 }
 
 /// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
