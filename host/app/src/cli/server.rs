@@ -172,7 +172,8 @@ fn taken(from: &Path, only: Option<&str>) -> Result<BTreeMap<String, ServerSetti
 }
 
 fn settings(args: &Add) -> Result<ServerSettings, Error> {
-    let mut settings = ServerSettings { url: args.url.clone(), client_id: args.client_id.clone(), ..ServerSettings::default() };
+    let mut settings =
+        ServerSettings { url: args.url.clone(), client_id: args.client_id.clone(), ..ServerSettings::default() };
     if let Some((command, rest)) = args.command.split_first() {
         settings.command = Some(absolute(command)?);
         settings.args = rest.to_vec();

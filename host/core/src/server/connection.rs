@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
-    CreateMessageRequestParams, CreateMessageResult, CustomNotification, ElicitRequestParams, ElicitResult, ErrorCode,
-    ErrorData, Implementation, JsonObject, ListRootsResult, LoggingMessageNotificationParam, PaginatedRequestParams,
-    ProgressNotificationParam, ProtocolVersion, ResourceUpdatedNotificationParam,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelledNotificationParam, ClientCapabilities,
+    ClientConfig, CreateMessageRequestParams, CreateMessageResult, CustomNotification, CustomRequest, CustomResult,
+    ElicitRequestParams, ElicitResult, ErrorCode, ErrorData, Implementation, JsonObject, ListRootsResult,
+    LoggingMessageNotificationParam, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion,
+    ResourceUpdatedNotificationParam, TaskStatusNotificationParams,
 };
 use rmcp::service::{
     ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, NotificationContext, Peer, RequestContext,
@@ -358,6 +359,12 @@ struct Handler {
 
 impl Handler {
     fn notice(&self) -> std::future::Ready<()> {
+        self.count();
+        std::future::ready(())
+    }
+
+    /// Counts what it sends of its own accord, asks included: over HTTP nothing else does.
+    fn count(&self) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         if notices.0.elapsed() > WINDOW {
             *notices = (Instant::now(), 0);
@@ -367,13 +374,13 @@ impl Handler {
             self.ending.tell(format!("it sent more than {NOTICES} notifications within {} s", WINDOW.as_secs()));
             self.stop.cancel();
         }
-        std::future::ready(())
     }
-}
 
-fn refused<T>(what: &str) -> std::future::Ready<Result<T, ErrorData>> {
-    let text = format!("this host gives servers no {what}");
-    std::future::ready(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)))
+    fn refused<T>(&self, what: &str) -> std::future::Ready<Result<T, ErrorData>> {
+        self.count();
+        let text = format!("this host gives servers no {what}");
+        std::future::ready(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)))
+    }
 }
 
 impl rmcp::ClientHandler for Handler {
@@ -382,19 +389,32 @@ impl rmcp::ClientHandler for Handler {
         ClientConfig::new(ClientCapabilities::default(), ours)
     }
 
+    fn ping(&self, _: RequestContext<RoleClient>) -> impl Future<Output = Result<(), ErrorData>> + Send + '_ {
+        self.count();
+        std::future::ready(Ok(()))
+    }
+
+    fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleClient>,
+    ) -> impl Future<Output = Result<CustomResult, ErrorData>> + Send + '_ {
+        self.refused(&format!("answer to `{}`", plain::line(&request.method, WORDS).0))
+    }
+
     fn create_message(
         &self,
         _: CreateMessageRequestParams,
         _: RequestContext<RoleClient>,
     ) -> impl Future<Output = Result<CreateMessageResult, ErrorData>> + Send + '_ {
-        refused("model")
+        self.refused("model")
     }
 
     fn list_roots(
         &self,
         _: RequestContext<RoleClient>,
     ) -> impl Future<Output = Result<ListRootsResult, ErrorData>> + Send + '_ {
-        refused("list of folders")
+        self.refused("list of folders")
     }
 
     fn create_elicitation(
@@ -402,7 +422,7 @@ impl rmcp::ClientHandler for Handler {
         _: ElicitRequestParams,
         _: RequestContext<RoleClient>,
     ) -> impl Future<Output = Result<ElicitResult, ErrorData>> + Send + '_ {
-        refused("person to ask")
+        self.refused("person to ask")
     }
 
     fn on_progress(
@@ -431,6 +451,30 @@ impl rmcp::ClientHandler for Handler {
 
     fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) -> impl Future<Output = ()> + Send + '_ {
         self.stale.store(true, Ordering::Release);
+        self.notice()
+    }
+
+    fn on_cancelled(
+        &self,
+        _: CancelledNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) -> impl Future<Output = ()> + Send + '_ {
+        self.notice()
+    }
+
+    fn on_resource_list_changed(&self, _: NotificationContext<RoleClient>) -> impl Future<Output = ()> + Send + '_ {
+        self.notice()
+    }
+
+    fn on_prompt_list_changed(&self, _: NotificationContext<RoleClient>) -> impl Future<Output = ()> + Send + '_ {
+        self.notice()
+    }
+
+    fn on_task_status(
+        &self,
+        _: TaskStatusNotificationParams,
+        _: NotificationContext<RoleClient>,
+    ) -> impl Future<Output = ()> + Send + '_ {
         self.notice()
     }
 

@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
 use super::ServerError;
-use super::tokens::{self, Keeper};
 use super::guard::LINE_BYTES;
+use super::tokens::{self, Keeper};
 use crate::capability::secrets::{Binding, Vault};
 use crate::net::address::{self, LOOPBACK, Network};
 use crate::net::resolve::{MOST_ADDRESSES, System};

@@ -66,7 +66,10 @@ impl ServerLogin {
             return Err(ServerError::settings(&name, "it is started here, and signs nobody in"));
         };
         if settings.headers.keys().any(|header| header.eq_ignore_ascii_case("authorization")) {
-            return Err(ServerError::settings(&name, "its `headers` have an `Authorization`, which holds instead of a sign-in"));
+            return Err(ServerError::settings(
+                &name,
+                "its `headers` have an `Authorization`, which holds instead of a sign-in",
+            ));
         }
         let target = Target::parse(url).map_err(|refusal| ServerError::settings(&name, &refusal.to_string()))?;
         tokens::binding(&name, &target)?;
@@ -93,7 +96,10 @@ impl ServerLogin {
         let address = manager.get_authorization_url(&scopes).await.map_err(failed)?;
         let query = address.split_once('?').map(|(_, query)| query).unwrap_or_default();
         let (Some(state), Some(resource)) = (only(query, "state"), only(query, "resource")) else {
-            return Err(ServerError::Login { name, reason: "its address for signing in has parameters of ours already".into() });
+            return Err(ServerError::Login {
+                name,
+                reason: "its address for signing in has parameters of ours already".into(),
+            });
         };
         let state = state.into();
         Ok(Self { server, target, manager, passage, metadata, client, tokens, address, resource, state })
@@ -117,8 +123,10 @@ impl ServerLogin {
         if issuer.is_none() && form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "iss") {
             return Err(wrong("what came back names two issuers".into()));
         }
-        let exchanged =
-            self.manager.exchange_code_for_token_with_issuer(&code, self.state.expose_secret(), issuer.as_deref()).await;
+        let exchanged = self
+            .manager
+            .exchange_code_for_token_with_issuer(&code, self.state.expose_secret(), issuer.as_deref())
+            .await;
         exchanged.map_err(|error| failure(&name, &self.passage, &error, Some(&code)))?;
         let kept = self.tokens.load().await.ok().flatten().filter(|kept| kept.token_response.is_some());
         let credentials = kept.ok_or_else(|| wrong("no token came of it".into()))?;

@@ -34,7 +34,14 @@ pub(super) struct Passage {
 impl Passage {
     pub(super) fn new(name: &str, own: &Origin, networks: &[Network], reach: &Reach, resource: Option<String>) -> Self {
         let refused = Mutex::default();
-        Self { name: name.to_owned(), own: own.clone(), networks: networks.to_vec(), reach: reach.clone(), resource, refused }
+        Self {
+            name: name.to_owned(),
+            own: own.clone(),
+            networks: networks.to_vec(),
+            reach: reach.clone(),
+            resource,
+            refused,
+        }
     }
 
     /// The first address that was not reached because it may not be.
@@ -46,7 +53,8 @@ impl Passage {
         let unavailable = |reason: String| ServerError::Unavailable { name: self.name.clone(), reason };
         let target = Target::parse(&request.uri().to_string()).map_err(|refusal| unavailable(refusal.to_string()))?;
         let named = if *target.origin() == self.own { Named::ByPerson } else { Named::ByServer };
-        let mut request = reqwest::Request::try_from(self.of_resource(request)).map_err(|error| unavailable(client::chain(&error)))?;
+        let mut request = reqwest::Request::try_from(self.of_resource(request))
+            .map_err(|error| unavailable(client::chain(&error)))?;
         // What was checked is what is asked.
         *request.url_mut() = target.url().clone();
         let place = target.place();
@@ -73,7 +81,8 @@ impl Passage {
             && is_form
         {
             let pairs = form_urlencoded::parse(request.body()).into_owned();
-            let pairs = pairs.map(|(name, value)| if name == "resource" { (name, resource.clone()) } else { (name, value) });
+            let pairs =
+                pairs.map(|(name, value)| if name == "resource" { (name, resource.clone()) } else { (name, value) });
             let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
             *request.body_mut() = body.into_bytes();
         }

@@ -109,7 +109,8 @@ impl ServerSettings {
 
     /// What an approval belongs to: what is started or reached, and not how long one waits for it.
     pub(crate) fn digest(&self) -> String {
-        let plain = Self { client_id: None, start_seconds: None, call_seconds: None, idle_seconds: None, ..self.clone() };
+        let plain =
+            Self { client_id: None, start_seconds: None, call_seconds: None, idle_seconds: None, ..self.clone() };
         // Serialising our own plain structure cannot fail.
         digest(serde_json_canonicalizer::to_string(&plain).unwrap_or_default().as_bytes())
     }

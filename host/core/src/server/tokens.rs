@@ -74,7 +74,10 @@ fn tokens(credentials: &StoredCredentials) -> Vec<SecretString> {
 pub(super) fn binding(name: &str, target: &Target) -> Result<Binding, ServerError> {
     let origin = target.origin();
     Binding::parse(&origin.to_string()).map_err(|_| {
-        ServerError::settings(name, &format!("`{origin}` can be sent no token: write https, or 127.0.0.1 for this machine"))
+        ServerError::settings(
+            name,
+            &format!("`{origin}` can be sent no token: write https, or 127.0.0.1 for this machine"),
+        )
     })
 }
 
