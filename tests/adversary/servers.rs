@@ -208,7 +208,7 @@ async fn t90_a_server_that_does_not_begin_is_given_up_within_its_time() {
         let host = servers::host(&servers::table("fake", &[mode], "start-seconds = 2")).await;
         let begun = Instant::now();
         let error = host.host.consider_server("fake").await.map(|_| ()).unwrap_err();
-        assert!(error.kind() == kind && error.to_string().contains(word), "{mode}: {error}");
+        assert!(kinds.contains(&error.kind()) && error.to_string().contains(word), "{mode}: {error}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{mode}: {:?}", begun.elapsed());
         host.host.clone().close().await.unwrap();
         host.still_works().await;
@@ -232,7 +232,7 @@ async fn t90_what_a_server_does_during_a_call_hurts_nobody_else() {
         match (done, expected) {
             (Ok(done), Ok(expected)) => assert_eq!(said(&done), expected, "{mode}"),
             (Err(error), Err((kind, word))) => {
-                assert!(error.kind() == kind && error.to_string().contains(word), "{mode}: {error}");
+                assert!(kinds.contains(&error.kind()) && error.to_string().contains(word), "{mode}: {error}");
             }
             (done, expected) => panic!("{mode}: {done:?} instead of {expected:?}"),
         }
@@ -386,24 +386,25 @@ async fn streams(begins: &'static str, again: &'static [u8]) -> String {
 async fn t90_a_stream_over_http_without_end_is_cut_and_hurts_nobody_else() {
     const NOTICE: &[u8] = b"data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":\"info\",\"data\":1}}\n\n";
     const PING: &[u8] = b"data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n\n";
-    for (what, begins, again, kind, word) in [
-        ("a line without end", "data: ", &b"xxxxxxxxxxxxxxxx"[..], "unavailable", ""),
-        ("an event without end", "", b"data: xxxxxxxx\n", "unavailable", ""),
-        ("a body without end", "{", b"                ", "unavailable", ""),
-        ("notifications", "", NOTICE, "unavailable", "within 10 s"),
-        ("pings", "", PING, "unavailable", "within 10 s"),
+    for (what, begins, again, seconds, kinds, word) in [
+        // Whoever sent too much for one answer gets no more of the call's time, or all that there is: nothing is kept of it.
+        ("a line without end", "data: ", &b"xxxxxxxxxxxxxxxx"[..], 5, &["unavailable", "timeout"][..], ""),
+        ("an event without end", "", b"data: xxxxxxxx\n", 5, &["unavailable", "timeout"], ""),
+        ("a body without end", "{", b"                ", 5, &["unavailable", "timeout"], ""),
+        ("notifications", "", NOTICE, 60, &["unavailable"], "within 10 s"),
+        ("pings", "", PING, 60, &["unavailable"], "within 10 s"),
         // Nothing in it means anything: how long one waits is the limit.
-        ("remarks", "", b": still here\n\n", "timeout", "within 3 s"),
+        ("remarks", "", b": still here\n\n", 3, &["timeout"], "within 3 s"),
     ] {
         let at = streams(begins, again).await;
-        let settings = format!("[mcp-servers.fake]\nurl = \"{at}\"\ncall-seconds = 3\n");
+        let settings = format!("[mcp-servers.fake]\nurl = \"{at}\"\ncall-seconds = {seconds}\n");
         let ground = Ground::on(servers::host(&settings).await).await;
         let server = servers::approve(&ground.host, "fake").await.unwrap();
         let begun = Instant::now();
         let error = ground.beside_echoes(stored(&server, "echo", json!({}))).await.unwrap_err();
-        assert!(error.kind() == kind && error.to_string().contains(word), "{what}: {error}");
-        assert!(begun.elapsed() < Duration::from_secs(30), "{what}: {:?}", begun.elapsed());
+        assert!(kinds.contains(&error.kind()) && error.to_string().contains(word), "{what}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: {:?}", begun.elapsed());
         ground.host.host.clone().close().await.unwrap();
-        ground.survived(Some(&server), kind).await;
+        ground.survived(Some(&server), error.kind()).await;
     }
 }

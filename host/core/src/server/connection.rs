@@ -236,13 +236,15 @@ impl Connection {
     }
 
     async fn broken(&self, error: &ServiceError) -> Broken {
+        if error.is_authorization_required() {
+            return Broken::SignIn;
+        }
         if self.is_lost() || matches!(error, ServiceError::TransportClosed) {
             return Broken::Lost(self.last_words().await);
         }
         match error {
             ServiceError::Timeout { .. } => Broken::TimedOut,
             ServiceError::McpError(error) => Broken::Odd(self.words(&error.message)),
-            error if error.is_authorization_required() => Broken::SignIn,
             error => Broken::Odd(self.words(&error.to_string())),
         }
     }

@@ -162,7 +162,7 @@ fn checked(
     }
     // Whoever does not say so may ignore the challenge, and then a code that was stolen is as good as ours.
     if metadata.code_challenge_methods_supported.is_none() {
-        return wrong("where to sign in there is no word of PKCE with S256".into());
+        return wrong("its issuer does not say that it knows PKCE with S256".into());
     }
     let page = Target::parse(&metadata.authorization_endpoint);
     if !page.is_ok_and(|page| page.origin().tls || page.origin().host.is_this_machine()) {
