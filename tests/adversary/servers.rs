@@ -208,7 +208,7 @@ async fn t90_a_server_that_does_not_begin_is_given_up_within_its_time() {
         let host = servers::host(&servers::table("fake", &[mode], "start-seconds = 2")).await;
         let begun = Instant::now();
         let error = host.host.consider_server("fake").await.map(|_| ()).unwrap_err();
-        assert!(error.kind() == kind && error.to_string().contains(word), "{mode}: {error}");
+        assert!(kinds.contains(&error.kind()) && error.to_string().contains(word), "{mode}: {error}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{mode}: {:?}", begun.elapsed());
         host.host.clone().close().await.unwrap();
         host.still_works().await;
@@ -232,7 +232,7 @@ async fn t90_what_a_server_does_during_a_call_hurts_nobody_else() {
         match (done, expected) {
             (Ok(done), Ok(expected)) => assert_eq!(said(&done), expected, "{mode}"),
             (Err(error), Err((kind, word))) => {
-                assert!(error.kind() == kind && error.to_string().contains(word), "{mode}: {error}");
+                assert!(kinds.contains(&error.kind()) && error.to_string().contains(word), "{mode}: {error}");
             }
             (done, expected) => panic!("{mode}: {done:?} instead of {expected:?}"),
         }
@@ -340,4 +340,71 @@ fn t92_a_server_sees_nothing_of_our_environment_but_what_is_listed() {
     assert!(names.iter().all(known), "{names:?}");
     assert!(done.out.contains("REGION=north") && done.out.contains("NONE=else") && done.out.contains("LANG=C.UTF-8"));
     assert!(!done.out.contains("canary") && !done.err.contains("canary"), "{}", done.out);
+}
+
+/// A server over HTTP that answers a call with a stream: each piece again and again behind the one before.
+async fn streams(begins: &'static str, again: &'static [u8]) -> String {
+    use axum::Json;
+    use axum::body::{Body, Bytes};
+    use axum::response::IntoResponse as _;
+    use futures_util::StreamExt as _;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let tool = json!({ "name": "echo", "description": "Echoes.", "inputSchema": { "type": "object" } });
+    let app = axum::Router::new().fallback(move |body: Bytes| {
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let result = match body["method"].as_str().unwrap_or_default() {
+            "initialize" => json!({
+                "protocolVersion": "2025-06-18", "capabilities": { "tools": {} },
+                "serverInfo": { "name": "far", "version": "1" },
+            }),
+            "tools/list" => json!({ "tools": [tool] }),
+            "tools/call" => {
+                let first = futures_util::stream::iter([Bytes::from_static(begins.as_bytes())]);
+                let stream = first.chain(futures_util::stream::repeat(Bytes::from(again.repeat(1 << 10))));
+                let kind = [("content-type", if begins == "{" { "application/json" } else { "text/event-stream" })];
+                let body = Body::from_stream(stream.map(Ok::<_, std::convert::Infallible>));
+                return std::future::ready((kind, body).into_response());
+            }
+            _ if body.get("id").is_none() => {
+                return std::future::ready(axum::http::StatusCode::ACCEPTED.into_response());
+            }
+            _ => {
+                let error = json!({ "code": -32601, "message": "there is no such method" });
+                let answer = json!({ "jsonrpc": "2.0", "id": body["id"], "error": error });
+                return std::future::ready(Json(answer).into_response());
+            }
+        };
+        let answer = json!({ "jsonrpc": "2.0", "id": body["id"], "result": result });
+        std::future::ready(Json(answer).into_response())
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    at
+}
+
+#[tokio::test]
+async fn t90_a_stream_over_http_without_end_is_cut_and_hurts_nobody_else() {
+    const NOTICE: &[u8] = b"data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":\"info\",\"data\":1}}\n\n";
+    const PING: &[u8] = b"data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n\n";
+    for (what, begins, again, seconds, kinds, word) in [
+        // Whoever sent too much for one answer gets no more of the call's time, or all that there is: nothing is kept of it.
+        ("a line without end", "data: ", &b"xxxxxxxxxxxxxxxx"[..], 5, &["unavailable", "timeout"][..], ""),
+        ("an event without end", "", b"data: xxxxxxxx\n", 5, &["unavailable", "timeout"], ""),
+        ("a body without end", "{", b"                ", 5, &["unavailable", "timeout"], ""),
+        ("notifications", "", NOTICE, 60, &["unavailable"], "within 10 s"),
+        ("pings", "", PING, 60, &["unavailable"], "within 10 s"),
+        // Nothing in it means anything: how long one waits is the limit.
+        ("remarks", "", b": still here\n\n", 3, &["timeout"], "within 3 s"),
+    ] {
+        let at = streams(begins, again).await;
+        let settings = format!("[mcp-servers.fake]\nurl = \"{at}\"\ncall-seconds = {seconds}\n");
+        let ground = Ground::on(servers::host(&settings).await).await;
+        let server = servers::approve(&ground.host, "fake").await.unwrap();
+        let begun = Instant::now();
+        let error = ground.beside_echoes(stored(&server, "echo", json!({}))).await.unwrap_err();
+        assert!(kinds.contains(&error.kind()) && error.to_string().contains(word), "{what}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: {:?}", begun.elapsed());
+        ground.host.host.clone().close().await.unwrap();
+        ground.survived(Some(&server), error.kind()).await;
+    }
 }

@@ -29,6 +29,7 @@ mod input;
 mod interrupt;
 #[cfg(target_os = "linux")]
 mod keyring;
+mod logins;
 mod mcp;
 mod models;
 mod openai;

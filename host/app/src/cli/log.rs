@@ -26,8 +26,16 @@ pub(super) fn start(verbose: u8, env: &Environment, telemetry: &Telemetry) {
         .with_writer(std::io::stderr)
         .with_ansi(colour)
         .with_target(verbose > 1)
-        .with_filter(chosen.unwrap_or_else(|| EnvFilter::new(level)).and(untraced));
+        .with_filter(silent(chosen.unwrap_or_else(|| EnvFilter::new(level))).and(untraced));
     let started = tracing_subscriber::registry().with(telemetry.layer()).with(lines).try_init();
     // Only a second start can fail, and the first one's log serves.
     drop(started);
+}
+
+/// Whatever was chosen: where the library of MCP signs in it tells codes, which are as good as a key for a moment.
+fn silent(filter: EnvFilter) -> EnvFilter {
+    match "rmcp::transport::auth=warn".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => EnvFilter::new("error"),
+    }
 }

@@ -1,5 +1,7 @@
 //! Other MCP servers: added, looked at, approved.
 
+mod login;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +38,13 @@ enum Verb {
         /// The server's name
         name: String,
     },
+    /// Sign in to a server over HTTP that asks for it: shows the address for your browser, and keeps what comes of it as a secret
+    Login(login::Args),
+    /// Forget the tokens of a server
+    Logout {
+        /// The server's name
+        name: String,
+    },
     /// Remove a server and forget what was approved of it
     Remove {
         /// The server's name
@@ -49,7 +58,7 @@ struct Add {
     #[arg(required_unless_present = "from")]
     name: Option<String>,
     /// A file with `mcpServers`, as other clients have it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "env", "header", "cwd", "network", "command"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "env", "header", "cwd", "network", "client_id", "command"])]
     from: Option<PathBuf>,
     /// The address of a server that is reached by HTTP
     #[arg(long, conflicts_with_all = ["command", "env", "cwd"])]
@@ -57,7 +66,10 @@ struct Add {
     /// A header of each request to it; `{{secret:NAME}}` stands for a secret that you keep for its address
     #[arg(long, value_name = "NAME: VALUE", requires = "url")]
     header: Vec<String>,
-    /// A network that is not public and that its name may lead to
+    /// The client that you registered for signing in to it; default: this host registers itself
+    #[arg(long, value_name = "ID", requires = "url")]
+    client_id: Option<String>,
+    /// A network that is not public and that its name, and what it names for signing in, may lead to
     #[arg(long, value_name = "NETWORK", requires = "url")]
     network: Vec<String>,
     /// A variable of its environment; `${NAME}` stands for one of yours
@@ -92,6 +104,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
         Verb::Approve(args) => approve(args, context).await,
         Verb::List => context.unless_cancelled(list(context)).await,
         Verb::Show { name } => context.unless_cancelled(show(name, context)).await,
+        Verb::Login(args) => context.unless_cancelled(login::run(args, context)).await,
+        Verb::Logout { name } => context.unless_cancelled(login::out(name, context)).await,
         Verb::Remove { name } => context.unless_cancelled(remove(name, context)).await,
     }
 }
@@ -158,7 +172,8 @@ fn taken(from: &Path, only: Option<&str>) -> Result<BTreeMap<String, ServerSetti
 }
 
 fn settings(args: &Add) -> Result<ServerSettings, Error> {
-    let mut settings = ServerSettings { url: args.url.clone(), ..ServerSettings::default() };
+    let mut settings =
+        ServerSettings { url: args.url.clone(), client_id: args.client_id.clone(), ..ServerSettings::default() };
     if let Some((command, rest)) = args.command.split_first() {
         settings.command = Some(absolute(command)?);
         settings.args = rest.to_vec();
@@ -242,7 +257,8 @@ async fn show(name: &str, context: &Context) -> Result<(), Error> {
     if context.json() {
         return crate::ui::print_json(&report);
     }
-    let mut text = format!("{name}: {}\n{}", visible(&report.place), standing(&report));
+    let signed = if report.signed_in { "; signed in" } else { "" };
+    let mut text = format!("{name}: {}\n{}{signed}", visible(&report.place), standing(&report));
     if !report.version.is_empty() {
         text += &format!("; it called itself {}", visible(&report.version));
     }

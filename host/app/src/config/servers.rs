@@ -19,8 +19,19 @@ const TABLE: &str = "mcp-servers";
 const THEIRS: &str = "mcpServers";
 
 /// What of an entry is ours or everybody's. Other clients keep more there, which means nothing here.
-const KEYS: [&str; 10] =
-    ["command", "args", "env", "cwd", "url", "headers", "networks", "start-seconds", "call-seconds", "idle-seconds"];
+const KEYS: [&str; 11] = [
+    "command",
+    "args",
+    "env",
+    "cwd",
+    "url",
+    "headers",
+    "client-id",
+    "networks",
+    "start-seconds",
+    "call-seconds",
+    "idle-seconds",
+];
 
 /// Where the servers are that belong to a user's configuration.
 pub(crate) fn file(user_file: &Path) -> PathBuf {

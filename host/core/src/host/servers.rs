@@ -15,7 +15,7 @@ use crate::engine::digest;
 use crate::error::Error;
 use crate::journal::audit::Entry;
 use crate::policy::manifest::Manifest;
-use crate::server::{Approval, Listed, Pinned, Server, ServerError, ServerReport};
+use crate::server::{Approval, Listed, Pinned, Server, ServerError, ServerLogin, ServerReport};
 use crate::settings::Configured;
 
 /// What a server said of itself when it was looked at. What was shown is what is approved.
@@ -117,9 +117,43 @@ impl Host {
         Ok(server.report())
     }
 
-    /// Forgets what was approved of a server, configured or not, and ends it. Says whether anything was approved.
+    /// Begins to sign in to a server that is reached by HTTP (OAuth 2.1, as the MCP specification has it). `redirect` is the address on
+    /// this machine that the person's browser comes back to. Keeps nothing.
+    pub async fn begin_login(&self, name: &str, redirect: &str) -> Result<ServerLogin, Error> {
+        let login = ServerLogin::begin(self.0.servers.get(name)?, redirect).await?;
+        self.0.sessions.audit.note(Entry::admin("server-login", name, format!("begun at {}", login.issuer())));
+        Ok(login)
+    }
+
+    /// Ends a sign-in with the query of the URL that the browser came back with. From then on requests to the server have a token, which
+    /// is kept with the secrets.
+    pub async fn finish_login(&self, login: &ServerLogin, query: &str) -> Result<(), Error> {
+        let name = &login.server.name;
+        if !Arc::ptr_eq(&login.server, &self.0.servers.get(name)?) {
+            return Err(ServerError::Overtaken { name: name.clone() }.into());
+        }
+        login.finish(query, &self.0.vault).await?;
+        self.0.sessions.audit.note(Entry::admin("server-login", &**name, format!("signed in by {}", login.issuer())));
+        login.server.end().await;
+        Ok(())
+    }
+
+    /// Forgets the tokens of a server, configured or not. Says whether there were any.
+    pub async fn logout(&self, name: &str) -> Result<bool, Error> {
+        let gone = self.0.vault.forget_login(name).await?;
+        self.0.sessions.audit.note(Entry::admin("server-logout", name, ""));
+        match self.0.servers.get(name) {
+            Ok(server) => server.end().await,
+            Err(error) if !gone => return Err(error.into()),
+            Err(_) => {}
+        }
+        Ok(gone)
+    }
+
+    /// Forgets what was approved of a server, configured or not, its tokens as well, and ends it. Says whether anything was approved.
     pub async fn forget_server(&self, name: &str) -> Result<bool, Error> {
         let gone = self.0.servers.forget(name).await?;
+        self.0.vault.forget_login(name).await?;
         self.0.sessions.audit.note(Entry::admin("server-forget", name, ""));
         self.0.server_changed(name);
         Ok(gone)

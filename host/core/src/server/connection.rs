@@ -6,17 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
-    CreateMessageRequestParams, CreateMessageResult, CustomNotification, ElicitRequestParams, ElicitResult, ErrorCode,
-    ErrorData, Implementation, JsonObject, ListRootsResult, LoggingMessageNotificationParam, PaginatedRequestParams,
-    ProgressNotificationParam, ProtocolVersion, ResourceUpdatedNotificationParam,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelledNotificationParam, ClientCapabilities,
+    ClientConfig, CreateMessageRequestParams, CreateMessageResult, CustomNotification, CustomRequest, CustomResult,
+    ElicitRequestParams, ElicitResult, ErrorCode, ErrorData, Implementation, JsonObject, ListRootsResult,
+    LoggingMessageNotificationParam, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion,
+    ResourceUpdatedNotificationParam, TaskStatusNotificationParams,
 };
 use rmcp::service::{
     ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, NotificationContext, Peer, RequestContext,
     RoleClient, RunningService, ServiceError, serve_client_with_lifecycle_and_ct,
 };
 use rmcp::transport::IntoTransport;
+use secrecy::SecretString;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -44,7 +47,7 @@ pub(super) struct Connection {
     service: Mutex<Option<RunningService<RoleClient, Handler>>>,
     process: Mutex<Option<Process>>,
     ending: Ending,
-    redactor: Option<Arc<Redactor>>,
+    redaction: Redaction,
     stale: Arc<AtomicBool>,
     listed: tokio::sync::Mutex<Option<(Instant, Arc<Vec<rmcp::model::Tool>>)>>,
     used: Mutex<Instant>,
@@ -58,8 +61,32 @@ pub(super) struct Means {
     pub(super) name: String,
     pub(super) process: Option<Process>,
     pub(super) ending: Ending,
-    pub(super) redactor: Option<Arc<Redactor>>,
+    pub(super) redaction: Redaction,
 }
+
+/// Takes the secrets that a server was given out of what it says. A token that was refreshed is another secret.
+#[derive(Clone, Default)]
+pub(super) struct Redaction(Arc<ArcSwapOption<Redactor>>);
+
+impl Redaction {
+    pub(super) fn of(secrets: Vec<SecretString>) -> Self {
+        let redaction = Self::default();
+        redaction.set(secrets);
+        redaction
+    }
+
+    pub(super) fn set(&self, mut secrets: Vec<SecretString>) {
+        secrets.retain(|secret| secrecy::ExposeSecret::expose_secret(secret).len() >= SHORTEST);
+        self.0.store(if secrets.is_empty() { None } else { Redactor::new(&secrets).map(Arc::new) });
+    }
+
+    pub(super) fn text(&self, text: &str) -> String {
+        self.0.load().as_ref().map_or_else(|| text.to_owned(), |redactor| redactor.text(text))
+    }
+}
+
+/// Shorter values cannot be told from ordinary text.
+const SHORTEST: usize = 8;
 
 /// What came of a call.
 pub(super) enum Called {
@@ -73,6 +100,8 @@ pub(super) enum Broken {
     /// The connection is gone.
     Lost(String),
     TimedOut,
+    /// It wants a token, or another one.
+    SignIn,
     /// It goes on, and this is no answer to the call.
     Odd(String),
 }
@@ -84,7 +113,7 @@ impl Connection {
         T: IntoTransport<RoleClient, E, A>,
         E: std::error::Error + Send + Sync + 'static,
     {
-        let Means { name, process, ending, redactor } = means;
+        let Means { name, process, ending, redaction } = means;
         let (stale, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
         let handler = Handler {
             stale: Arc::clone(&stale),
@@ -99,7 +128,7 @@ impl Connection {
         let greeted = timeout(within, serve_client_with_lifecycle_and_ct(handler, transport, lifecycle, stop)).await;
         let service = match greeted {
             Ok(Ok(service)) => service,
-            Ok(Err(error)) => return Err(ungreeted(name, &error, &ending, process.as_ref(), redactor.as_deref()).await),
+            Ok(Err(error)) => return Err(ungreeted(name, &error, &ending, process.as_ref(), &redaction).await),
             Err(_) => return Err(ServerError::TimedOut { name, what: "greeted", seconds: within.as_secs() }),
         };
         let peer = service.peer().clone();
@@ -111,7 +140,7 @@ impl Connection {
             service: Mutex::new(Some(service)),
             process: Mutex::new(process),
             ending,
-            redactor,
+            redaction,
             stale,
             listed: tokio::sync::Mutex::default(),
             used: Mutex::new(Instant::now()),
@@ -198,22 +227,24 @@ impl Connection {
 
     /// A server's words, without secrets and on one line.
     pub(super) fn words(&self, text: &str) -> String {
-        words(text, self.redactor.as_deref())
+        words(text, &self.redaction)
     }
 
     /// A text of the server without the secrets that it was given.
-    pub(super) fn redacted(&self, text: String) -> String {
-        self.redactor.as_ref().map_or_else(|| text.clone(), |redactor| redactor.text(&text))
+    pub(super) fn redacted(&self, text: &str) -> String {
+        self.redaction.text(text)
     }
 
     async fn broken(&self, error: &ServiceError) -> Broken {
+        if error.is_authorization_required() {
+            return Broken::SignIn;
+        }
         if self.is_lost() || matches!(error, ServiceError::TransportClosed) {
             return Broken::Lost(self.last_words().await);
         }
         match error {
             ServiceError::Timeout { .. } => Broken::TimedOut,
             ServiceError::McpError(error) => Broken::Odd(self.words(&error.message)),
-            error if error.is_authorization_required() => Broken::Odd("it wants a sign-in, or another one".into()),
             error => Broken::Odd(self.words(&error.to_string())),
         }
     }
@@ -266,9 +297,8 @@ async fn soon(is_so: impl Fn() -> bool) {
     tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
-fn words(text: &str, redactor: Option<&Redactor>) -> String {
-    let text = redactor.map_or_else(|| text.to_owned(), |redactor| redactor.text(text));
-    plain::line(&text, WORDS).0
+fn words(text: &str, redaction: &Redaction) -> String {
+    plain::line(&redaction.text(text), WORDS).0
 }
 
 /// Counts a call under way.
@@ -294,7 +324,7 @@ async fn ungreeted(
     error: &ClientInitializeError,
     ending: &Ending,
     process: Option<&Process>,
-    redactor: Option<&Redactor>,
+    redaction: &Redaction,
 ) -> ServerError {
     if error.is_authorization_required() || error.auth_challenge().is_some() {
         return ServerError::SignIn { name, reason: "it refuses requests without one".into() };
@@ -303,12 +333,12 @@ async fn ungreeted(
         soon(|| process.has_ended()).await;
     }
     let epitaph = process.map(Process::epitaph).filter(|epitaph| !epitaph.is_empty());
-    let reason = ending.told().or(epitaph).unwrap_or_else(|| words(&chain(error), redactor));
+    let reason = ending.told().or(epitaph).unwrap_or_else(|| words(&chain(error), redaction));
     ServerError::Unavailable { name, reason }
 }
 
 /// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -331,6 +361,12 @@ struct Handler {
 
 impl Handler {
     fn notice(&self) -> std::future::Ready<()> {
+        self.count();
+        std::future::ready(())
+    }
+
+    /// Counts what it sends of its own accord, asks included: over HTTP nothing else does.
+    fn count(&self) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         if notices.0.elapsed() > WINDOW {
             *notices = (Instant::now(), 0);
@@ -340,13 +376,13 @@ impl Handler {
             self.ending.tell(format!("it sent more than {NOTICES} notifications within {} s", WINDOW.as_secs()));
             self.stop.cancel();
         }
-        std::future::ready(())
     }
-}
 
-fn refused<T>(what: &str) -> std::future::Ready<Result<T, ErrorData>> {
-    let text = format!("this host gives servers no {what}");
-    std::future::ready(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)))
+    fn refused<T>(&self, what: &str) -> std::future::Ready<Result<T, ErrorData>> {
+        self.count();
+        let text = format!("this host gives servers no {what}");
+        std::future::ready(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)))
+    }
 }
 
 impl rmcp::ClientHandler for Handler {
@@ -355,19 +391,32 @@ impl rmcp::ClientHandler for Handler {
         ClientConfig::new(ClientCapabilities::default(), ours)
     }
 
+    fn ping(&self, _: RequestContext<RoleClient>) -> impl Future<Output = Result<(), ErrorData>> + Send + '_ {
+        self.count();
+        std::future::ready(Ok(()))
+    }
+
+    fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleClient>,
+    ) -> impl Future<Output = Result<CustomResult, ErrorData>> + Send + '_ {
+        self.refused(&format!("answer to `{}`", plain::line(&request.method, WORDS).0))
+    }
+
     fn create_message(
         &self,
         _: CreateMessageRequestParams,
         _: RequestContext<RoleClient>,
     ) -> impl Future<Output = Result<CreateMessageResult, ErrorData>> + Send + '_ {
-        refused("model")
+        self.refused("model")
     }
 
     fn list_roots(
         &self,
         _: RequestContext<RoleClient>,
     ) -> impl Future<Output = Result<ListRootsResult, ErrorData>> + Send + '_ {
-        refused("list of folders")
+        self.refused("list of folders")
     }
 
     fn create_elicitation(
@@ -375,7 +424,7 @@ impl rmcp::ClientHandler for Handler {
         _: ElicitRequestParams,
         _: RequestContext<RoleClient>,
     ) -> impl Future<Output = Result<ElicitResult, ErrorData>> + Send + '_ {
-        refused("person to ask")
+        self.refused("person to ask")
     }
 
     fn on_progress(
@@ -404,6 +453,30 @@ impl rmcp::ClientHandler for Handler {
 
     fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) -> impl Future<Output = ()> + Send + '_ {
         self.stale.store(true, Ordering::Release);
+        self.notice()
+    }
+
+    fn on_cancelled(
+        &self,
+        _: CancelledNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) -> impl Future<Output = ()> + Send + '_ {
+        self.notice()
+    }
+
+    fn on_resource_list_changed(&self, _: NotificationContext<RoleClient>) -> impl Future<Output = ()> + Send + '_ {
+        self.notice()
+    }
+
+    fn on_prompt_list_changed(&self, _: NotificationContext<RoleClient>) -> impl Future<Output = ()> + Send + '_ {
+        self.notice()
+    }
+
+    fn on_task_status(
+        &self,
+        _: TaskStatusNotificationParams,
+        _: NotificationContext<RoleClient>,
+    ) -> impl Future<Output = ()> + Send + '_ {
         self.notice()
     }
 

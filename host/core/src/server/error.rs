@@ -20,6 +20,8 @@ pub enum ServerError {
     Address { name: String, reason: String },
     #[error("the server `{name}` wants a sign-in: {reason}")]
     SignIn { name: String, reason: String },
+    #[error("signing in at the server `{name}` came to nothing: {reason}")]
+    Login { name: String, reason: String },
     #[error("the server `{name}` has no tool that could be approved")]
     NoTools { name: String },
     #[error("`{tool}` of the server `{name}` cannot be approved: {reason}")]
@@ -46,7 +48,7 @@ impl Explain for ServerError {
             Self::Unavailable { .. } => "unavailable",
             Self::TimedOut { .. } => "timeout",
             Self::Address { .. } => "address-denied",
-            Self::SignIn { .. } => "unauthorized",
+            Self::SignIn { .. } | Self::Login { .. } => "unauthorized",
             Self::NotApproved { .. } | Self::NoTools { .. } | Self::Tool { .. } | Self::Overtaken { .. } => "denied",
             Self::IsSkill { .. } => "already-exists",
         }
@@ -71,8 +73,12 @@ impl Explain for ServerError {
                 format!("where it is yours, name its network in `mcp-servers.{name}.networks`")
             }
             Self::SignIn { name, .. } => format!(
-                "this version signs in nowhere: keep a token with `ringfence secret set`, and name it in \
+                "sign in with `ringfence server login {name}`, or keep a token with `ringfence secret set` and name it in \
                  `mcp-servers.{name}.headers` as `{{{{secret:NAME}}}}`"
+            ),
+            Self::Login { name, .. } => format!(
+                "try `ringfence server login {name}` again; where it registers no clients by itself, register one there and \
+                 name it in `mcp-servers.{name}.client-id`"
             ),
             Self::NotApproved { name } => {
                 format!("look at its tools and approve them: `ringfence server approve {name}`")

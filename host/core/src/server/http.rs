@@ -1,5 +1,5 @@
-//! The way to a server that is reached by HTTP: looked up once for a connection, every address checked, pinned, no redirects, no
-//! proxy, and headers with secrets that are bound to it.
+//! The way to a server that is reached by HTTP, and to those that sign this host in: looked up once for a connection, every address
+//! checked, pinned, no redirects, no proxy, and headers with secrets that are bound to it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::auth::AuthClient;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
 use super::ServerError;
 use super::guard::LINE_BYTES;
+use super::tokens::{self, Keeper};
 use crate::capability::secrets::{Binding, Vault};
 use crate::net::address::{self, LOOPBACK, Network};
 use crate::net::resolve::{MOST_ADDRESSES, System};
@@ -57,35 +59,71 @@ pub(super) struct Place<'a> {
 
 /// A stream of messages to a server, and the secrets that were sent to it.
 pub(super) struct Opened {
-    pub(super) transport: StreamableHttpClientTransport<reqwest::Client>,
+    pub(super) transport: Transport,
     pub(super) secrets: Vec<SecretString>,
 }
 
+pub(super) enum Transport {
+    Plain(StreamableHttpClientTransport<reqwest::Client>),
+    /// With a token, which is refreshed when its time has come.
+    Signed(StreamableHttpClientTransport<AuthClient<reqwest::Client>>, Arc<Keeper>),
+}
+
+/// Who named a place: what a person wrote down is reached, and what a server names is public or in a network that a person named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    ByPerson,
+    ByServer,
+}
+
 impl Reach {
-    pub(super) async fn open(&self, place: Place<'_>, vault: &Vault) -> Result<Opened, ServerError> {
+    pub(super) async fn open(&self, place: Place<'_>, vault: &Arc<Vault>) -> Result<Opened, ServerError> {
         let Place { name, url, headers, networks } = place;
-        let denied = |reason: String| ServerError::Address { name: name.to_owned(), reason };
         let target = Target::parse(url).map_err(|refusal| ServerError::settings(name, &refusal.to_string()))?;
+        let client = self.client(name, &target, networks, Named::ByPerson).await?;
+        let (headers, mut secrets) = filled(name, target.origin(), headers, vault).await?;
+        // A token that a person wrote into the headers is the one that they mean.
+        let signed = match headers.contains_key(&reqwest::header::AUTHORIZATION) {
+            true => None,
+            false => tokens::kept(self, name, &target, networks, vault).await?,
+        };
+        let config = StreamableHttpClientTransportConfig::with_uri(target.url().as_str())
+            .custom_headers(headers)
+            .max_sse_event_size(LINE_BYTES)
+            .max_json_response_size(LINE_BYTES);
+        let transport = match signed {
+            None => Transport::Plain(StreamableHttpClientTransport::with_client(client, config)),
+            Some((manager, keeper, tokens)) => {
+                secrets.extend(tokens);
+                let client = AuthClient::new(client, manager);
+                Transport::Signed(StreamableHttpClientTransport::with_client(client, config), keeper)
+            }
+        };
+        Ok(Opened { transport, secrets })
+    }
+
+    /// A client for one place and no other.
+    pub(super) async fn client(
+        &self,
+        name: &str,
+        target: &Target,
+        networks: &[Network],
+        named: Named,
+    ) -> Result<reqwest::Client, ServerError> {
+        let denied = |reason: String| ServerError::Address { name: name.to_owned(), reason };
         let origin = target.origin();
         let addresses = self.addresses(name, target.host()).await?;
-        self.check(origin, &addresses, networks).map_err(denied)?;
+        self.check(origin, &addresses, networks, named).map_err(denied)?;
         if !origin.tls && !origin.host.is_this_machine() {
-            return Err(denied("it is spoken to in the clear, which is only for this machine".into()));
+            return Err(denied(format!("`{origin}` is spoken to in the clear, which is only for this machine")));
         }
-        let (headers, secrets) = filled(name, origin, headers, vault).await?;
         let unavailable = |reason: String| ServerError::Unavailable { name: name.to_owned(), reason };
         let tls = self.tls.clone().map_or_else(crate::tls::config, Ok).map_err(unavailable)?;
         let pinned = match &origin.host {
             Host::Name(host) => Some((host.as_str(), &addresses[..], origin.port)),
             Host::Address(_) => None,
         };
-        let client = client::builder(tls, CONNECT, pinned).build();
-        let client = client.map_err(|error| unavailable(error.to_string()))?;
-        let config = StreamableHttpClientTransportConfig::with_uri(target.url().as_str())
-            .custom_headers(headers)
-            .max_sse_event_size(LINE_BYTES)
-            .max_json_response_size(LINE_BYTES);
-        Ok(Opened { transport: StreamableHttpClientTransport::with_client(client, config), secrets })
+        client::builder(tls, CONNECT, pinned).build().map_err(|error| unavailable(error.to_string()))
     }
 
     async fn addresses(&self, name: &str, host: &Host) -> Result<Vec<IpAddr>, ServerError> {
@@ -107,9 +145,10 @@ impl Reach {
         }
     }
 
-    /// An address that a person wrote down is reached; one that a name leads to is public, or in a network that they named.
-    fn check(&self, origin: &Origin, addresses: &[IpAddr], networks: &[Network]) -> Result<(), String> {
-        if matches!(origin.host, Host::Address(_)) || origin.host.is_this_machine() {
+    /// An address that a person wrote down is reached; one that a name or a server leads to is public, or in a network that they named.
+    fn check(&self, origin: &Origin, addresses: &[IpAddr], networks: &[Network], named: Named) -> Result<(), String> {
+        let is_plain = matches!(origin.host, Host::Address(_)) || origin.host.is_this_machine();
+        if named == Named::ByPerson && is_plain {
             return Ok(());
         }
         if addresses.len() > MOST_ADDRESSES {
@@ -180,6 +219,20 @@ mod tests {
     fn t60_what_a_person_wrote_is_reached_and_what_a_name_leads_to_is_public() {
         let reach = Reach::default();
         let ours = [Network::parse("10.1.0.0/16").unwrap()];
+        let home = [Network::parse("127.0.0.1").unwrap()];
+        for (url, addresses, networks, may) in [
+            ("https://a.test/token", vec!["1.1.1.1"], &[][..], true),
+            ("https://10.9.0.1/token", vec!["10.9.0.1"], &[], false),
+            ("https://10.1.0.1/token", vec!["10.1.0.1"], &ours, true),
+            ("http://127.0.0.1:1/token", vec!["127.0.0.1"], &[], false),
+            ("http://localhost:1/token", vec!["127.0.0.1"], &[], false),
+            ("http://127.0.0.1:1/token", vec!["127.0.0.1"], &home, true),
+            ("https://a.test/token", vec!["169.254.169.254"], &ours, false),
+        ] {
+            let addresses: Vec<IpAddr> = addresses.iter().map(|one| one.parse().unwrap()).collect();
+            let found = reach.check(Target::parse(url).unwrap().origin(), &addresses, networks, Named::ByServer);
+            assert_eq!(found.is_ok(), may, "named by a server: {url} {addresses:?}: {found:?}");
+        }
         for (url, addresses, networks, may) in [
             ("https://a.test/mcp", vec!["1.1.1.1"], &[][..], true),
             ("https://a.test/mcp", vec!["10.1.0.1"], &[], false),
@@ -190,7 +243,7 @@ mod tests {
             ("http://localhost:1/mcp", vec!["127.0.0.1"], &[], true),
         ] {
             let addresses: Vec<IpAddr> = addresses.iter().map(|one| one.parse().unwrap()).collect();
-            let found = reach.check(Target::parse(url).unwrap().origin(), &addresses, networks);
+            let found = reach.check(Target::parse(url).unwrap().origin(), &addresses, networks, Named::ByPerson);
             assert_eq!(found.is_ok(), may, "{url} {addresses:?}: {found:?}");
         }
     }

@@ -12,10 +12,13 @@ mod connection;
 mod error;
 mod guard;
 mod http;
+mod login;
+mod passage;
 mod pins;
 mod process;
 mod settings;
 mod text;
+mod tokens;
 mod tools;
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,10 +31,12 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 pub(crate) use ask::{Call, Change};
-use connection::{Broken, Called, Connection, Means};
+use connection::{Broken, Called, Connection, Means, Redaction};
 pub use error::ServerError;
 use guard::{Ending, Lines};
 pub(crate) use http::Reach;
+use http::Transport;
+pub use login::ServerLogin;
 pub(crate) use pins::Approval;
 use pins::Pins;
 use process::{Process, Program};
@@ -42,7 +47,7 @@ pub use tools::{Listed, Pinned};
 
 use crate::broker::{Permit, Session, Verdict};
 use crate::budget::Amount;
-use crate::capability::secrets::{Redactor, Vault};
+use crate::capability::secrets::Vault;
 use crate::error::{Denial, Refusal};
 use crate::state::{State, StateError};
 
@@ -103,6 +108,8 @@ pub struct ServerReport {
     /// How it is started or reached; variables and secrets by their names.
     pub place: String,
     pub standing: ServerStanding,
+    /// Whether a person has signed in to it, and what came of that is kept.
+    pub signed_in: bool,
     /// What it said it was when it was approved.
     pub version: String,
     /// What was approved.
@@ -244,9 +251,15 @@ impl Server {
             name: self.name.clone(),
             place: self.settings.place(),
             standing,
+            signed_in: self.is_signed_in(),
             version: held.as_ref().map(|held| held.version.clone()).unwrap_or_default(),
             tools: held.map(|held| held.tools.clone()).unwrap_or_default(),
         }
+    }
+
+    fn is_signed_in(&self) -> bool {
+        let (Some(vault), Some(url)) = (self.vault.upgrade(), &self.settings.url) else { return false };
+        tokens::are_kept(&vault, &self.name, url)
     }
 
     /// Starts or reaches it, and reads its tools. For a person who is going to look at them.
@@ -254,8 +267,10 @@ impl Server {
         // Nobody who looks is to wait for a rest that calls have earned.
         self.live.lock().await.rests_until = None;
         let connection = self.connect().await?;
-        let listed =
-            connection.tools_now(self.settings.start()).await.map_err(|broken| self.unlisted(&connection, broken))?;
+        let listed = match connection.tools_now(self.settings.start()).await {
+            Ok(listed) => listed,
+            Err(broken) => return Err(self.unlisted(&connection, broken).await),
+        };
         Ok((connection.version(), tools::read(&listed)))
     }
 
@@ -285,8 +300,10 @@ impl Server {
 
     async fn act(self: Arc<Self>, permit: Permit<Call>) -> Result<Answer, Refusal> {
         let connection = self.connect().await.map_err(|error| self.refusal(&error))?;
-        let unlisted = |broken| self.refusal(&self.unlisted(&connection, broken));
-        let listed = connection.tools(self.settings.start()).await.map_err(unlisted)?;
+        let listed = match connection.tools(self.settings.start()).await {
+            Ok(listed) => listed,
+            Err(broken) => return Err(self.refusal(&self.unlisted(&connection, broken).await)),
+        };
         self.compare(&listed);
         let ask = permit.ask();
         let now = self.ask(&ask.tool, String::new());
@@ -320,6 +337,7 @@ impl Server {
                 }
                 .to_string(),
             )),
+            Err(Broken::SignIn) => Err(self.refusal(&self.signed_out(&connection).await)),
             Err(Broken::Odd(why)) => Err(Refusal::Unavailable(format!("the server `{}`: {why}", self.name))),
         }
     }
@@ -367,6 +385,8 @@ impl Server {
                 self.end_when_idle(&connection);
                 Ok(connection)
             }
+            // A person may sign in at any moment, and is not to wait then.
+            Err(error @ ServerError::SignIn { .. }) => Err(error),
             Err(error) => {
                 live.failed();
                 Err(error)
@@ -388,16 +408,16 @@ impl Server {
                 for (variable, text) in &self.settings.env {
                     env.insert(variable.clone(), self.filled(text)?);
                 }
-                let redactor = self.redactor(Vec::new());
+                let redaction = Redaction::of(self.secrets());
                 let cwd = self.settings.cwd.as_deref().unwrap_or(Path::new("/"));
-                let program = Program { name, command, args, env, cwd, redactor: redactor.clone() };
+                let program = Program { name, command, args, env, cwd, redaction: redaction.clone() };
                 let (process, stdout, stdin) = Process::start(program).map_err(|error| {
                     let reason = format!("`{command}` cannot be started: {error}");
                     ServerError::Unavailable { name: name.clone(), reason }
                 })?;
                 let ending = Ending::default();
                 let transport = (Lines::new(stdout, ending.clone()), stdin);
-                let means = Means { name: name.clone(), process: Some(process), ending, redactor };
+                let means = Means { name: name.clone(), process: Some(process), ending, redaction };
                 Connection::open(means, transport, within).await
             }
             Way::Url(url) => {
@@ -408,9 +428,17 @@ impl Server {
                 let gone = || ServerError::Unavailable { name: name.clone(), reason: "this host is closed".into() };
                 let vault = self.vault.upgrade().ok_or_else(gone)?;
                 let opened = self.reach.open(place, &vault).await?;
-                let (ending, redactor) = (Ending::default(), self.redactor(opened.secrets));
-                let means = Means { name: name.clone(), process: None, ending, redactor };
-                Connection::open(means, opened.transport, within.saturating_sub(begun.elapsed())).await
+                let secrets: Vec<_> = self.secrets().into_iter().chain(opened.secrets).collect();
+                let (ending, redaction) = (Ending::default(), Redaction::of(secrets.clone()));
+                let means = Means { name: name.clone(), process: None, ending, redaction: redaction.clone() };
+                let within = within.saturating_sub(begun.elapsed());
+                match opened.transport {
+                    Transport::Plain(transport) => Connection::open(means, transport, within).await,
+                    Transport::Signed(transport, keeper) => {
+                        keeper.tell(redaction, secrets);
+                        Connection::open(means, transport, within).await
+                    }
+                }
             }
         }
     }
@@ -420,15 +448,14 @@ impl Server {
         filled(text, &|name| self.variables.get(name)).map_err(missing)
     }
 
-    /// What takes its secrets out of what it says: of the vault, and of variables that are named as such.
-    fn redactor(&self, mut secrets: Vec<SecretString>) -> Option<Arc<Redactor>> {
+    /// What of its settings is secret: variables and headers that are named as such.
+    fn secrets(&self) -> Vec<SecretString> {
         let named = self.settings.variables();
-        secrets
-            .extend(named.iter().filter(|name| is_secret(name)).filter_map(|name| self.variables.get(name)).cloned());
+        let named = named.iter().filter(|name| is_secret(name)).filter_map(|name| self.variables.get(name)).cloned();
+        let mut secrets: Vec<_> = named.collect();
         let own = self.settings.env.iter().chain(&self.settings.headers).filter(|(name, _)| is_secret(name));
         secrets.extend(own.filter_map(|(_, text)| self.filled(text).ok()));
-        secrets.retain(|secret| secrecy::ExposeSecret::expose_secret(secret).len() >= SHORTEST);
-        if secrets.is_empty() { None } else { Redactor::new(&secrets).map(Arc::new) }
+        secrets
     }
 
     /// Its settings hold no longer: whoever still has it can call nothing of it.
@@ -468,9 +495,20 @@ impl Server {
         });
     }
 
-    fn unlisted(&self, connection: &Connection, broken: Broken) -> ServerError {
+    /// A server that took a token and takes it no longer. The next call begins anew, with what is kept then.
+    async fn signed_out(&self, connection: &Arc<Connection>) -> ServerError {
+        let mut live = self.live.lock().await;
+        if live.connection.as_ref().is_some_and(|now| Arc::ptr_eq(now, connection)) {
+            live.connection = None;
+        }
+        let reason = "it does not take what this host has, or no longer";
+        ServerError::SignIn { name: self.name.clone(), reason: reason.into() }
+    }
+
+    async fn unlisted(&self, connection: &Arc<Connection>, broken: Broken) -> ServerError {
         let name = self.name.clone();
         match broken {
+            Broken::SignIn => self.signed_out(connection).await,
             Broken::TimedOut => {
                 ServerError::TimedOut { name, what: "listed its tools", seconds: self.settings.start().as_secs() }
             }
@@ -491,9 +529,6 @@ impl Server {
         }
     }
 }
-
-/// Shorter values cannot be told from ordinary text.
-const SHORTEST: usize = 8;
 
 /// Whether a name says that what it names is a secret.
 fn is_secret(name: &str) -> bool {
@@ -519,13 +554,13 @@ fn clean(mut result: rmcp::model::CallToolResult, connection: &Connection) -> rm
     use rmcp::model::{ContentBlock, ResourceContents};
     for content in &mut result.content {
         match content {
-            ContentBlock::Text(text) => text.text = connection.redacted(std::mem::take(&mut text.text)),
+            ContentBlock::Text(text) => text.text = connection.redacted(&text.text),
             ContentBlock::Resource(embedded) => {
                 if let ResourceContents::TextResourceContents { text, .. } = &mut embedded.resource {
-                    *text = connection.redacted(std::mem::take(text));
+                    *text = connection.redacted(text);
                 }
             }
-            ContentBlock::ResourceLink(link) => link.uri = connection.redacted(std::mem::take(&mut link.uri)),
+            ContentBlock::ResourceLink(link) => link.uri = connection.redacted(&link.uri),
             _ => {}
         }
     }
@@ -538,11 +573,11 @@ fn clean(mut result: rmcp::model::CallToolResult, connection: &Connection) -> rm
 fn redacted(value: serde_json::Value, connection: &Connection) -> serde_json::Value {
     use serde_json::Value;
     match value {
-        Value::String(text) => Value::String(connection.redacted(text)),
+        Value::String(text) => Value::String(connection.redacted(&text)),
         Value::Array(all) => all.into_iter().map(|one| redacted(one, connection)).collect(),
         Value::Object(all) => all
             .into_iter()
-            .map(|(name, one)| (connection.redacted(name), redacted(one, connection)))
+            .map(|(name, one)| (connection.redacted(&name), redacted(one, connection)))
             .collect::<serde_json::Map<_, _>>()
             .into(),
         other => other,

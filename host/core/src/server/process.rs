@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::capability::secrets::Redactor;
+use super::connection::Redaction;
 use crate::plain;
 
 /// How long a server has for ending by itself before it is killed.
@@ -31,7 +31,7 @@ pub(super) struct Program<'a> {
     pub(super) env: BTreeMap<String, SecretString>,
     pub(super) cwd: &'a Path,
     /// Takes secrets out of what it logs.
-    pub(super) redactor: Option<Arc<Redactor>>,
+    pub(super) redaction: Redaction,
 }
 
 /// A process that leads a group of its own. Dropping it kills the group.
@@ -69,7 +69,7 @@ impl Process {
             return Err(std::io::Error::other("it has no standard streams"));
         };
         // Ends with the last process that holds the stream. One that left the group would hold a task, and nothing else.
-        tokio::spawn(listen(stderr, program.name.to_owned(), last_words, program.redactor));
+        tokio::spawn(listen(stderr, program.name.to_owned(), last_words, program.redaction));
         Ok((process, stdout, stdin))
     }
 
@@ -132,7 +132,7 @@ fn status(group: Pid) -> rustix::io::Result<Option<WaitIdStatus>> {
     waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
 }
 
-async fn listen(mut stream: impl AsyncRead + Unpin, name: String, last: LastWords, redactor: Option<Arc<Redactor>>) {
+async fn listen(mut stream: impl AsyncRead + Unpin, name: String, last: LastWords, redaction: Redaction) {
     let (mut piece, mut line, mut left) = ([0; 4096], Vec::new(), STDERR_BYTES);
     while let Ok(count @ 1..) = stream.read(&mut piece).await {
         if left == 0 {
@@ -142,7 +142,7 @@ async fn listen(mut stream: impl AsyncRead + Unpin, name: String, last: LastWord
             let room = STDERR_LINE.saturating_sub(line.len());
             line.extend_from_slice(&part[..part.len().min(room)]);
             if part.ends_with(b"\n") {
-                tell(&name, &line, &last, redactor.as_deref());
+                tell(&name, &line, &last, &redaction);
                 line.clear();
             }
         }
@@ -151,12 +151,11 @@ async fn listen(mut stream: impl AsyncRead + Unpin, name: String, last: LastWord
             tracing::info!(server = name, "it says too much on stderr; the rest is not shown");
         }
     }
-    tell(&name, &line, &last, redactor.as_deref());
+    tell(&name, &line, &last, &redaction);
 }
 
-fn tell(name: &str, line: &[u8], last: &LastWords, redactor: Option<&Redactor>) {
-    let text = String::from_utf8_lossy(line);
-    let text = redactor.map_or_else(|| text.clone().into_owned(), |redactor| redactor.text(&text));
+fn tell(name: &str, line: &[u8], last: &LastWords, redaction: &Redaction) {
+    let text = redaction.text(&String::from_utf8_lossy(line));
     let (text, _) = plain::line(text.trim(), STDERR_LINE);
     if text.is_empty() {
         return;

@@ -38,7 +38,10 @@ pub struct ServerSettings {
     /// Headers of every request to it. `{{secret:NAME}}` stands for a secret that is bound to its address.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Networks that are not public and that its name may lead to.
+    /// The client that this host is where a person signs in to it (`ringfence server login`). Default: the host registers itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Networks that are not public and that its name, and what it names for signing in, may lead to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<Network>,
     /// Seconds that it may take until its tools are listed. Default: 30.
@@ -77,8 +80,12 @@ impl ServerSettings {
             return Err(wrong("its name must be 1 to 64 of `a-z`, `0-9` and `-`, and begin with a letter or digit"));
         }
         match (&self.command, &self.url) {
-            (Some(command), None) if !self.headers.is_empty() || !self.networks.is_empty() => {
-                Err(wrong(&format!("`headers` and `networks` are for a server with a `url`, and it has `{command}`")))
+            (Some(command), None)
+                if !self.headers.is_empty() || !self.networks.is_empty() || self.client_id.is_some() =>
+            {
+                Err(wrong(&format!(
+                    "`headers`, `networks` and `client-id` are for a server with a `url`, and it has `{command}`"
+                )))
             }
             (Some(command), None) if !command.is_empty() => Ok(Way::Command(command)),
             (None, Some(_)) if !self.args.is_empty() || !self.env.is_empty() || self.cwd.is_some() => {
@@ -102,7 +109,8 @@ impl ServerSettings {
 
     /// What an approval belongs to: what is started or reached, and not how long one waits for it.
     pub(crate) fn digest(&self) -> String {
-        let plain = Self { start_seconds: None, call_seconds: None, idle_seconds: None, ..self.clone() };
+        let plain =
+            Self { client_id: None, start_seconds: None, call_seconds: None, idle_seconds: None, ..self.clone() };
         // Serialising our own plain structure cannot fail.
         digest(serde_json_canonicalizer::to_string(&plain).unwrap_or_default().as_bytes())
     }

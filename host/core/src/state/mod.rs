@@ -102,10 +102,21 @@ impl State {
     /// The turn of this host among those that have the state open, until the answer is dropped: for what is made once, and does not stand in
     /// the file.
     pub async fn turn(&self) -> Result<std::fs::File, StateError> {
-        let dir = self.0.path.parent().unwrap_or(&self.0.path).to_path_buf();
+        self.turn_at(self.0.path.parent().unwrap_or(&self.0.path).to_path_buf()).await
+    }
+
+    /// As [`Self::turn`], among those that want it for the same thing: it may be held while something is fetched.
+    pub async fn turn_in(&self, folder: &str) -> Result<std::fs::File, StateError> {
+        self.turn_at(self.0.path.parent().unwrap_or(&self.0.path).join(folder)).await
+    }
+
+    async fn turn_at(&self, dir: PathBuf) -> Result<std::fs::File, StateError> {
         let turn = tokio::task::spawn_blocking({
             let dir = dir.clone();
-            move || crate::files::turn(&dir)
+            move || {
+                crate::files::make_private_dir(&dir)?;
+                crate::files::turn(&dir)
+            }
         });
         match turn.await {
             Ok(turn) => turn.map_err(|error| StateError::io(&dir, &error)),

@@ -21,7 +21,26 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What a sign-in at a server is kept under. No person and no skill can write it: `:` is in no name that is read.
+    pub(super) fn of_login(server: &str) -> Self {
+        Self(format!("{LOGIN}{server}"))
+    }
+
+    pub(super) fn is_login(&self) -> bool {
+        self.0.starts_with(LOGIN)
+    }
+
+    /// Reads a name from the state, where those of sign-ins stand as well.
+    pub(super) fn kept(text: &str) -> Result<Self, SecretError> {
+        match text.strip_prefix(LOGIN) {
+            Some(server) => Self::parse(server).map(|server| Self::of_login(&server.0)),
+            None => Self::parse(text),
+        }
+    }
 }
+
+const LOGIN: &str = "server:";
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

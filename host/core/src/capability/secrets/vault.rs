@@ -18,6 +18,8 @@ use crate::state::{State, StateError};
 /// Shorter values cannot be told from ordinary text, and so could not be taken out of what a server says.
 const SHORTEST: usize = 8;
 const LONGEST: usize = 8 << 10;
+/// Two tokens and where they are refreshed.
+const LONGEST_LOGIN: usize = 64 << 10;
 /// Sets of secrets of which the redactor is kept.
 const REDACTORS: usize = 64;
 
@@ -101,7 +103,7 @@ impl Vault {
             .await?;
         let mut secrets = BTreeMap::new();
         for (name, hosts, sealed, changed) in rows {
-            match (Name::parse(&name), serde_json::from_str(&hosts)) {
+            match (Name::kept(&name), serde_json::from_str(&hosts)) {
                 (Ok(name), Ok(bindings)) => {
                     let changed = Timestamp::from_microsecond(changed).unwrap_or_default();
                     secrets.insert(name, Entry { bindings, sealed, changed });
@@ -118,8 +120,13 @@ impl Vault {
             return Err(SecretError::Unbound(name.clone()).into());
         }
         let unfit = |reason| SecretError::Value { name: name.clone(), reason };
+        check(value.expose_secret()).map_err(unfit)?;
+        self.keep(name, value, bindings).await
+    }
+
+    async fn keep(&self, name: &Name, value: &SecretString, bindings: Vec<Binding>) -> Result<(), Error> {
+        let unfit = |reason| SecretError::Value { name: name.clone(), reason };
         let text = value.expose_secret();
-        check(text).map_err(unfit)?;
         // Another host may make the key in this moment, or have made it.
         let _turn = self.state.turn().await?;
         self.refresh().await?;
@@ -159,11 +166,12 @@ impl Vault {
         Ok(())
     }
 
-    /// All that are kept, by name.
+    /// All that are kept, by name. Sign-ins at servers are not among them.
     #[must_use]
     pub fn list(&self) -> Vec<Kept> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let kept = known.secrets.iter().map(|(name, entry)| Kept {
+        let named = known.secrets.iter().filter(|(name, _)| !name.is_login());
+        let kept = named.map(|(name, entry)| Kept {
             name: name.clone(),
             hosts: entry.bindings.iter().map(ToString::to_string).collect(),
             changed: entry.changed,
@@ -189,6 +197,51 @@ impl Vault {
         };
         let sealer = self.key.get().await?;
         Ok(opened(&sealer, &name, &entry).ok_or(SecretError::Sealed(name))?)
+    }
+
+    /// Keeps what signs this host in at a server: for that server alone, and under a name that nothing else can ask for.
+    pub(crate) async fn keep_login(&self, server: &str, value: &SecretString, to: Binding) -> Result<(), Error> {
+        let name = Name::of_login(server);
+        if value.expose_secret().len() > LONGEST_LOGIN {
+            return Err(SecretError::Value { name, reason: "its tokens are longer than 64 KiB" }.into());
+        }
+        self.keep(&name, value, vec![to]).await
+    }
+
+    /// Whether a sign-in at a server is kept, and for this place.
+    pub(crate) fn has_login(&self, server: &str, to: &Binding) -> bool {
+        self.login_entry(server, to).is_some()
+    }
+
+    /// What signs this host in at a server; None where nothing is kept, or for another place.
+    pub(crate) async fn login(&self, server: &str, to: &Binding) -> Result<Option<SecretString>, Error> {
+        let Some((name, entry)) = self.login_entry(server, to) else { return Ok(None) };
+        let sealer = self.key.get().await?;
+        Ok(Some(opened(&sealer, &name, &entry).ok_or(SecretError::Sealed(name))?))
+    }
+
+    /// Forgets a sign-in, for whatever place. Says whether there was one.
+    pub(crate) async fn forget_login(&self, server: &str) -> Result<bool, Error> {
+        match self.remove(&Name::of_login(server)).await {
+            Ok(()) => Ok(true),
+            Err(error) if matches!(error.of(), Some(SecretError::Missing(_))) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps every other host on this state from refreshing tokens until the answer is dropped, and reads what they left: a
+    /// refresh token that two of them use is taken for a stolen one.
+    pub(crate) async fn turn_for_logins(&self) -> Result<std::fs::File, StateError> {
+        let turn = self.state.turn_in("logins").await?;
+        self.refresh().await?;
+        Ok(turn)
+    }
+
+    fn login_entry(&self, server: &str, to: &Binding) -> Option<(Name, Entry)> {
+        let name = Name::of_login(server);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.secrets.get(&name)?.clone();
+        entry.bindings.contains(to).then_some((name, entry))
     }
 
     /// What takes these secrets out of a text. None where none of them is kept, or where they cannot be decrypted: then this
