@@ -47,6 +47,7 @@ mod supply;
 mod support;
 mod toolchain;
 mod tools;
+mod top;
 mod traces;
 mod user;
 
