@@ -1,7 +1,7 @@
 //! The figures: what the host adds to the engine and to the network, each measured beside its floor in the same run.
 //!
-//! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `languages`, `permit`, `http`, `model`, `start`, `reload`, `spin`,
-//! `waiting`, `queueing`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`,
+//! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `languages`, `permit`, `http`, `model`, `start`, `reload`, `mcp`,
+//! `serve`, `traces`, `spin`, `waiting`, `queueing`, `suspended`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`,
 //! `kills`, `disk`, `chaos`, `overload`; all of them without a name. Numbers can be given beside the names: `seed=N` of what is
 //! random in `kills` and `chaos` (it is printed), `kills=50`, `reloads=1000`, `calls=500` of `chaos` and `leaks`, `seconds=20` of `overload`, and
 //! `rounds=20` of `invoke`, `http` and `model`. Absolute times mean little on a machine that does other things too: look at the
@@ -17,6 +17,7 @@
 )]
 
 mod chaos;
+mod child;
 mod clock;
 mod deadlines;
 mod disk;
@@ -28,12 +29,14 @@ mod invoke;
 mod kills;
 mod languages;
 mod leaks;
+mod mcp;
 mod model;
 mod neighbours;
 mod options;
 mod overload;
 mod price;
 mod reload;
+mod serve;
 mod server;
 mod spenders;
 mod spin;
@@ -50,7 +53,7 @@ use table::Table;
 
 /// Figures in the order in which they are measured, cheap ones first.
 type Figure = (&'static str, fn(&mut Table));
-const FIGURES: [Figure; 18] = [
+const FIGURES: [Figure; 22] = [
     ("invoke", invoke::measure),
     ("languages", languages::measure),
     ("permit", http::permit),
@@ -58,6 +61,9 @@ const FIGURES: [Figure; 18] = [
     ("model", model::measure),
     ("start", start::measure),
     ("reload", reload::measure),
+    ("mcp", mcp::measure),
+    ("serve", serve::measure),
+    ("traces", serve::traces),
     ("spin", spin::measure),
     ("neighbours", neighbours::measure),
     ("deadlines", deadlines::measure),
@@ -69,6 +75,7 @@ const FIGURES: [Figure; 18] = [
     ("overload", overload::measure),
     ("waiting", waiting::on_connections),
     ("queueing", waiting::in_line),
+    ("suspended", serve::suspended),
 ];
 
 /// The argument that makes this program measure one figure and print its rows for the one that asked.

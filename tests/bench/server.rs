@@ -100,6 +100,8 @@ struct Desk {
     mode: watch::Sender<Mode>,
     held: AtomicUsize,
     kept: Mutex<HashMap<u64, Vec<String>>>,
+    /// Bytes of spans that were sent.
+    spans: AtomicUsize,
 }
 
 /// The server's whole life.
@@ -107,14 +109,20 @@ pub(crate) fn serve() {
     files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let desk =
-            Arc::new(Desk { mode: watch::Sender::new(Mode::Fast), held: AtomicUsize::new(0), kept: Mutex::default() });
+        let desk = Arc::new(Desk {
+            mode: watch::Sender::new(Mode::Fast),
+            held: AtomicUsize::new(0),
+            kept: Mutex::default(),
+            spans: AtomicUsize::new(0),
+        });
         let router = Router::new()
             .route("/chat/completions", post(answer))
             .route("/mode/{mode}", post(set))
             .route("/page", get(async || vec![b'x'; PAGE]))
             .route("/kept/{group}/{*rest}", get(keep))
             .route("/kept/{group}", get(told))
+            .route("/v1/traces", post(spans))
+            .route("/spans", get(async |State(desk): State<Arc<Desk>>| desk.spans.load(Ordering::SeqCst).to_string()))
             .route("/held", get(async |State(desk): State<Arc<Desk>>| desk.held.load(Ordering::SeqCst).to_string()))
             .with_state(desk);
         // A long line of callers: ten thousand come at once.
@@ -138,6 +146,10 @@ pub(crate) fn files() {
 async fn set(State(desk): State<Arc<Desk>>, Path(mode): Path<String>) {
     let all = [Mode::Fast, Mode::Slow, Mode::Hold, Mode::Think];
     desk.mode.send_replace(*all.iter().find(|known| format!("{known:?}") == mode).unwrap());
+}
+
+async fn spans(State(desk): State<Arc<Desk>>, body: Bytes) {
+    desk.spans.fetch_add(body.len(), Ordering::SeqCst);
 }
 
 async fn keep(State(desk): State<Arc<Desk>>, Path((group, rest)): Path<(u64, String)>) {

@@ -73,6 +73,7 @@ pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error
         tokens,
         names: Names::new(args.listen, &args.allow_host),
         connections: args.max_connections as usize,
+        invocations: context.config.settings.engine.concurrent as usize,
         open_metrics: args.open_metrics,
         hidden: context.config.own_paths(),
     });

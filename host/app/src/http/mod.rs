@@ -73,6 +73,8 @@ pub(crate) struct Setup {
     pub(crate) names: Names,
     /// Most connections at once.
     pub(crate) connections: usize,
+    /// Most invocations that were started and run or wait.
+    pub(crate) invocations: usize,
     pub(crate) open_metrics: bool,
     pub(crate) hidden: Vec<String>,
 }
@@ -87,7 +89,7 @@ impl App {
             connections: Connections::new(setup.connections),
             bodies: body::Room::default(),
             counts: Counts::default(),
-            invocations: shelf::Shelf::default(),
+            invocations: shelf::Shelf::new(setup.invocations),
             open_metrics: setup.open_metrics,
             hidden: setup.hidden,
             closing: CancellationToken::new(),

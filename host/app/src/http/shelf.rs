@@ -16,8 +16,6 @@ use tokio_util::sync::CancellationToken;
 use super::feed::Feed;
 use super::{Problem, Rights};
 
-/// Most that run at once.
-const RUNNING: usize = 1_024;
 /// Most that have ended and are kept, for how long, and how many bytes of them.
 const ENDED: usize = 1_000;
 const KEPT: Duration = Duration::from_secs(15 * 60);
@@ -55,8 +53,10 @@ pub(super) struct Key {
 }
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shelf {
+    /// Most that run or wait at once.
+    most: usize,
     inner: Mutex<Inner>,
     bytes: Arc<AtomicUsize>,
     /// Told whenever one has ended.
@@ -82,6 +82,11 @@ pub(super) enum Begun {
 }
 
 impl Shelf {
+    /// With room for so many that run: as many as the host runs at once.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, inner: Mutex::default(), bytes: Arc::default(), ended: Notify::new() }
+    }
+
     /// Puts an invocation on the shelf, unless the same request did so before.
     pub(super) fn begin(
         &self,
@@ -115,8 +120,8 @@ impl Shelf {
                 )),
             };
         }
-        if inner.all.len() - inner.ended.len() >= RUNNING {
-            let detail = format!("{RUNNING} invocations that were started run or wait, which is the most");
+        if inner.all.len() - inner.ended.len() >= self.most {
+            let detail = format!("{} invocations that were started run or wait, which is the most", self.most);
             return Err(Problem::new("busy", detail, "try again in a moment"));
         }
         let started = Arc::new(Started {
@@ -204,6 +209,8 @@ impl Inner {
 mod tests {
     use super::*;
 
+    const SOME: usize = 1_024;
+
     fn raw(n: usize) -> Result<Box<RawValue>, Problem> {
         Ok(RawValue::from_string(format!("\"{}\"", "x".repeat(n))).unwrap())
     }
@@ -225,7 +232,7 @@ mod tests {
 
     #[tokio::test]
     async fn t115_a_key_gives_the_same_invocation_for_the_same_request_and_a_conflict_for_another() {
-        let shelf = Shelf::default();
+        let shelf = Shelf::new(SOME);
         let Begun::New(first) = begin(&shelf, Rights::Client, key("k", 1)).unwrap() else { panic!("new") };
         let Begun::Before(again) = begin(&shelf, Rights::Client, key("k", 1)).unwrap() else { panic!("known") };
         assert_eq!(first.id, again.id);
@@ -236,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn t115_nobody_learns_of_an_invocation_of_somebody_with_more_rights() {
-        let shelf = Shelf::default();
+        let shelf = Shelf::new(SOME);
         let (admins, clients) = (new(&shelf, Rights::Admin), new(&shelf, Rights::Client));
         assert!(shelf.get(admins.id.as_str(), Rights::Client).is_none());
         for (started, rights) in [(&admins, Rights::Admin), (&clients, Rights::Admin), (&clients, Rights::Client)] {
@@ -247,7 +254,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_has_ended_is_kept_with_a_bound_in_number_bytes_and_time() {
-        let shelf = Shelf::default();
+        let shelf = Shelf::new(SOME);
         let is_kept = |started: &Started| shelf.get(started.id.as_str(), Rights::Admin).is_some();
         let first = new(&shelf, Rights::Client);
         shelf.end(&first, raw(10));
@@ -271,8 +278,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_runs_has_a_bound() {
-        let shelf = Shelf::default();
-        let all: Vec<_> = (0..RUNNING).map(|_| new(&shelf, Rights::Client)).collect();
+        let shelf = Shelf::new(SOME);
+        let all: Vec<_> = (0..SOME).map(|_| new(&shelf, Rights::Client)).collect();
         assert_eq!(begin(&shelf, Rights::Client, None).unwrap_err().kind(), "busy");
         shelf.end(&all[0], raw(1));
         assert!(begin(&shelf, Rights::Client, None).is_ok());
