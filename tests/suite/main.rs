@@ -49,6 +49,7 @@ mod supply;
 mod support;
 mod toolchain;
 mod tools;
+mod top;
 mod traces;
 mod user;
 

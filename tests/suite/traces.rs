@@ -1,6 +1,8 @@
 //! What an operator's collector gets of a run, by the variables that OpenTelemetry knows; and what it does not.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Done, Home, Provider, TestHost};
+use crate::support::{Done, Home, Provider, Server, TestHost, process};
 
 const KEY: &str = "sk-CANARY-0123456789abcdef";
 const PROMPT: &str = "PROMPTCANARY tell me";
@@ -186,6 +188,69 @@ async fn a_collector_that_hangs_refuses_or_is_away_costs_a_run_nothing_but_its_l
         // The machine may be busy with other tests; what must not be is the ten seconds that a delivery may take.
         assert!(done.took < usual + Duration::from_secs(6), "{:?} after {usual:?}", done.took);
     }
+}
+
+/// One call of a tool by a client of `ringfence mcp`, in a trace of the client's.
+fn call_by_mcp(home: &Home, variables: &[(&str, &str)], traceparent: &str) -> Value {
+    let mut child = process::start(home.command(&["mcp"]).envs(variables.iter().copied()).stdin(Stdio::piped()));
+    let mut input = child.stdin.take().unwrap();
+    let info = json!({ "name": "by-hand", "version": "1" });
+    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info });
+    let call = json!({
+        "name": "b_generate", "arguments": { "prompt": PROMPT }, "_meta": { "traceparent": traceparent, "tracestate": "a=b" }
+    });
+    for message in [
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+        json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call }),
+    ] {
+        writeln!(input, "{message}").unwrap();
+    }
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut messages = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let answer = messages.find(|message| message["id"] == 2).expect("the call is answered");
+    // It ends with its input, and sends what is left of its trace.
+    drop(input);
+    child.wait().unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_trace_of_a_client_goes_on_by_http_and_by_mcp_up_to_the_model() {
+    const BY_HTTP: &str = "0af7651916cd43dd8448eb211c80319c";
+    const BY_MCP: &str = "1bf7651916cd43dd8448eb211c80319c";
+    const ABOVE: &str = "b7ad6b7169203331";
+    let provider = Provider::says(ANSWER);
+    let TestHost { home, .. } = two(&provider).await;
+    let collector = Collector::start(StatusCode::OK).await;
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("FAKE_KEY", KEY),
+    ];
+    tokio::task::block_in_place(|| {
+        let said = call_by_mcp(&home, &variables, &format!("00-{BY_MCP}-{ABOVE}-01"));
+        assert!(said.to_string().contains(ANSWER), "{said}");
+        let mut server = Server::within(home, &[], &variables);
+        let header = format!("traceparent: 00-{BY_HTTP}-{ABOVE}-01");
+        let said = server.post("/v1/tools/b_generate", &[&header], &json!({ "prompt": PROMPT }));
+        assert!(said.status == 200 && said.body.contains(ANSWER), "{said:?}");
+        server.signal("-INT");
+        assert_eq!(server.ended(), 0);
+    });
+    let spans = collector.spans();
+    let told: Vec<_> = provider.requests().into_iter().map(|request| request.traceparent.expect("a trace")).collect();
+    assert_eq!(told.len(), 2);
+    for (trace, told) in [BY_MCP, BY_HTTP].into_iter().zip(told) {
+        let spans: Vec<_> = spans.iter().filter(|span| span["traceId"] == trace).cloned().collect();
+        let model = named(&spans, "chat default");
+        let id = model["spanId"].as_str().unwrap();
+        assert_eq!(told, format!("00-{trace}-{id}-01"), "the provider is told the client's trace and our span");
+        assert_eq!(model["parentSpanId"], named(&spans, "execute_tool b/generate")["spanId"]);
+        let first = spans.iter().filter(|span| span["parentSpanId"] == ABOVE).count();
+        assert_eq!(first, 1, "one span stands below the client's: {spans:?}");
+    }
+    assert!(!collector.text().contains("CANARY"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

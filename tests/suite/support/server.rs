@@ -77,12 +77,18 @@ impl Server {
     }
 
     pub(crate) fn with(home: Home, more: &[&str]) -> Self {
+        Self::within(home, more, &[])
+    }
+
+    /// With these variables in its environment.
+    pub(crate) fn within(home: Home, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut args = vec!["serve", "--format", "json"];
         if !more.contains(&"--listen") {
             args.extend(["--listen", "127.0.0.1:0"]);
         }
         args.extend(more);
         let mut command = home.command(&args);
+        command.envs(variables.iter().copied());
         let errors = std::fs::File::create(home.path("serve.err")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let mut printed = String::new();

@@ -44,6 +44,7 @@ mod source;
 mod sync;
 mod target;
 mod test;
+mod top;
 mod trust;
 mod update;
 mod verify;
@@ -116,6 +117,7 @@ pub(crate) enum Verb {
     Trust(trust::Args),
     Audit(audit::Args),
     Runs(runs::Args),
+    Top(top::Args),
     Secret(secret::Args),
     Server(server::Args),
     Models(models::Args),
@@ -335,6 +337,7 @@ async fn dispatch(verb: Verb, context: &Arc<Context>) -> Result<ExitCode, Error>
         Verb::Trust(args) => context.unless_cancelled(trust::run(&args, context)).await.map(done),
         Verb::Audit(args) => audit::run(&args, context).await.map(done),
         Verb::Runs(args) => context.unless_cancelled(runs::run(&args, context)).await.map(done),
+        Verb::Top(args) => top::run(&args, context).await.map(done),
         Verb::Secret(args) => secret::run(&args, context).await.map(done),
         Verb::Server(args) => server::run(&args, context).await.map(done),
         Verb::Models(args) => context.unless_cancelled(models::run(&args, context)).await.map(done),

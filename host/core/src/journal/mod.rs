@@ -7,6 +7,7 @@ mod store;
 mod story;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use story::{Act, Story, story};
+pub use watch::{Running, Watch};
 
 use crate::budget::Amount;
 use crate::state::{State, StateError};

@@ -1,8 +1,11 @@
 //! The journal's table.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
+use super::watch::{Begun, Running};
 use super::{Ending, Record, Run, Wanted};
 use crate::budget::Amount;
 use crate::state::{int, uint};
@@ -92,6 +95,53 @@ pub(super) fn one(db: &Connection, lives: Lives<'_>, invocation: &str) -> rusqli
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE invocation = ?1"))?
         .query_row([invocation], |row| record(row, lives))
         .optional()
+}
+
+/// Runs without an end, whether or not their hosts live, the oldest first. What they used is not known here.
+pub(super) fn unfinished(db: &Connection) -> rusqlite::Result<Vec<Begun>> {
+    let now = Timestamp::now();
+    db.prepare_cached(
+        "SELECT session, invocation, skill, tool, caller, parent, started_us FROM runs WHERE ended_us IS NULL ORDER BY seq",
+    )?
+    .query_map([], |row| {
+        let started = Timestamp::from_microsecond(row.get(6)?).unwrap_or_default();
+        let running = Running {
+            invocation: row.get(1)?,
+            skill: row.get(2)?,
+            tool: row.get(3)?,
+            caller: row.get(4)?,
+            parent: row.get(5)?,
+            process: None,
+            started,
+            wall_ms: u64::try_from(now.duration_since(started).as_millis()).unwrap_or_default(),
+            input_tokens: 0,
+            output_tokens: 0,
+            micro_dollars: 0,
+        };
+        Ok(Begun { session: row.get(0)?, running })
+    })?
+    .collect()
+}
+
+/// What ended runs used that were called by runs without an end, by the caller.
+pub(super) fn ended_below(db: &Connection) -> rusqlite::Result<HashMap<String, Amount>> {
+    let mut statement = db.prepare_cached(
+        "SELECT parent, input_tokens, output_tokens, micro_dollars FROM runs
+         WHERE ended_us IS NOT NULL AND parent IN (SELECT invocation FROM runs WHERE ended_us IS NULL)",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut used = HashMap::<String, Amount>::new();
+    while let Some(row) = rows.next()? {
+        let amount = Amount {
+            input_tokens: uint(row.get(1)?),
+            output_tokens: uint(row.get(2)?),
+            micro_dollars: uint(row.get(3)?),
+            ..Amount::default()
+        };
+        let sum = used.entry(row.get(0)?).or_default();
+        *sum = sum.saturating_add(amount);
+    }
+    Ok(used)
 }
 
 fn record(row: &Row<'_>, lives: Lives<'_>) -> rusqlite::Result<Record> {

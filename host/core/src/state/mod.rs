@@ -99,6 +99,12 @@ impl State {
         host == self.host() || residence::lives(dir, host)
     }
 
+    /// The process of a host that has the state open, where it could write that down.
+    pub fn process(&self, host: i64) -> Option<u32> {
+        let dir = self.0.path.parent().unwrap_or(&self.0.path);
+        residence::process(dir, host)
+    }
+
     /// The turn of this host among those that have the state open, until the answer is dropped: for what is made once, and does not stand in
     /// the file.
     pub async fn turn(&self) -> Result<std::fs::File, StateError> {

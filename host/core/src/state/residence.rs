@@ -137,15 +137,24 @@ fn sweep(hosts: &Path) {
 /// The process of a host that lives here beside `id`.
 fn another(dir: &Path, id: i64) -> Option<u32> {
     let marks = std::fs::read_dir(hosts(dir)).ok()?.flatten();
-    marks.filter(|mark| mark.file_name().to_str() != Some(&id.to_string())).find_map(|mark| {
-        let file = File::open(mark.path()).ok()?;
-        if !is_held(&file) {
-            return None;
-        }
-        let mut text = String::new();
-        file.take(16).read_to_string(&mut text).ok()?;
-        text.trim().parse().ok()
-    })
+    marks
+        .filter(|mark| mark.file_name().to_str() != Some(&id.to_string()))
+        .find_map(|mark| process_of(File::open(mark.path()).ok()?))
+}
+
+/// The process of a host that lives in a directory.
+pub(super) fn process(dir: &Path, id: i64) -> Option<u32> {
+    process_of(File::open(hosts(dir).join(id.to_string())).ok()?)
+}
+
+/// What a mark says. None where nobody holds it.
+fn process_of(mark: File) -> Option<u32> {
+    if !is_held(&mark) {
+        return None;
+    }
+    let mut text = String::new();
+    mark.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }
 
 fn until_locked(

@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 pub(crate) use chain::append;
 use chain::{Key, Mark};
 pub use export::{Closing, Opening, Place};
+pub(super) use store::spent_since;
 pub use verify::{Fault, Verified};
 
 use crate::state::{State, StateError};

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use super::chain::{Hash, Key, Mark, hex};
 use super::{Event, Filter, Record, Used};
+use crate::budget::Amount;
 use crate::state::{int, uint};
 
 /// Number and hash of the newest record.
@@ -120,6 +121,47 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         detail: row.get(10)?,
         hash: hex(&hash),
     })
+}
+
+/// What was used in acts of models: those of records after `after`, or else those that are not older than `since`, in microseconds. The
+/// number of the newest record, where there is a new one.
+pub(in crate::journal) fn spent_since(
+    db: &Connection,
+    after: Option<u64>,
+    since: i64,
+    mut each: impl FnMut(String, Amount),
+) -> rusqlite::Result<Option<u64>> {
+    let mut statement = db.prepare_cached(
+        "SELECT seq, at_us, invocation, detail, event = 'outcome' AND capability = 'model' FROM audit
+         WHERE seq > ?1 ORDER BY seq DESC",
+    )?;
+    let mut rows = statement.query([after.map_or(0, int)])?;
+    let mut newest = None;
+    while let Some(row) = rows.next()? {
+        newest = newest.or(Some(uint(row.get(0)?)));
+        if after.is_none() && row.get::<_, i64>(1)? < since {
+            break;
+        }
+        if row.get(4)? {
+            each(row.get(2)?, amount(&row.get::<_, String>(3)?));
+        }
+    }
+    Ok(newest)
+}
+
+/// What the last words of an outcome say that was used. What stands before them may be anybody's.
+fn amount(detail: &str) -> Amount {
+    let mut amount = Amount::default();
+    for word in detail.rsplit(' ') {
+        let Some((unit, Ok(number))) = word.split_once('=').map(|(unit, number)| (unit, number.parse())) else { break };
+        match unit {
+            "input-tokens" => amount.input_tokens = number,
+            "output-tokens" => amount.output_tokens = number,
+            "micro-dollars" => amount.micro_dollars = number,
+            _ => break,
+        }
+    }
+    amount
 }
 
 /// Every record from the oldest on, one at a time.
