@@ -1,7 +1,7 @@
 //! The figures: what the host adds to the engine and to the network, each measured beside its floor in the same run.
 //!
 //! `cargo bench --workspace --bench figures -- [NAME...]`, with names `invoke`, `languages`, `permit`, `http`, `model`, `start`, `reload`, `mcp`,
-//! `serve`, `traces`, `spin`, `waiting`, `queueing`, `suspended`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`,
+//! `served`, `traces`, `spin`, `waiting`, `queueing`, `suspended`, and the bars of reliability in their short forms: `neighbours`, `deadlines`, `leaks`, `spenders`,
 //! `kills`, `disk`, `chaos`, `overload`; all of them without a name. Numbers can be given beside the names: `seed=N` of what is
 //! random in `kills` and `chaos` (it is printed), `kills=50`, `reloads=1000`, `calls=500` of `chaos` and `leaks`, `seconds=20` of `overload`, and
 //! `rounds=20` of `invoke`, `http` and `model`. Absolute times mean little on a machine that does other things too: look at the
@@ -36,7 +36,7 @@ mod options;
 mod overload;
 mod price;
 mod reload;
-mod serve;
+mod served;
 mod server;
 mod spenders;
 mod spin;
@@ -62,8 +62,8 @@ const FIGURES: [Figure; 22] = [
     ("start", start::measure),
     ("reload", reload::measure),
     ("mcp", mcp::measure),
-    ("serve", serve::measure),
-    ("traces", serve::traces),
+    ("served", served::measure),
+    ("traces", served::traces),
     ("spin", spin::measure),
     ("neighbours", neighbours::measure),
     ("deadlines", deadlines::measure),
@@ -75,7 +75,7 @@ const FIGURES: [Figure; 22] = [
     ("overload", overload::measure),
     ("waiting", waiting::on_connections),
     ("queueing", waiting::in_line),
-    ("suspended", serve::suspended),
+    ("suspended", served::suspended),
 ];
 
 /// The argument that makes this program measure one figure and print its rows for the one that asked.

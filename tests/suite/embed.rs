@@ -2,6 +2,7 @@
 
 use crate::support::{Home, hosts};
 
+#[allow(unreachable_pub, reason = "it is written as a program of its own would have it")]
 #[path = "../../host/core/examples/embed.rs"]
 mod example;
 
