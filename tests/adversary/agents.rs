@@ -168,6 +168,9 @@ async fn t85_arguments_are_checked_and_reach_no_further_than_the_skill() {
         ("{\"text\":\"x\",\"count\":2,\"tags\":{\"__proto__\":1}}", "invalid-input"),
         ("{\"__proto__\":{\"text\":\"x\",\"count\":2}}", "invalid-input"),
         (&deep, "invalid-input"),
+        ("{\"text\":", "invalid-input"),
+        ("{\"count\":NaN}", "invalid-input"),
+        ("not JSON", "invalid-input"),
         ("{\"text\":\"x\",\"count\":2}", "ok"),
     ] {
         let shown = &arguments[..arguments.len().min(60)];
@@ -186,11 +189,6 @@ async fn t85_arguments_are_checked_and_reach_no_further_than_the_skill() {
             // A provider's own check may refuse it before it is a call at all.
             Err(error) => assert_eq!((error.kind(), kinds.len()), ("unavailable", 0), "{shown}: {error}"),
         }
-    }
-    for arguments in ["{\"text\":", "{\"count\":NaN}", "not JSON"] {
-        let (done, transcript) = scene.run(&format!("a_typed {arguments}")).await;
-        assert_eq!(done.unwrap_err().kind(), "unavailable", "{arguments}");
-        assert_eq!(transcript.messages().len(), 1, "what was no call is not kept");
     }
     // Keys that a tool does not know, twice the same, or many bytes: what the schema lets through is the skill's own affair.
     for arguments in ["{\"text\":\"x\",\"text\":\"x\",\"count\":2}", &*large] {

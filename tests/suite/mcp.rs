@@ -180,6 +180,17 @@ fn runs(home: &Home) -> Vec<Value> {
 }
 
 #[test]
+fn an_id_may_be_used_again_by_whoever_has_read_its_answer() {
+    let home = Home::new();
+    let mut client = Client::start(&home, &[], Era::Session("2025-11-25"));
+    for _ in 0..1_000 {
+        client.send(&json!({ "jsonrpc": "2.0", "id": 7, "method": "ping" }));
+        let answer = client.next();
+        assert!(answer["result"].is_object(), "{answer}");
+    }
+}
+
+#[test]
 fn every_era_sees_the_same_tools_in_the_same_order() {
     let home = Home::new();
     let mut lists = Vec::new();

@@ -202,11 +202,14 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Transport<RoleServer> for Lines
                 ServerJsonRpcMessage::Error(error) => error.id.clone(),
                 _ => None,
             };
-            let sent = out.send(line(&message)?).await;
+            let line = line(&message)?;
+            let room = out.reserve().await;
+            // Before it is written: whoever has read the answer may use its id again, faster than this task goes on.
             if let Some(id) = answered {
                 open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             }
-            sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
+            room.map_err(|_| io::ErrorKind::BrokenPipe)?.send(line);
+            Ok(())
         }
     }
 

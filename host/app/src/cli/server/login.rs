@@ -1,5 +1,6 @@
 //! `ringfence server login` and `logout`: the address for a person's browser, and the page on this machine that it comes back to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +33,15 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
+    // While this process may still listen: an open host gives that up.
+    // By its address and not by its name, which could lead elsewhere (RFC 8252, section 8.3).
+    let listener = TcpListener::bind(("127.0.0.1", args.port)).await.and_then(|one| Ok((one.local_addr()?, one)));
+    let (at, listener) = listener.map_err(|error| {
+        let what = format!("port {} of this machine cannot be listened on: {error}", args.port);
+        Trouble::input(what, "choose another `--port`, or none")
+    })?;
     let host = context.host().await?;
-    let done = sign_in(args, &host).await;
+    let done = sign_in(args, &host, listener, at).await;
     let closed = host.close().await;
     done?;
     closed?;
@@ -60,13 +68,7 @@ pub(super) async fn out(name: &str, context: &Context) -> Result<(), Error> {
     crate::ui::print_line(&format!("signed out of {name}"))
 }
 
-async fn sign_in(args: &Args, host: &Host) -> Result<(), Error> {
-    // By its address and not by its name, which could lead elsewhere (RFC 8252, section 8.3).
-    let listener = TcpListener::bind(("127.0.0.1", args.port)).await.and_then(|one| Ok((one.local_addr()?, one)));
-    let (at, listener) = listener.map_err(|error| {
-        let what = format!("port {} of this machine cannot be listened on: {error}", args.port);
-        Trouble::input(what, "choose another `--port`, or none")
-    })?;
+async fn sign_in(args: &Args, host: &Host, listener: TcpListener, at: SocketAddr) -> Result<(), Error> {
     let login = host.begin_login(&args.name, &format!("http://{at}/callback")).await?;
     let login = Arc::new(login);
     crate::ui::note(&format!(
