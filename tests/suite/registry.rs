@@ -248,23 +248,25 @@ fn logins_are_those_of_docker() {
     push().worked();
     home.run(&["add", &to, "-vv"]).worked();
 
-    // A helper, as desktops have it.
-    let helper = home.write(
-        "bin/docker-credential-fake",
-        "#!/bin/sh\ncat > /dev/null\necho '{\"Username\":\"me\",\"Secret\":\"hunter2\"}'\n",
-    );
-    std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    home.write(".docker/config.json", json!({ "credsStore": "fake" }).to_string());
-    let with_helper = || {
+    // Helpers, as desktops have them: one that works, and one that does not. Both are written before anything is started: what another
+    // thread's child still has open for writing cannot be run.
+    for (name, does) in [
+        ("fake", "cat > /dev/null\necho '{\"Username\":\"me\",\"Secret\":\"hunter2\"}'\n"),
+        ("broken", "cat > /dev/null\necho hunter2 >&2\nexit 1\n"),
+    ] {
+        let helper = home.write(&format!("bin/docker-credential-{name}"), format!("#!/bin/sh\n{does}"));
+        std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let with_helper = |name: &str| {
+        home.write(".docker/config.json", json!({ "credsStore": name }).to_string());
         let mut command = home.command(&["pull", &to, "-o", "y.wasm", "--force"]);
         let path = std::env::var("PATH").unwrap();
         command.env("PATH", format!("{}:{path}", home.path("bin").display()));
         crate::support::Done::of(&mut command)
     };
-    with_helper().worked();
-    std::fs::write(&helper, "#!/bin/sh\necho hunter2 >&2\nexit 1\n").unwrap();
-    let failed = with_helper();
-    failed.fails("unauthorized", 3, "docker-credential-fake", "docker login");
+    with_helper("fake").worked();
+    let failed = with_helper("broken");
+    failed.fails("unauthorized", 3, "docker-credential-broken", "docker login");
     assert!(!failed.err.contains("hunter2"));
 }
 

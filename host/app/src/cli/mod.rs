@@ -192,6 +192,8 @@ impl Cli {
     pub(crate) fn listening(&self) -> Listening {
         match self.verb {
             Verb::Serve(_) => Listening::Allowed,
+            // A browser comes back to it.
+            Verb::Server(ref args) if args.listens() => Listening::Allowed,
             _ => Listening::Never,
         }
     }

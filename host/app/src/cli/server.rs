@@ -25,6 +25,13 @@ pub(crate) struct Args {
     verb: Verb,
 }
 
+impl Args {
+    /// Whether it takes a port of this machine.
+    pub(super) fn listens(&self) -> bool {
+        matches!(self.verb, Verb::Login(_))
+    }
+}
+
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Add a server by its command or its address, or servers from a file of another client; starts none

@@ -33,7 +33,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
-    // While this process may still listen: an open host gives that up.
+    // Before the host is open, so that a port that is taken is told at once.
     // By its address and not by its name, which could lead elsewhere (RFC 8252, section 8.3).
     let listener = TcpListener::bind(("127.0.0.1", args.port)).await.and_then(|one| Ok((one.local_addr()?, one)));
     let (at, listener) = listener.map_err(|error| {
