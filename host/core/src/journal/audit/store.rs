@@ -125,7 +125,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
 
 /// What was used in acts of models: those of records after `after`, or else those that are not older than `since`, in microseconds. The
 /// number of the newest record, where there is a new one.
-pub(in crate::journal) fn spent_since(
+pub(in super::super) fn spent_since(
     db: &Connection,
     after: Option<u64>,
     since: i64,
