@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::guest;
+use crate::memory::Memory;
 
 /// A folder for the program's state, with the measured skill installed and granted what it asks for.
 pub(crate) fn furnished(config: &str) -> TempDir {
@@ -67,24 +68,5 @@ impl Drop for Served {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
-    }
-}
-
-/// What a process holds, in KiB.
-pub(crate) struct Memory {
-    /// What `ps` shows. Instances share the pages of their image until they write to them, and each of them counts here.
-    pub(crate) resident: u64,
-    /// Each page once: what the machine gives.
-    pub(crate) proportional: u64,
-}
-
-impl Memory {
-    fn of(process: u32) -> Self {
-        let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).expect("a Linux with /proc");
-        let sum = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
-        };
-        Self { resident: sum("Rss:"), proportional: sum("Pss:") }
     }
 }

@@ -30,6 +30,7 @@ mod kills;
 mod languages;
 mod leaks;
 mod mcp;
+mod memory;
 mod model;
 mod neighbours;
 mod options;

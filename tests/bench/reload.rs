@@ -14,6 +14,7 @@ use ringfence_core::{Call, Grants, Host, Manifest, Settings, SkillRef};
 
 use crate::clock::{median, ms, percentile};
 use crate::guest;
+use crate::memory::Memory;
 use crate::options;
 use crate::server::{Mode, Server};
 use crate::table::Table;
@@ -211,7 +212,7 @@ async fn under_load(table: &mut Table) {
             swap(&host, &long, &long_path).await;
         }
         if round % (reloads / 10).max(1) == 0 {
-            resident.push(resident_kib());
+            resident.push(Memory::now().resident);
         }
         // So that it lasts longer than the long calls.
         tokio::time::sleep(Duration::from_millis(15)).await;
@@ -233,12 +234,6 @@ async fn under_load(table: &mut Table) {
     table.note("reload: memory, second half", format!("{} MiB", late >> 10), format!("{} MiB", early >> 10), figure);
     drop(ground);
     host.close().await.unwrap();
-}
-
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// Processor time of a `dev` with nothing to do.

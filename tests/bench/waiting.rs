@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::{self, median, ms, percentile};
 use crate::guest::{self, Ground};
+use crate::memory::Memory;
 use crate::server::{self, Mode, Server};
 use crate::table::Table;
 
@@ -103,25 +104,4 @@ async fn wait(table: &mut Table, server: &Server, concurrency: u32, how: &str) {
     table.goal("waiting: a new echo call, p99", say(p99), say(percentile(&mut calm, 0.99)), (ms(p99), 5.0, " ms"));
     table.note("waiting: a new echo call, median", say(median(&mut beside)), say(median(&mut calm)), "");
     table.note("waiting: until all wait", format!("{:.1} s", reached.as_secs_f64()), "", "");
-}
-
-/// What this process holds, in KiB.
-struct Memory {
-    /// What `ps` shows. Instances share the pages of their image until they write to them, and each of them counts here.
-    resident: u64,
-    /// Each page once: what the machine gives.
-    proportional: u64,
-    mappings: u64,
-}
-
-impl Memory {
-    fn now() -> Self {
-        let text = std::fs::read_to_string("/proc/self/smaps_rollup").expect("a Linux with /proc");
-        let sum = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
-        };
-        let mappings = std::fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count()) as u64;
-        Self { resident: sum("Rss:"), proportional: sum("Pss:"), mappings }
-    }
 }
