@@ -167,6 +167,23 @@ async fn dropped_after(polls: usize, call: impl Future<Output = Result<Finished,
     }
 }
 
+/// As [`dropped_after`], but polls only when the call has gone on: how far it gets does not depend on how fast the machine is.
+async fn dropped_after_steps(steps: usize, call: impl Future<Output = Result<Finished, Error>>) {
+    let mut call = std::pin::pin!(call);
+    let mut left = steps;
+    std::future::poll_fn(|cx| {
+        left = match left.checked_sub(1) {
+            Some(left) => left,
+            None => return Poll::Ready(()),
+        };
+        match call.as_mut().poll(cx) {
+            Poll::Pending if left > 0 => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn t42_calls_that_are_dropped_in_the_middle() {
     let ground = Ground::new().await;
@@ -174,11 +191,16 @@ async fn t42_calls_that_are_dropped_in_the_middle() {
     let a = ground.host.install("a", "[permissions.user]\n", &["user"]).await;
     let b = ground.host.install("b", "[permissions.kv]\n", &["kv"]).await;
     // At every point where a call may wait, and with every kind of wait.
+    let put = |key: String| stored(&b, "put", json!({ "key": key, "value": "x" }));
+    let generate = || call(&ground.host.probe, "generate", json!({ "prompt": "Bees hum." }));
+    for steps in 0..50 {
+        dropped_after_steps(steps, host.invoke(put(format!("s{steps}")))).await;
+        dropped_after_steps(steps, host.invoke(generate())).await;
+    }
+    // And at any moment between them.
     for polls in 0..150 {
-        let put = stored(&b, "put", json!({ "key": format!("k{polls}"), "value": "x" }));
-        dropped_after(polls, host.invoke(put)).await;
-        let generate = call(&ground.host.probe, "generate", json!({ "prompt": "Bees hum." }));
-        dropped_after(polls, host.invoke(generate)).await;
+        dropped_after(polls, host.invoke(put(format!("k{polls}")))).await;
+        dropped_after(polls, host.invoke(generate())).await;
         dropped_after(polls, host.invoke(call(&ground.host.probe, "spin", json!({})))).await;
     }
     // Surely in the middle of an act, by dropping and by cancelling.
