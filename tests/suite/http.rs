@@ -106,6 +106,84 @@ async fn tools_are_told_in_the_form_of_each_interface() {
     }
 }
 
+/// Asks with the token of admins.
+fn admin(server: &Server, line: &str, body: &Value) -> Answer {
+    let lines = [&*Server::bearer(&server.admin), "Content-Type: application/json"];
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    server.ask(line, &lines, &body)
+}
+
+#[test]
+fn an_admin_grants_refuses_and_takes_back_and_a_client_does_not() {
+    let server = Server::new();
+    let put = || server.post("/v1/tools/probe_put", &[], &json!({ "key": "a", "value": "b" }));
+    assert_eq!(put().kind().as_deref(), Some("refused"), "{:?}", put());
+    let permissions = "/v1/skills/probe/permissions";
+    let asked = admin(&server, &format!("GET {permissions}"), &Value::Null).json();
+    let missing: Vec<&str> =
+        asked["missing"].as_array().unwrap().iter().filter_map(|one| one["grant"].as_str()).collect();
+    assert!(missing.contains(&"kv") && missing.len() > 2, "{asked}");
+    assert_eq!(asked["granted"], json!({ "always": [], "session": [] }));
+
+    // Nothing of it is for clients, however they ask.
+    let kv = json!({ "grants": ["kv"] });
+    for (line, body) in [
+        (format!("GET {permissions}"), Value::Null),
+        ("POST /v1/skills/probe/grants".into(), kv.clone()),
+        ("POST /v1/skills/probe/denials".into(), kv.clone()),
+        ("DELETE /v1/skills/probe/grants".into(), Value::Null),
+    ] {
+        let bearer = Server::bearer(&server.client);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let told = server.ask(&line, &[&bearer, "Content-Type: application/json"], &body);
+        assert_eq!((told.status, told.kind().as_deref()), (403, Some("denied")), "{line}");
+    }
+    assert_eq!(put().kind().as_deref(), Some("refused"));
+
+    // What was looked at is what is granted to.
+    let other = json!({ "grants": ["kv"], "digest": "0".repeat(64) });
+    let told = admin(&server, "POST /v1/skills/probe/grants", &other);
+    assert_eq!((told.status, told.kind().as_deref()), (409, Some("conflict")), "{told:?}");
+    assert_eq!(put().kind().as_deref(), Some("refused"));
+    let digest = server.get("/v1/skills/probe").json()["digest"].clone();
+    let granted = admin(&server, "POST /v1/skills/probe/grants", &json!({ "grants": ["kv"], "digest": digest }));
+    assert_eq!(granted.json()["granted"]["always"], json!(["kv"]), "{granted:?}");
+    assert_eq!(put().status, 200, "it holds for the next call");
+    // As it does for the program, which finds it written down.
+    assert!(server.home.run(&["permissions", "probe"]).worked().contains("kv  (always)"));
+    assert!(server.home.run(&["audit", "list"]).worked().contains("grant"));
+
+    let taken = admin(&server, "DELETE /v1/skills/probe/grants?capability=kv", &Value::Null);
+    assert_eq!(taken.json()["granted"]["always"], json!([]), "{taken:?}");
+    assert_eq!(put().kind().as_deref(), Some("refused"));
+
+    let session = admin(&server, "POST /v1/skills/probe/grants", &json!({ "grants": ["kv"], "session": true }));
+    assert_eq!(session.json()["granted"], json!({ "always": [], "session": ["kv"] }), "{session:?}");
+    assert_eq!(put().status, 200);
+    admin(&server, "DELETE /v1/skills/probe/grants", &Value::Null);
+    assert_eq!(put().kind().as_deref(), Some("refused"));
+
+    let denied = admin(&server, "POST /v1/skills/probe/denials", &kv).json();
+    assert_eq!(denied["denied"][0]["wanted"], "kv", "{denied}");
+
+    for (line, body, status, kind) in [
+        ("POST /v1/skills/none/grants", kv.clone(), 404, "not-found"),
+        ("GET /v1/skills/none/permissions", Value::Null, 404, "not-found"),
+        ("POST /v1/skills/probe/grants", json!({ "grants": ["kw"] }), 422, "grant-invalid"),
+        ("POST /v1/skills/probe/grants", json!({ "grants": ["model=nobody"] }), 422, "grant-invalid"),
+        ("POST /v1/skills/probe/grants", json!({ "grants": ["files=docs:notes"] }), 422, "grant-invalid"),
+        ("POST /v1/skills/probe/grants", json!({ "grants": [] }), 422, "grant-invalid"),
+        ("POST /v1/skills/probe/grants", json!({ "grant": "kv" }), 422, "invalid-input"),
+        ("POST /v1/skills/probe/denials", json!({ "grants": ["model=nobody"] }), 422, "grant-invalid"),
+        ("DELETE /v1/skills/probe/grants?capability=kw", Value::Null, 422, "grant-invalid"),
+        ("DELETE /v1/skills/probe/grants?all=yes", Value::Null, 400, "usage"),
+    ] {
+        let told = admin(&server, line, &body);
+        assert_eq!((told.status, told.kind().as_deref()), (status, Some(kind)), "{line} {body} {told:?}");
+    }
+    server.still_works();
+}
+
 /// The events of an invocation from behind `after`, to their end: number, name, data.
 async fn events(server: &Server, id: &str, after: Option<u64>) -> Vec<(u64, String, Value)> {
     let mut request = client(server).get(format!("{}/v1/invocations/{id}/events", server.url));

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
@@ -16,10 +16,13 @@ const KEY: &str = "sk-CANARY-0123456789abcdef";
 const PROMPT: &str = "PROMPTCANARY tell me";
 const ANSWER: &str = "ANSWERCANARY indeed";
 
+/// The signal, the head and the body of each delivery.
+type Got = Arc<Mutex<Vec<(String, HeaderMap, Value)>>>;
+
 /// A collector on loopback that keeps what it is sent.
 struct Collector {
     url: String,
-    got: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
+    got: Got,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -27,26 +30,35 @@ impl Collector {
     async fn start(status: StatusCode) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let got = Arc::<Mutex<Vec<_>>>::default();
-        let keep = |State(got): State<Arc<Mutex<Vec<_>>>>, headers: HeaderMap, body: String| async move {
-            got.lock().unwrap().push((headers, serde_json::from_str(&body).unwrap()));
-        };
-        let answer = move |state, headers, body| async move {
-            keep(state, headers, body).await;
+        let got = Got::default();
+        let keep = move |State(got): State<Got>, Path(signal): Path<String>, headers: HeaderMap, body: String| async move {
+            got.lock().unwrap().push((signal, headers, serde_json::from_str(&body).unwrap()));
             (status, "{}")
         };
-        let app = axum::Router::new().route("/v1/traces", axum::routing::post(answer)).with_state(Arc::clone(&got));
+        let app = axum::Router::new().route("/v1/{signal}", axum::routing::post(keep)).with_state(Arc::clone(&got));
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { url, got, task }
     }
 
-    /// All spans that came.
-    fn spans(&self) -> Vec<Value> {
+    /// All that came of one signal, in order.
+    fn all(&self, signal: &str, [resources, scopes, records]: [&str; 3]) -> Vec<Value> {
         let got = self.got.lock().unwrap();
         let all = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
-        let resources = got.iter().flat_map(|(_, body)| all(body, "resourceSpans"));
-        let scopes = resources.flat_map(|resource| all(&resource, "scopeSpans"));
-        scopes.flat_map(|scope| all(&scope, "spans")).collect()
+        let got = got.iter().filter(|(of, ..)| of == signal).flat_map(|(.., body)| all(body, resources));
+        let scopes = got.flat_map(|resource| all(&resource, scopes));
+        scopes.flat_map(|scope| all(&scope, records)).collect()
+    }
+
+    fn spans(&self) -> Vec<Value> {
+        self.all("traces", ["resourceSpans", "scopeSpans", "spans"])
+    }
+
+    fn metrics(&self) -> Vec<Value> {
+        self.all("metrics", ["resourceMetrics", "scopeMetrics", "metrics"])
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        self.all("logs", ["resourceLogs", "scopeLogs", "logRecords"])
     }
 
     fn text(&self) -> String {
@@ -188,6 +200,111 @@ async fn a_collector_that_hangs_refuses_or_is_away_costs_a_run_nothing_but_its_l
         // The machine may be busy with other tests; what must not be is the ten seconds that a delivery may take.
         assert!(done.took < usual + Duration::from_secs(6), "{:?} after {usual:?}", done.took);
     }
+}
+
+/// The points of a metric, whatever its kind.
+#[track_caller]
+fn points(metrics: &[Value], name: &str) -> Vec<Value> {
+    let names: Vec<_> = metrics.iter().map(|metric| metric["name"].clone()).collect();
+    let metric =
+        metrics.iter().find(|metric| metric["name"] == name).unwrap_or_else(|| panic!("no {name} in {names:?}"));
+    let kind = ["histogram", "sum"].into_iter().find(|kind| metric[kind].is_object()).unwrap();
+    metric[kind]["dataPoints"].as_array().unwrap().clone()
+}
+
+fn amount(value: &Value) -> f64 {
+    value.as_str().map_or_else(|| value.as_f64(), |text| text.parse().ok()).unwrap_or_else(|| panic!("{value}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_count_what_was_called_used_and_refused() {
+    let provider = Provider::says(ANSWER);
+    let host = two(&provider).await;
+    let collector = Collector::start(StatusCode::OK).await;
+    let variables =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")];
+    relay(&host.home, &variables).await.worked();
+    let metrics = collector.metrics();
+    let invocations = points(&metrics, "ringfence.invocation.duration");
+    let tools: std::collections::BTreeSet<_> =
+        invocations.iter().map(|point| attribute(point, "gen_ai.tool.name").unwrap().as_str().unwrap()).collect();
+    assert_eq!(tools, ["a/relay", "b/generate"].into());
+    assert!(invocations.iter().all(|point| amount(&point["count"]) == 1.0 && amount(&point["sum"]) > 0.0));
+    assert_eq!(
+        points(&metrics, "ringfence.invocation.active").iter().map(|point| amount(&point["asInt"])).sum::<f64>(),
+        0.0
+    );
+    let tokens = points(&metrics, "gen_ai.client.token.usage");
+    let spans = collector.spans();
+    let model = named(&spans, "chat default");
+    for (kind, field) in [("input", "gen_ai.usage.input_tokens"), ("output", "gen_ai.usage.output_tokens")] {
+        let point = tokens.iter().find(|point| attribute(point, "gen_ai.token.type") == Some(&json!(kind))).unwrap();
+        assert_eq!(amount(&point["sum"]), amount(attribute(model, field).unwrap()), "{kind}");
+        assert_eq!(attribute(point, "gen_ai.request.model"), Some(&json!("default")));
+        assert_eq!(attribute(point, "gen_ai.provider.name"), Some(&json!("fake")));
+    }
+    let money = points(&metrics, "ringfence.usage.micro_dollars");
+    assert_eq!(amount(&money[0]["asInt"]), amount(attribute(model, "ringfence.usage.micro_dollars").unwrap()));
+    for name in
+        ["gen_ai.client.operation.duration", "ringfence.invocation.cpu.time", "ringfence.invocation.memory.peak"]
+    {
+        assert!(!points(&metrics, name).is_empty());
+    }
+    assert!(!metrics.iter().any(|metric| metric["name"] == "ringfence.refusals"), "nothing was refused");
+
+    host.host.revoke("b", Some("model")).await.unwrap();
+    let collector = Collector::start(StatusCode::OK).await;
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", &*format!("{}/v1/metrics", collector.url)),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+    ];
+    relay(&host.home, &variables).await.fails("refused", 3, "model default", "grant b model=default");
+    let metrics = collector.metrics();
+    let refusals = points(&metrics, "ringfence.refusals");
+    assert_eq!(attribute(&refusals[0], "ringfence.capability"), Some(&json!("model")), "{refusals:?}");
+    let invocations = points(&metrics, "ringfence.invocation.duration");
+    let failed = invocations.iter().filter(|point| attribute(point, "error.type") == Some(&json!("refused")));
+    assert!(failed.count() >= 1, "{invocations:?}");
+    assert!(
+        collector.spans().is_empty() && collector.lines().is_empty(),
+        "only the signal whose endpoint is named is sent"
+    );
+    assert!(!collector.text().contains("CANARY"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_of_the_log_are_sent_with_the_trace_that_they_belong_to_and_written_as_objects_on_request() {
+    let collector = Collector::start(StatusCode::OK).await;
+    let url = collector.url.clone();
+    let errors = tokio::task::spawn_blocking(move || {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            ("RINGFENCE_LOG_FORMAT", "json"),
+        ];
+        let mut server = Server::within(Server::furnished(), &[], &variables);
+        let said = server.post("/v1/tools/probe_note", &[], &json!({ "text": "bees\nswarm" }));
+        assert_eq!(said.status, 200, "{said:?}");
+        // Below the level that is chosen.
+        server.post("/v1/tools/probe_log_flood", &[], &json!({ "lines": 1 }));
+        server.signal("-INT");
+        assert_eq!(server.ended(), 0);
+        server.errors()
+    });
+    let errors = errors.await.unwrap();
+    let lines = collector.lines();
+    let line =
+        lines.iter().find(|line| line["body"]["stringValue"] == "bees\\nswarm").unwrap_or_else(|| panic!("{lines:?}"));
+    assert_eq!((line["severityText"].as_str(), attribute(line, "skill")), (Some("WARN"), Some(&json!("probe"))));
+    let spans = collector.spans();
+    let call =
+        spans.iter().find(|span| span["name"] == "execute_tool probe/note" && span["traceId"] == line["traceId"]);
+    assert!(call.is_some(), "{line} {spans:?}");
+    assert!(!collector.text().contains("line 0") && !errors.contains("line 0"), "{errors}");
+    let written = errors.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let written: Vec<_> = written.filter(|line| line["skill"] == "probe").collect();
+    assert_eq!(written.len(), 1, "{errors}");
+    assert_eq!((written[0]["message"].as_str(), written[0]["level"].as_str()), (Some("bees\\nswarm"), Some("WARN")));
 }
 
 /// One call of a tool by a client of `ringfence mcp`, in a trace of the client's.

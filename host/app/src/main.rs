@@ -3,6 +3,7 @@
 
 mod cli;
 mod config;
+mod grants;
 mod http;
 mod mcp;
 mod openai;

@@ -12,6 +12,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::plain;
 
+/// Where lines of skills that no face shows stand in the host's own log.
+const SKILL_TARGET: &str = "ringfence::skill";
+
 /// Most log lines of one invocation.
 const MAX_LINES: u64 = 1_000;
 /// Most bytes of a log line with its fields.
@@ -54,6 +57,18 @@ pub enum Level {
     Error,
 }
 
+/// `name=value` of each, as a line of the log has them.
+struct Fields<'a>(&'a [(String, String)]);
+
+impl std::fmt::Display for Fields<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (number, (name, value)) in self.0.iter().enumerate() {
+            write!(f, "{}{name}={value}", if number == 0 { "" } else { " " })?;
+        }
+        Ok(())
+    }
+}
+
 /// What was left out, to be written into the run record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
@@ -70,6 +85,8 @@ pub struct Dropped {
 #[derive(Debug)]
 pub struct Sink {
     events: Option<Sender<Event>>,
+    /// The skill, in lines that go to the host's own log.
+    skill: String,
     /// Where the lines of a nested invocation go, and whose they are.
     above: Option<(Arc<Sink>, String)>,
     deadline: Instant,
@@ -83,10 +100,12 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// `events` is None where nobody listens: then nothing is kept, and only what is over the caps counts as dropped.
-    pub fn new(events: Option<Sender<Event>>, deadline: Instant) -> Self {
+    /// `events` is None where nobody listens: then log lines of `skill` go to the host's own log, nothing else is kept, and only what
+    /// is over the caps counts as dropped.
+    pub fn new(events: Option<Sender<Event>>, skill: &str, deadline: Instant) -> Self {
         Self {
             events,
+            skill: skill.to_owned(),
             above: None,
             deadline,
             lines: AtomicU64::new(0),
@@ -102,7 +121,7 @@ impl Sink {
     /// For an invocation that another one called: its log lines go to that one's caller, with the name of the skill, and
     /// count there too. What it shows of its work and its answer is for the skill that called it, and goes no further.
     pub fn nested(above: Arc<Self>, skill: &str, deadline: Instant) -> Self {
-        Self { above: Some((above, skill.to_owned())), ..Self::new(None, deadline) }
+        Self { above: Some((above, skill.to_owned())), ..Self::new(None, skill, deadline) }
     }
 
     /// Sends a log line. Never waits.
@@ -137,7 +156,28 @@ impl Sink {
         if cut {
             self.cut_lines.fetch_add(1, Ordering::Relaxed);
         }
-        self.offer(Event::Log(LogLine { level, message, fields: kept }), &self.dropped_lines);
+        let line = LogLine { level, message, fields: kept };
+        match self.events {
+            Some(_) => self.offer(Event::Log(line), &self.dropped_lines),
+            None => self.to_own_log(&line),
+        }
+    }
+
+    /// A line that no face shows, for whoever looks after the host. At the level that the skill gave it.
+    fn to_own_log(&self, line: &LogLine) {
+        let fields = (!line.fields.is_empty()).then(|| tracing::field::display(Fields(&line.fields)));
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(target: SKILL_TARGET, skill = %self.skill, fields, "{}", line.message)
+            };
+        }
+        match line.level {
+            Level::Trace => log!(trace),
+            Level::Debug => log!(debug),
+            Level::Info => log!(info),
+            Level::Warn => log!(warn),
+            Level::Error => log!(error),
+        }
     }
 
     /// Sends a report of progress. Never waits.
@@ -201,7 +241,7 @@ mod tests {
 
     fn sink(room: usize) -> (Sink, Receiver<Event>) {
         let (send, receive) = channel(room);
-        (Sink::new(Some(send), Instant::now() + Duration::from_secs(60)), receive)
+        (Sink::new(Some(send), "a", Instant::now() + Duration::from_secs(60)), receive)
     }
 
     #[tokio::test]

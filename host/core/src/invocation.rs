@@ -266,7 +266,7 @@ async fn walk(
         shared: Arc::clone(&host.sessions),
     });
     let sink = Arc::new(match outer {
-        None => Sink::new(call.events.clone(), deadline),
+        None => Sink::new(call.events.clone(), &generation.manifest.name, deadline),
         Some(outer) => Sink::nested(Arc::clone(&outer.sink), identity, deadline),
     });
     let (memory, cpu) = (limits.memory_bytes as u64, nanos(limits.cpu));

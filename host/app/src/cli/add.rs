@@ -4,7 +4,8 @@ use ringfence_core::{Candidate, Error, Host};
 
 use super::consent::{self, Wanted};
 use super::lock::{self, Project};
-use super::{Context, grants, publisher, source};
+use super::{Context, publisher, source};
+use crate::grants;
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use ringfence_core::journal::audit::{Audit, Event, Fault, Filter, Record};
 use ringfence_core::{Error, Host};
 
+use super::Context;
 use super::target::Target;
-use super::{Context, grants};
+use crate::grants;
 use crate::trouble::Trouble;
 use crate::ui::{table, time};
 

@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, grants};
+use super::Context;
+use crate::grants;
 use crate::trouble::Trouble;
 use crate::ui::person::{self, Terminal};
 use crate::ui::progress::Line;

@@ -9,7 +9,8 @@ use ringfence_core::policy::denials::{self, Denied};
 use ringfence_core::policy::{Grants, Missing, Requests};
 use ringfence_core::{Candidate, Error, Host, SkillRef};
 
-use super::{Context, folders, grants};
+use super::{Context, folders};
+use crate::grants;
 use crate::trouble::Trouble;
 
 const ONCE: &str = "yes, for this run";

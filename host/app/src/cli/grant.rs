@@ -1,9 +1,10 @@
 use clap_complete::engine::ArgValueCompleter;
 use ringfence_core::Error;
 
+use super::Context;
 use super::completions::Skills;
 use super::target::Target;
-use super::{Context, grants};
+use crate::grants;
 
 /// Let a skill do something
 ///

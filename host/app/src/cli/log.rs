@@ -6,28 +6,39 @@ use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::Flags;
 use crate::config::Environment;
 use crate::telemetry::Telemetry;
+use crate::ui::Format;
 
 /// Starts logging. RUST_LOG decides; without it warnings are shown, `-v` shows what the host does, `-vv` everything of ours.
-/// What is traced goes to `telemetry` and not into the log: the audit says it all.
-pub(super) fn start(verbose: u8, env: &Environment, telemetry: &Telemetry) {
-    let level = match verbose {
+/// What is traced goes to `telemetry` and not into the log: the audit says it all. `telemetry` gets the log's lines as well.
+pub(super) fn start(flags: &Flags, env: &Environment, telemetry: &Telemetry) {
+    let level = match flags.verbose {
         // The library of MCP warns of every request that is answered with an error.
         0 => "warn,rmcp=error",
         1 => "warn,rmcp=error,ringfence=info,ringfence_core=info",
         2 => "info,ringfence=debug,ringfence_core=debug",
         _ => "debug,ringfence=trace,ringfence_core=trace",
     };
-    let chosen = env.get("RUST_LOG").and_then(|text| EnvFilter::try_new(text).ok());
+    let chosen = || {
+        let chosen = env.get("RUST_LOG").and_then(|text| EnvFilter::try_new(text).ok());
+        let untraced = filter_fn(|metadata| metadata.target() != TARGET).with_max_level_hint(LevelFilter::TRACE);
+        silent(chosen.unwrap_or_else(|| EnvFilter::new(level))).and(untraced)
+    };
     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    let untraced = filter_fn(|metadata| metadata.target() != TARGET).with_max_level_hint(LevelFilter::TRACE);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_target(verbose > 1)
-        .with_filter(silent(chosen.unwrap_or_else(|| EnvFilter::new(level))).and(untraced));
-    let started = tracing_subscriber::registry().with(telemetry.layer()).with(lines).try_init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let (text, json) = match flags.log_format.unwrap_or_default() {
+        Format::Text => (Some(lines.with_ansi(colour).with_target(flags.verbose > 1).with_filter(chosen())), None),
+        Format::Json => (None, Some(lines.json().flatten_event(true).with_current_span(false).with_filter(chosen()))),
+    };
+    let started = tracing_subscriber::registry()
+        .with(telemetry.traces())
+        .with(telemetry.metrics())
+        .with(telemetry.logs(chosen()))
+        .with(text)
+        .with(json)
+        .try_init();
     // Only a second start can fail, and the first one's log serves.
     drop(started);
 }

@@ -16,7 +16,6 @@ mod export;
 mod folders;
 mod follow;
 mod grant;
-mod grants;
 mod interrupt;
 mod key;
 mod list;
@@ -273,7 +272,7 @@ pub(crate) fn execute(cli: Cli, env: &Environment) -> Result<ExitCode, (Error, O
     }
     cli.flags.color.unwrap_or_default().apply();
     let telemetry = Telemetry::of(env);
-    log::start(cli.flags.verbose, env, &telemetry);
+    log::start(&cli.flags, env, &telemetry);
     let done = configured(cli, env);
     telemetry.end();
     done

@@ -4,7 +4,8 @@ use ringfence_core::{Error, Host, SkillRef};
 
 use super::completions::Skills;
 use super::target::Target;
-use super::{Context, consent, grants};
+use super::{Context, consent};
+use crate::grants;
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 

@@ -21,7 +21,7 @@ const SHORT: &[(&str, &[&str])] = &[
 ];
 
 /// Names that are read elsewhere and are no configuration keys.
-const OTHERS: &[&str] = &["CONFIG", "COMPLETE"];
+const OTHERS: &[&str] = &["CONFIG", "COMPLETE", "LOG_FORMAT"];
 
 /// The process's environment as it was at the start. Variables that are no UTF-8 are left out. Its values may be keys, so
 /// it has no Debug.

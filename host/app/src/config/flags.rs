@@ -48,6 +48,10 @@ pub(crate) struct Flags {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
+    /// Write the log on stderr as text, or as one JSON object each line
+    #[arg(long, global = true, env = "RINGFENCE_LOG_FORMAT", value_enum, value_name = "FORMAT", hide_env = true)]
+    pub(crate) log_format: Option<Format>,
+
     /// Fetch no toolchains and no dependencies: fail where one is missing
     #[arg(long, global = true)]
     pub(crate) offline: bool,

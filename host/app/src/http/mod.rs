@@ -13,6 +13,7 @@ mod health;
 mod invocations;
 mod listen;
 mod openapi;
+mod permissions;
 mod problem;
 mod runs;
 mod shelf;
@@ -104,6 +105,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/skills", get(skills::list))
         .route("/v1/skills/{name}", get(skills::show))
         .route("/v1/skills/{name}/tools.json", get(skills::tools))
+        .route("/v1/skills/{name}/permissions", get(permissions::show))
+        .route("/v1/skills/{name}/grants", post(permissions::grant).delete(permissions::revoke))
+        .route("/v1/skills/{name}/denials", post(permissions::deny))
         .route("/v1/tools", get(tools::list))
         .route("/v1/tools/{name}", post(tools::call))
         .route("/v1/invocations", post(invocations::start))

@@ -7,13 +7,14 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{health, invocations, runs, skills, tools};
+use super::{health, invocations, permissions, runs, skills, tools};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Ringfence", description = "Skills that strangers wrote, run in a sandbox, for programs."),
     paths(
-        skills::list, skills::show, skills::tools, tools::list, tools::call, invocations::start, invocations::show,
+        skills::list, skills::show, skills::tools, permissions::show, permissions::grant, permissions::revoke,
+        permissions::deny, tools::list, tools::call, invocations::start, invocations::show,
         invocations::events, invocations::cancel, runs::list, runs::show, runs::audit, health::lives, health::is_ready,
         health::metrics
     ),

@@ -177,7 +177,7 @@ impl Form {
     }
 }
 
-fn none(name: &str) -> Problem {
+pub(super) fn none(name: &str) -> Problem {
     let name: String = name.chars().take(64).collect();
     Problem::new("not-found", format!("no skill `{name}` is installed"), "`GET /v1/skills` lists those that are")
 }

@@ -6,24 +6,27 @@ use std::time::Duration;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use tokio::runtime::Runtime;
 
-/// Most of an answer that is read: a collector says how many spans it refused.
+use super::plan::Signal;
+
+/// Most of an answer that is read: a collector says how much it refused.
 const MOST: usize = 64 << 10;
 
 /// The client of the exporter. Its deliveries are made where the exporter's own thread waits for them, so that they neither need
 /// the host's workers nor end with them.
 #[derive(Debug)]
 pub(super) struct Wire {
+    signal: Signal,
     client: reqwest::Client,
     runtime: Runtime,
     has_failed: AtomicBool,
 }
 
 impl Wire {
-    pub(super) fn new(timeout: Duration) -> Result<Self, String> {
+    pub(super) fn new(signal: Signal, timeout: Duration) -> Result<Self, String> {
         let client = ringfence_core::net::to_operators_server(timeout)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("no thread can be made for them: {error}"))?;
-        Ok(Self { client, runtime, has_failed: AtomicBool::new(false) })
+        Ok(Self { signal, client, runtime, has_failed: AtomicBool::new(false) })
     }
 
     async fn deliver(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
@@ -44,9 +47,10 @@ impl Wire {
 
     /// The operator learns of the first failure. Without the URL: it may hold a key.
     fn told(&self, place: &str, why: &str) {
+        let what = self.signal.word();
         match self.has_failed.swap(true, Ordering::Relaxed) {
-            false => tracing::warn!("traces do not arrive at {place}: {why}"),
-            true => tracing::debug!("traces do not arrive at {place}: {why}"),
+            false => tracing::warn!("{what} do not arrive at {place}: {why}"),
+            true => tracing::debug!("{what} do not arrive at {place}: {why}"),
         }
     }
 }

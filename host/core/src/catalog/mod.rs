@@ -282,6 +282,8 @@ pub enum CatalogError {
     Index { name: String, reason: String },
     #[error("another version of `{name}` was installed or removed while this one was looked at")]
     Overtaken { name: String },
+    #[error("the installed file of `{name}` is {there} by now, and not `{seen}`")]
+    Replaced { name: String, seen: String, there: String },
     #[error("{} cannot be written: {reason}", path.display())]
     Unwritable { path: PathBuf, reason: String },
     #[error("there is no room left to write {}", path.display())]
@@ -308,6 +310,7 @@ impl Explain for CatalogError {
             Self::Settings { .. } => "config-invalid",
             Self::Index { .. } => "state-corrupt",
             Self::Overtaken { .. } => "busy",
+            Self::Replaced { .. } => "conflict",
             Self::Unwritable { .. } => "state-unwritable",
             Self::Full { .. } => "state-full",
         }
@@ -327,6 +330,7 @@ impl Explain for CatalogError {
             Self::Settings { skill, .. } => format!("correct `skills.{skill}.config` in the configuration"),
             Self::Index { name, .. } => format!("remove it with `ringfence remove {name}` and add it again"),
             Self::Overtaken { .. } => "install it again: it is compared with what is there now".into(),
+            Self::Replaced { .. } => "look at what it asks for now, and grant that".into(),
             Self::Unwritable { .. } => "make the directory writable, or name another one".into(),
             Self::Full { path } => format!("free space on the disk that holds {}, and try again", path.display()),
         }

@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn t36_empty_writes_to_standard_output_are_nothing() {
         let (send, mut events) = tokio::sync::mpsc::channel(8);
-        let sink = Arc::new(Sink::new(Some(send), tokio::time::Instant::now()));
+        let sink = Arc::new(Sink::new(Some(send), "", tokio::time::Instant::now()));
         let mut stream = LineStream { lines: Lines { sink, level: Level::Info }, pending: Vec::new() };
         for _ in 0..1_000_000 {
             stream.write(Bytes::new()).unwrap();

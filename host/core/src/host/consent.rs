@@ -260,6 +260,30 @@ impl Host {
         Ok(held)
     }
 
+    /// As [`grant`](Self::grant), or until this host ends, for a skill that is installed: where somebody has looked at `digest` and
+    /// another file is installed by now, nothing is granted.
+    pub async fn grant_installed(
+        &self,
+        name: &str,
+        digest: Option<&str>,
+        session: bool,
+        grants: Grants,
+    ) -> Result<(), Error> {
+        // Nobody installs another one in between.
+        let turn = self.0.state.turn().await?;
+        let there = self.0.find_installed(name).await?;
+        if let Some(seen) = digest.filter(|digest| *digest != there.digest) {
+            let seen = seen.chars().take(64).collect();
+            return Err(CatalogError::Replaced { name: name.to_owned(), seen, there: there.digest }.into());
+        }
+        match session {
+            true => self.grant_for_session(name, grants).await?,
+            false => self.grant(name, grants).await.map(drop)?,
+        }
+        drop(turn);
+        Ok(())
+    }
+
     /// Adds to what an identity may do until this host ends.
     pub async fn grant_for_session(&self, identity: &str, grants: Grants) -> Result<(), Error> {
         let grants = self.settled(grants).await?;

@@ -83,7 +83,7 @@ async fn alone<T: Send + 'static>(
     let (send, mut told) = mpsc::channel(TOLD);
     let here = Outer {
         session,
-        sink: Arc::new(Sink::new(Some(send), deadline)),
+        sink: Arc::new(Sink::new(Some(send), "", deadline)),
         memory: Share::new(limits.memory_bytes as u64),
         cpu: Share::new(nanos(limits.cpu)),
         asked: user::Asked::default(),

@@ -11,7 +11,8 @@ use ringfence_core::{Error, Host};
 use tokio::task::JoinSet;
 
 use super::target::Target;
-use super::{Context, follow, grants, mcp};
+use super::{Context, follow, mcp};
+use crate::grants;
 use crate::mcp::Options;
 use crate::mcp::socket::Sessions;
 use crate::trouble::Trouble;

@@ -19,7 +19,8 @@ pub(crate) use input::of_text;
 
 use super::completions::Skills;
 use super::target::Target;
-use super::{Context, consent, grants};
+use super::{Context, consent};
+use crate::grants;
 use tracing::Instrument as _;
 
 use crate::trouble::Trouble;

@@ -6,7 +6,7 @@ use ringfence_core::policy::{GRANTABLE, Grants};
 use crate::trouble::Trouble;
 
 /// Reads words like `model=default,fast` and `kv`. `max_tokens` belongs to `model`.
-pub(super) fn parse(words: &[String], max_tokens: Option<u32>) -> Result<Grants, Error> {
+pub(crate) fn parse(words: &[String], max_tokens: Option<u32>) -> Result<Grants, Error> {
     for word in words {
         known(word.split_once('=').map_or(word.as_str(), |(capability, _)| capability))?;
     }
@@ -34,7 +34,7 @@ pub(super) fn parse(words: &[String], max_tokens: Option<u32>) -> Result<Grants,
 }
 
 /// Refuses a capability that does not exist, with the one that was probably meant.
-pub(super) fn known(capability: &str) -> Result<(), Error> {
+pub(crate) fn known(capability: &str) -> Result<(), Error> {
     if GRANTABLE.contains(&capability) {
         return Ok(());
     }
@@ -48,7 +48,7 @@ pub(super) fn known(capability: &str) -> Result<(), Error> {
 }
 
 /// Refuses models that nobody has: most likely a typing error, and a grant that would never match.
-pub(super) fn check_models(grants: &Grants, aliases: &[String], providers: &[String]) -> Result<(), Error> {
+pub(crate) fn check_models(grants: &Grants, aliases: &[String], providers: &[String]) -> Result<(), Error> {
     for name in grants.model.iter().flat_map(|model| &model.models) {
         let (known, word) = match name.split_once('/') {
             Some((provider, _)) => (providers, provider),
@@ -70,7 +70,7 @@ pub(super) fn check_models(grants: &Grants, aliases: &[String], providers: &[Str
 }
 
 /// One line for a person.
-pub(super) fn sentence(skill: &str, grants: &Grants) -> String {
+pub(crate) fn sentence(skill: &str, grants: &Grants) -> String {
     let words = grants.words();
     match words.is_empty() {
         true => format!("{skill} has been granted nothing"),
