@@ -382,6 +382,9 @@ async fn streams(begins: &'static str, again: &'static [u8]) -> String {
     at
 }
 
+const TELLS: &[u8] = b"data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":1,\"progress\":1}}\n\n";
+const PINGS: &[u8] = b"data: {\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\"}\n\n";
+
 #[tokio::test]
 async fn t90_a_stream_over_http_without_end_is_cut_and_hurts_nobody_else() {
     for (what, begins, again, seconds, kinds, word) in [
@@ -389,6 +392,8 @@ async fn t90_a_stream_over_http_without_end_is_cut_and_hurts_nobody_else() {
         ("a line without end", "data: ", &b"xxxxxxxxxxxxxxxx"[..], 5, &["unavailable", "timeout"][..], ""),
         ("an event without end", "", b"data: xxxxxxxx\n", 5, &["unavailable", "timeout"], ""),
         ("a body without end", "{", b"                ", 5, &["unavailable", "timeout"], ""),
+        ("notifications", "", TELLS, 60, &["unavailable"], "more than 5000 messages within 10 s"),
+        ("requests", "", PINGS, 60, &["unavailable"], "more than 200 times within 10 s"),
         // Nothing in it means anything: how long one waits is the limit.
         ("remarks", "", b": still here\n\n", 3, &["timeout"], "within 3 s"),
     ] {

@@ -34,8 +34,8 @@ use crate::plain;
 const PAGES: usize = 16;
 /// How long what was listed is taken for what is there. A server that says nothing of a change is found out that soon.
 const LISTED: Duration = Duration::from_secs(30);
-/// Most notifications of a connection within [`WINDOW`].
-const NOTICES: usize = 5_000;
+/// Most requests of a server within [`WINDOW`]: each has to be answered, and it may take the answers slowly.
+const ASKS: usize = 200;
 const WINDOW: Duration = Duration::from_secs(10);
 /// Characters of a server's own words in an error.
 const WORDS: usize = 300;
@@ -61,6 +61,8 @@ pub(super) struct Means {
     pub(super) name: String,
     pub(super) process: Option<Process>,
     pub(super) ending: Ending,
+    /// Ends it when cancelled.
+    pub(super) stop: CancellationToken,
     pub(super) redaction: Redaction,
 }
 
@@ -113,13 +115,13 @@ impl Connection {
         T: IntoTransport<RoleClient, E, A>,
         E: std::error::Error + Send + Sync + 'static,
     {
-        let Means { name, process, ending, redaction } = means;
-        let (stale, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+        let Means { name, process, ending, stop, redaction } = means;
+        let stale = Arc::new(AtomicBool::new(false));
         let handler = Handler {
             stale: Arc::clone(&stale),
             ending: ending.clone(),
             stop: stop.clone(),
-            notices: Mutex::new((Instant::now(), 0)),
+            asks: Mutex::new((Instant::now(), 0)),
         };
         let lifecycle = ClientLifecycleMode::Auto {
             preferred_versions: vec![ProtocolVersion::V_2026_07_28],
@@ -351,29 +353,23 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// What a server may ask of us: nothing. What it tells us: that its list changed, and how much it tells is limited.
+/// What a server may ask of us: nothing, and how often it asks is limited. What it tells us: that its list changed.
 struct Handler {
     stale: Arc<AtomicBool>,
     ending: Ending,
     stop: CancellationToken,
-    notices: Mutex<(Instant, usize)>,
+    asks: Mutex<(Instant, usize)>,
 }
 
 impl Handler {
-    fn notice(&self) -> std::future::Ready<()> {
-        self.count();
-        std::future::ready(())
-    }
-
-    /// Counts what it sends of its own accord, asks included: over HTTP nothing else does.
     fn count(&self) {
-        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        if notices.0.elapsed() > WINDOW {
-            *notices = (Instant::now(), 0);
+        let mut asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
+        if asks.0.elapsed() > WINDOW {
+            *asks = (Instant::now(), 0);
         }
-        notices.1 += 1;
-        if notices.1 > NOTICES {
-            self.ending.tell(format!("it sent more than {NOTICES} notifications within {} s", WINDOW.as_secs()));
+        asks.1 += 1;
+        if asks.1 > ASKS {
+            self.ending.tell(format!("it asked for something more than {ASKS} times within {} s", WINDOW.as_secs()));
             self.stop.cancel();
         }
     }
@@ -427,64 +423,8 @@ impl rmcp::ClientHandler for Handler {
         self.refused("person to ask")
     }
 
-    fn on_progress(
-        &self,
-        _: ProgressNotificationParam,
-        _: NotificationContext<RoleClient>,
-    ) -> impl Future<Output = ()> + Send + '_ {
-        self.notice()
-    }
-
-    fn on_logging_message(
-        &self,
-        _: LoggingMessageNotificationParam,
-        _: NotificationContext<RoleClient>,
-    ) -> impl Future<Output = ()> + Send + '_ {
-        self.notice()
-    }
-
-    fn on_resource_updated(
-        &self,
-        _: ResourceUpdatedNotificationParam,
-        _: NotificationContext<RoleClient>,
-    ) -> impl Future<Output = ()> + Send + '_ {
-        self.notice()
-    }
-
     fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) -> impl Future<Output = ()> + Send + '_ {
         self.stale.store(true, Ordering::Release);
-        self.notice()
-    }
-
-    fn on_cancelled(
-        &self,
-        _: CancelledNotificationParam,
-        _: NotificationContext<RoleClient>,
-    ) -> impl Future<Output = ()> + Send + '_ {
-        self.notice()
-    }
-
-    fn on_resource_list_changed(&self, _: NotificationContext<RoleClient>) -> impl Future<Output = ()> + Send + '_ {
-        self.notice()
-    }
-
-    fn on_prompt_list_changed(&self, _: NotificationContext<RoleClient>) -> impl Future<Output = ()> + Send + '_ {
-        self.notice()
-    }
-
-    fn on_task_status(
-        &self,
-        _: TaskStatusNotificationParams,
-        _: NotificationContext<RoleClient>,
-    ) -> impl Future<Output = ()> + Send + '_ {
-        self.notice()
-    }
-
-    fn on_custom_notification(
-        &self,
-        _: CustomNotification,
-        _: NotificationContext<RoleClient>,
-    ) -> impl Future<Output = ()> + Send + '_ {
-        self.notice()
+        std::future::ready(())
     }
 }

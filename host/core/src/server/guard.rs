@@ -1,12 +1,22 @@
 //! What comes from a server, before it is read as messages: how long a line may be, and how many there may be.
 
+use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use reqwest::header::{HeaderName, HeaderValue};
+use rmcp::model::ClientJsonRpcMessage;
+use rmcp::transport::streamable_http_client::{
+    SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse, StreamableHttpResponseLimits,
+};
+use sse_stream::Sse;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::sync::CancellationToken;
 
 /// Most bytes of one message.
 pub(super) const LINE_BYTES: usize = 4 << 20;
@@ -28,18 +38,43 @@ impl Ending {
     }
 }
 
+/// Messages of a stranger, of the last [`WINDOW`].
+#[derive(Debug)]
+struct Count {
+    since: Instant,
+    messages: u32,
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self { since: Instant::now(), messages: 0 }
+    }
+}
+
+impl Count {
+    fn one_more(&mut self) -> Result<(), String> {
+        if self.since.elapsed() > WINDOW {
+            *self = Self::default();
+        }
+        self.messages += 1;
+        match self.messages > MESSAGES {
+            true => Err(format!("it sent more than {MESSAGES} messages within {} s", WINDOW.as_secs())),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Lines from a stranger. Ends with an error where there is too much of them, before it is in memory.
 pub(super) struct Lines<R> {
     inner: R,
     ending: Ending,
     length: usize,
-    since: Instant,
-    messages: u32,
+    count: Count,
 }
 
 impl<R> Lines<R> {
     pub(super) fn new(inner: R, ending: Ending) -> Self {
-        Self { inner, ending, length: 0, since: Instant::now(), messages: 0 }
+        Self { inner, ending, length: 0, count: Count::default() }
     }
 
     fn count(&mut self, bytes: &[u8]) -> Result<(), String> {
@@ -48,13 +83,7 @@ impl<R> Lines<R> {
             self.lengthen(end)?;
             self.length = 0;
             rest = &rest[end + 1..];
-            if self.since.elapsed() > WINDOW {
-                (self.since, self.messages) = (Instant::now(), 0);
-            }
-            self.messages += 1;
-            if self.messages > MESSAGES {
-                return Err(format!("it sent more than {MESSAGES} messages within {} s", WINDOW.as_secs()));
-            }
+            self.count.one_more()?;
         }
         self.lengthen(rest.len())
     }
@@ -79,6 +108,120 @@ impl<R: AsyncRead + Unpin> AsyncRead for Lines<R> {
             this.ending.tell(reason.clone());
             io::Error::new(io::ErrorKind::InvalidData, reason)
         }))
+    }
+}
+
+/// A client for HTTP whose streams end where they hold too many messages, as [`Lines`] does: all streams of a connection count together.
+/// How long one may be is a limit of the client below.
+#[derive(Clone)]
+pub(super) struct Counted<C> {
+    client: C,
+    count: Arc<Mutex<Count>>,
+    ending: Ending,
+    stop: CancellationToken,
+}
+
+type Headers = HashMap<HeaderName, HeaderValue>;
+type Events = BoxStream<'static, Result<Sse, SseError>>;
+
+impl<C> Counted<C> {
+    /// `stop` is cancelled where there is too much.
+    pub(super) fn new(client: C, ending: Ending, stop: CancellationToken) -> Self {
+        Self { client, count: Arc::default(), ending, stop }
+    }
+
+    fn events(&self, events: Events) -> Events {
+        let Self { count, ending, stop, .. } = self;
+        let (count, ending, stop) = (Arc::clone(count), ending.clone(), stop.clone());
+        let counted = events.take_while(move |event| {
+            // A remark that keeps the stream open is none, and wakes nobody.
+            let is_message = event.as_ref().is_ok_and(|event| event.data.is_some());
+            let counted = match is_message {
+                true => count.lock().unwrap_or_else(PoisonError::into_inner).one_more(),
+                false => Ok(()),
+            };
+            if let Err(reason) = &counted {
+                ending.tell(reason.clone());
+                stop.cancel();
+            }
+            std::future::ready(counted.is_ok())
+        });
+        counted.boxed()
+    }
+
+    fn answer(&self, answer: StreamableHttpPostResponse) -> StreamableHttpPostResponse {
+        match answer {
+            StreamableHttpPostResponse::Sse(events, session) => {
+                StreamableHttpPostResponse::Sse(self.events(events), session)
+            }
+            other => other,
+        }
+    }
+}
+
+impl<C: StreamableHttpClient + Send + Sync> StreamableHttpClient for Counted<C> {
+    type Error = C::Error;
+
+    async fn post_message(
+        &self,
+        uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session: Option<Arc<str>>,
+        token: Option<String>,
+        headers: Headers,
+    ) -> Result<StreamableHttpPostResponse, StreamableHttpError<C::Error>> {
+        let answer = self.client.post_message(uri, message, session, token, headers).await?;
+        Ok(self.answer(answer))
+    }
+
+    async fn post_message_with_response_limits(
+        &self,
+        uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session: Option<Arc<str>>,
+        token: Option<String>,
+        headers: Headers,
+        limits: StreamableHttpResponseLimits,
+    ) -> Result<StreamableHttpPostResponse, StreamableHttpError<C::Error>> {
+        let client = &self.client;
+        let answer = client.post_message_with_response_limits(uri, message, session, token, headers, limits).await?;
+        Ok(self.answer(answer))
+    }
+
+    async fn delete_session(
+        &self,
+        uri: Arc<str>,
+        session: Arc<str>,
+        token: Option<String>,
+        headers: Headers,
+    ) -> Result<(), StreamableHttpError<C::Error>> {
+        self.client.delete_session(uri, session, token, headers).await
+    }
+
+    async fn get_stream(
+        &self,
+        uri: Arc<str>,
+        session: Option<Arc<str>>,
+        after: Option<String>,
+        token: Option<String>,
+        headers: Headers,
+    ) -> Result<Events, StreamableHttpError<C::Error>> {
+        let events = self.client.get_stream(uri, session, after, token, headers).await?;
+        Ok(self.events(events))
+    }
+
+    async fn get_stream_with_max_sse_event_size(
+        &self,
+        uri: Arc<str>,
+        session: Option<Arc<str>>,
+        after: Option<String>,
+        token: Option<String>,
+        headers: Headers,
+        most: usize,
+    ) -> Result<Events, StreamableHttpError<C::Error>> {
+        let client = &self.client;
+        let events = client.get_stream_with_max_sse_event_size(uri, session, after, token, headers, most).await?;
+        Ok(self.events(events))
     }
 }
 

@@ -12,9 +12,10 @@ use rmcp::transport::auth::AuthClient;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::ServerError;
-use super::guard::LINE_BYTES;
+use super::guard::{Counted, Ending, LINE_BYTES};
 use super::tokens::{self, Keeper};
 use crate::capability::secrets::{Binding, Vault};
 use crate::net::address::{self, LOOPBACK, Network};
@@ -60,13 +61,16 @@ pub(super) struct Place<'a> {
 /// A stream of messages to a server, and the secrets that were sent to it.
 pub(super) struct Opened {
     pub(super) transport: Transport,
+    /// Why it was given up, and what ends it then.
+    pub(super) ending: Ending,
+    pub(super) stop: CancellationToken,
     pub(super) secrets: Vec<SecretString>,
 }
 
 pub(super) enum Transport {
-    Plain(StreamableHttpClientTransport<reqwest::Client>),
+    Plain(StreamableHttpClientTransport<Counted<reqwest::Client>>),
     /// With a token, which is refreshed when its time has come.
-    Signed(StreamableHttpClientTransport<AuthClient<reqwest::Client>>, Arc<Keeper>),
+    Signed(StreamableHttpClientTransport<AuthClient<Counted<reqwest::Client>>>, Arc<Keeper>),
 }
 
 /// Who named a place: what a person wrote down is reached, and what a server names is public or in a network that a person named.
@@ -91,6 +95,8 @@ impl Reach {
             .custom_headers(headers)
             .max_sse_event_size(LINE_BYTES)
             .max_json_response_size(LINE_BYTES);
+        let (ending, stop) = (Ending::default(), CancellationToken::new());
+        let client = Counted::new(client, ending.clone(), stop.clone());
         let transport = match signed {
             None => Transport::Plain(StreamableHttpClientTransport::with_client(client, config)),
             Some((manager, keeper, tokens)) => {
@@ -99,7 +105,7 @@ impl Reach {
                 Transport::Signed(StreamableHttpClientTransport::with_client(client, config), keeper)
             }
         };
-        Ok(Opened { transport, secrets })
+        Ok(Opened { transport, ending, stop, secrets })
     }
 
     /// A client for one place and no other.

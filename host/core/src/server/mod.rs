@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use ask::{Call, Change};
 use connection::{Broken, Called, Connection, Means, Redaction};
@@ -417,7 +418,8 @@ impl Server {
                 })?;
                 let ending = Ending::default();
                 let transport = (Lines::new(stdout, ending.clone()), stdin);
-                let means = Means { name: name.clone(), process: Some(process), ending, redaction };
+                let stop = CancellationToken::new();
+                let means = Means { name: name.clone(), process: Some(process), ending, stop, redaction };
                 Connection::open(means, transport, within).await
             }
             Way::Url(url) => {
@@ -429,8 +431,9 @@ impl Server {
                 let vault = self.vault.upgrade().ok_or_else(gone)?;
                 let opened = self.reach.open(place, &vault).await?;
                 let secrets: Vec<_> = self.secrets().into_iter().chain(opened.secrets).collect();
-                let (ending, redaction) = (Ending::default(), Redaction::of(secrets.clone()));
-                let means = Means { name: name.clone(), process: None, ending, redaction: redaction.clone() };
+                let redaction = Redaction::of(secrets.clone());
+                let (ending, stop) = (opened.ending, opened.stop);
+                let means = Means { name: name.clone(), process: None, ending, stop, redaction: redaction.clone() };
                 let within = within.saturating_sub(begun.elapsed());
                 match opened.transport {
                     Transport::Plain(transport) => Connection::open(means, transport, within).await,

@@ -71,6 +71,12 @@ pub(super) fn arguments(value: &Value) -> Result<String, ProviderError> {
         .map_err(|_| ProviderError::Garbled("the arguments of a tool call are not JSON".into()))
 }
 
+/// As [`arguments`], with what is no JSON as a JSON string. That is the model's mistake and not the provider's: it is no tool's input, so
+/// the model is told, and can correct it.
+pub(super) fn as_written(value: &Value) -> String {
+    arguments(value).unwrap_or_else(|_| value.to_string())
+}
+
 /// Adds a skill's own options to a request. A field that the host sets, or that is in `reserved` because it would change the
 /// price, the model or the form of the answer, is refused by name.
 pub(super) fn merge(

@@ -68,8 +68,8 @@ enum Block {
 enum State {
     Open,
     Whole(ToolCall),
-    /// It ended without being JSON: good only where the answer was cut at its limit.
-    Broken,
+    /// It ended without being JSON, as a JSON string: no call at all where the answer was cut at its limit.
+    Broken(String),
 }
 
 impl Messages {
@@ -190,14 +190,15 @@ impl Messages {
         if !matches!(state, State::Open) {
             return None;
         }
-        match arguments(&std::mem::take(input).into()) {
+        let written = Value::from(std::mem::take(input));
+        match arguments(&written) {
             Ok(input) => {
                 let call = ToolCall { id: id.clone(), name: name.clone(), input, signature: None };
                 *state = State::Whole(call.clone());
                 Some(Event::ToolCall(call))
             }
             Err(_) => {
-                *state = State::Broken;
+                *state = State::Broken(written.to_string());
                 None
             }
         }
@@ -233,7 +234,7 @@ impl Assembly for Messages {
         self.done
     }
 
-    fn finish(self, _events: &mut Vec<Event>) -> Result<Response, ProviderError> {
+    fn finish(self, events: &mut Vec<Event>) -> Result<Response, ProviderError> {
         let stop = self.stop.filter(|_| self.done).ok_or_else(ended_early)?;
         let mut parts = Vec::new();
         for (_, block) in self.blocks {
@@ -243,6 +244,12 @@ impl Assembly for Messages {
                 Block::Thinking(thinking) => parts.push(Part::Thinking(thinking)),
                 Block::Call { state: State::Whole(call), .. } => parts.push(Part::ToolCall(call)),
                 Block::Call { .. } if matches!(stop, StopReason::MaxTokens | StopReason::Refused) => {}
+                // The model's mistake, and not the provider's: it is told, and can correct it.
+                Block::Call { id, name, state: State::Broken(input), .. } => {
+                    let call = ToolCall { id, name, input, signature: None };
+                    events.push(Event::ToolCall(call.clone()));
+                    parts.push(Part::ToolCall(call));
+                }
                 Block::Call { .. } => return Err(ProviderError::Garbled("a tool call's input is not whole".into())),
                 Block::Other => {}
             }

@@ -80,6 +80,18 @@ async fn a_stream_that_is_cut_anywhere_is_garbled() {
 }
 
 #[tokio::test]
+async fn arguments_that_are_no_json_are_for_the_model_to_correct() {
+    let wrong = TOOLS.replacen("chen\\\"}", "chen", 1);
+    assert_ne!(wrong, TOOLS);
+    let (response, events) = same_at_every_split(&wrong, machine).await;
+    let written = Value::from("{\"city\": \"München").to_string();
+    let is_it = |call: &ToolCall| call.id == "toolu_01" && call.input == written;
+    assert!(events.iter().any(|event| matches!(event, Event::ToolCall(call) if is_it(call))), "{events:?}");
+    assert!(response.message.parts.iter().any(|part| matches!(part, Part::ToolCall(call) if is_it(call))));
+    assert_eq!(response.stop_reason, StopReason::ToolCall);
+}
+
+#[tokio::test]
 async fn errors_and_garbage_inside_of_a_stream() {
     let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
     let middle = TOOLS.find("event: content_block_stop").unwrap();

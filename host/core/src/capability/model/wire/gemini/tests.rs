@@ -105,6 +105,11 @@ fn refusals_and_failures() {
     for reason in ["SAFETY", "RECITATION", "PROHIBITED_CONTENT"] {
         assert_eq!(with(reason).unwrap().stop_reason, StopReason::Refused);
     }
+    let wrong = json!({ "functionCall": { "name": "x", "args": [1] } });
+    let wrong = json!({ "candidates": [{ "finishReason": "STOP", "content": { "parts": [wrong] } }] });
+    let response = decode(&wrong, "m", Ids::new("t")).unwrap();
+    let Part::ToolCall(call) = &response.message.parts[0] else { panic!("{response:?}") };
+    assert_eq!(call.input, "[1]", "a mistake of the model, which it can be told");
     assert_eq!(with("MAX_TOKENS").unwrap().stop_reason, StopReason::MaxTokens);
     assert!(matches!(with("MALFORMED_FUNCTION_CALL"), Err(ProviderError::Garbled(_))));
 }

@@ -9,7 +9,7 @@ use crate::capability::model::wire::assembly::{Assembly, Ids, MAX_CALLS, ended_e
 use crate::capability::model::wire::failure::unredacted;
 use crate::capability::model::wire::quick::{Object, Text, Unusual, quick, rename, said};
 use crate::capability::model::wire::stream::{Frame, lenient_json};
-use crate::capability::model::wire::values::{arguments, count, usage};
+use crate::capability::model::wire::values::{as_written, count, usage};
 
 /// A whole answer: a stream of one line.
 pub fn decode(answer: &Value, model: &str, ids: Ids) -> Result<Response, ProviderError> {
@@ -90,7 +90,7 @@ impl Lines {
         }
         let name = call["function"]["name"].as_str().filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| ProviderError::Garbled("a tool call has no name".into()))?.to_owned();
-        let input = arguments(&call["function"]["arguments"])?;
+        let input = as_written(&call["function"]["arguments"]);
         let id = self.ids.give(call["id"].as_str());
         let call = ToolCall { id: id.clone(), name: name.clone(), input: input.clone(), signature: None };
         self.calls.push(call.clone());

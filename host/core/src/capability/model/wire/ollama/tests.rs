@@ -142,6 +142,9 @@ fn strange_answers_are_survived_or_refused() {
         line(json!({"error": "model runner has unexpectedly stopped"})),
         Err(ProviderError::Server { .. })
     ));
+    let wrong = json!({"message": {"tool_calls": [{"function": {"name": "x", "arguments": "{"}}]}, "done": true});
+    let Part::ToolCall(call) = &line(wrong).unwrap().message.parts[0] else { panic!("no call") };
+    assert_eq!(call.input, "\"{\"", "a mistake of the model, which it can be told");
     for nonsense in
         [json!(null), json!([]), json!({"done": "true"}), json!({"message": {"tool_calls": [{}]}, "done": true})]
     {

@@ -12,7 +12,7 @@ use crate::capability::model::wire::assembly::{Assembly, Ids, MAX_CALLS, ended_e
 use crate::capability::model::wire::failure::unredacted;
 use crate::capability::model::wire::quick::{Text, quick, said};
 use crate::capability::model::wire::stream::{Frame, lenient_json};
-use crate::capability::model::wire::values::{arguments, count, usage};
+use crate::capability::model::wire::values::{arguments, as_written, count, usage};
 
 /// In front of signatures that this wire made. Behind it is the reasoning item as the provider wants it back.
 pub(super) const MARK: &str = "responses:";
@@ -51,12 +51,12 @@ fn whole(answer: &Value, items: &[Value], model: &str) -> Result<Response, Provi
             Some("message") => content(item, &mut parts, &mut refused),
             Some("reasoning") => parts.push(Part::Thinking(thinking(item))),
             Some("function_call") => match arguments(&item["arguments"]) {
-                Ok(_) if parts.len() >= MAX_CALLS => return Err(too_many()),
+                _ if parts.len() >= MAX_CALLS => return Err(too_many()),
                 // What was cut at the limit is no call.
                 Ok(_) if stop == StopReason::MaxTokens && item["status"] == "incomplete" => {}
                 Ok(input) => parts.push(Part::ToolCall(call(item, input)?)),
                 Err(_) if stop == StopReason::MaxTokens && at + 1 == items.len() => {}
-                Err(error) => return Err(error),
+                Err(_) => parts.push(Part::ToolCall(call(item, as_written(&item["arguments"]))?)),
             },
             // Tools of the provider's own are not asked for.
             _ => {}
@@ -180,7 +180,7 @@ impl Items {
         self.added(at, &item, events)?;
         if let Some(id) = self.announced.get(&at).filter(|_| item["status"] != "incomplete") {
             item["call_id"] = id.clone().into();
-            let call = call(&item, arguments(&item["arguments"])?)?;
+            let call = call(&item, as_written(&item["arguments"]))?;
             if self.told.insert(call.id.clone()) {
                 events.push(Event::ToolCall(call));
             }

@@ -184,6 +184,18 @@ fn endings_are_told_apart() {
 }
 
 #[test]
+fn arguments_that_are_no_json_are_for_the_model_to_correct() {
+    let wrong =
+        json!({"type": "function_call", "call_id": "a", "name": "weather", "arguments": "{", "status": "completed"});
+    let answer = json!({"status": "completed", "output": [wrong]});
+    let expected = [Part::ToolCall(call("a", "\"{\""))];
+    assert_eq!(whole(answer.clone()).unwrap().message.parts, expected);
+    let item = json!({"type": "response.output_item.done", "output_index": 0, "item": wrong});
+    let (_, response) = stream(&[item, json!({"type": "response.completed", "response": answer})]).unwrap();
+    assert_eq!(response.message.parts, expected);
+}
+
+#[test]
 fn failures_are_known_wherever_they_stand() {
     let failed = json!({"status": "failed", "error": {"code": "rate_limit_exceeded", "message": "slow"}});
     assert!(matches!(whole(failed.clone()), Err(ProviderError::RateLimited { .. })));
