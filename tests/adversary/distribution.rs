@@ -568,6 +568,76 @@ fn t105_an_index_is_not_followed_back_and_not_for_ever() {
     Home::unsigned().run(&["add", "hello"]).fails("no-index", 2, "none is configured", "catalog.index");
 }
 
+/// Makes a key of this name, and gives its public half.
+fn key(home: &Home, name: &str) -> String {
+    let made = home.run(&["key", "new", name, "--no-password", "--format", "json"]).worked().json();
+    made["key"]["key"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn t105_an_index_whose_key_is_named_counts_only_with_its_signature() {
+    let home = with_index();
+    let (ada, _) = (key(&home, "ada"), key(&home, "eve"));
+    let one = wat::named("hello", "1.0.0", json!({}));
+    let text = index(&home, 1, LATER, &[("hello", "1.0.0", &one, 1)]);
+    let file = home.path("index/index.toml").display().to_string();
+    let config = std::fs::read_to_string(home.path(".config/ringfence/config.toml")).unwrap();
+    let named = |key: &str| config.replacen("[catalog]\n", &format!("[catalog]\nindex-key = \"{key}\"\n"), 1);
+    home.write(".config/ringfence/config.toml", named(&ada));
+    home.run(&["add", "hello"]).fails("unsigned", 3, "is not signed", "ringfence sign index.toml");
+    home.run(&["search"]).fails("unsigned", 3, "is not signed", "ringfence sign index.toml");
+    // Somebody else's, and then its own.
+    home.run(&["sign", &file, "--key", "eve"]).worked();
+    home.run(&["add", "hello"]).fails("signature-invalid", 3, "does not hold", "another publisher");
+    assert_eq!(versions(&home), []);
+    assert!(home.run(&["sign", &file, "--key", "ada"]).worked().out.contains("index.toml.minisig"));
+    home.run(&["add", "hello"]).worked();
+    assert_eq!(versions(&home), [("hello".into(), "1.0.0".into())]);
+    // One byte more.
+    home.write("index/index.toml", text.clone() + "\n");
+    home.run(&["update"]).fails("signature-invalid", 3, "does not hold", "another publisher");
+    // A key that is none says so before anything is believed.
+    home.write("index/index.toml", text);
+    home.write(".config/ringfence/config.toml", named("RWnonsense"));
+    home.run(&["update"]).fails("config-invalid", 2, "catalog.index-key", "RW...");
+    // What nobody could read is not signed.
+    home.write("index/index.toml", "format = 9");
+    home.run(&["sign", &file, "--key", "ada"]).fails("index-invalid", 2, "cannot be read", "");
+    // A project chooses no key.
+    home.write("work/ringfence.toml", format!("[catalog]\nindex-key = \"{ada}\"\n"));
+    let done = home.run(&["list"]);
+    assert!(done.err.contains("index-key"), "{done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t105_a_server_cannot_change_an_index_whose_key_is_named() {
+    let home = Home::unsigned();
+    let ada = key(&home, "ada");
+    let text = format!("format = 1\nserial = 1\nexpires = \"{LATER}\"\n");
+    let file = home.write("index.toml", &text);
+    home.run(&["sign", &file.display().to_string(), "--key", "ada"]).worked();
+    let signature = std::fs::read(home.path("index.toml.minisig")).unwrap();
+    let served = Arc::new(Mutex::new((text.clone(), Some(signature))));
+    let now = Arc::clone(&served);
+    let peer = Peer::says(move |head| {
+        let (text, signature) = now.lock().unwrap().clone();
+        match (head.split(' ').nth(1).unwrap_or_default(), signature) {
+            ("/index.toml", _) => answer("200 OK", "", text.as_bytes()),
+            ("/index.toml.minisig", Some(signature)) => answer("200 OK", "", &signature),
+            _ => missing(),
+        }
+    });
+    let settings =
+        CatalogSettings { index: Some(peer.url("/index.toml")), index_key: Some(ada), ..CatalogSettings::default() };
+    let desk = Desk::with(settings);
+    let look = async || desk.sources.index(None).await.map(drop).map_err(|error| error.kind());
+    assert_eq!(look().await, Ok(()));
+    served.lock().unwrap().0 = text.replace("serial = 1", "serial = 2");
+    assert_eq!(look().await, Err("signature-invalid"));
+    *served.lock().unwrap() = (text, None);
+    assert_eq!(look().await, Err("unsigned"));
+}
+
 #[tokio::test]
 async fn t105_the_state_remembers_an_index() {
     let home = Home::unsigned();

@@ -1,4 +1,5 @@
 use std::io::Write as _;
+use std::path::Path;
 
 use ringfence_core::{Error, Host};
 
@@ -10,10 +11,10 @@ use crate::ui::progress::Line;
 /// Sign a skill, so that others can tell that it is yours
 ///
 /// What is signed is a statement about the file: its digest, name, version, permissions and interface. The signature is written beside
-/// the file, as FILE.minisig. A folder is built first.
+/// the file, as FILE.minisig. A folder is built first. An index of skills, INDEX.toml or INDEX.json, is signed as it is.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The .wasm file, or the skill's folder
+    /// The .wasm file, the skill's folder, or an index
     #[arg(value_hint = clap::ValueHint::AnyPath)]
     path: String,
     /// The name of the key, or the path of a secret key of minisign
@@ -25,6 +26,11 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
+    let path = Path::new(&args.path);
+    let is_index = path.is_file() && path.extension().is_some_and(|end| end == "toml" || end == "json");
+    if is_index && !args.statement {
+        return sign_index(path, args, context).await;
+    }
     let target = Target::find(&args.path)?;
     let line = Line::new(context.quiet);
     let host = context.host().await?;
@@ -45,6 +51,18 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
     }
     sign(&host, &file, args, context).await?;
     host.close().await
+}
+
+async fn sign_index(file: &Path, args: &Args, context: &Context) -> Result<(), Error> {
+    let host = context.host().await?;
+    let key = host.key(args.key.as_deref())?;
+    let password = if key.password { Some(key::password(&key.name, false, context)?) } else { None };
+    let written = host.sign_index(file, &key, password).await?;
+    host.close().await?;
+    if context.json() {
+        return crate::ui::print_json(&serde_json::json!({ "file": file, "signature": written, "signer": key.key }));
+    }
+    crate::ui::print_line(&crate::ui::printable(&format!("{} is signed by {}", written.display(), key.key)))
 }
 
 async fn sign(host: &Host, file: &std::path::Path, args: &Args, context: &Context) -> Result<(), Error> {

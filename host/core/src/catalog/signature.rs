@@ -31,6 +31,7 @@ use super::CatalogError;
 pub(crate) use bundle::Roots;
 pub use error::{Flaw, SignatureError};
 pub use key::KeyInfo;
+pub(crate) use minisig::check_bytes;
 pub use publishers::{Pin, Publisher};
 pub use statement::Statement;
 pub(crate) use verdict::{Facts, judge};

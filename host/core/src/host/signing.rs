@@ -11,6 +11,7 @@ use crate::catalog::signature::{
     self, Facts, KeyInfo, Pin, Publisher, Signature, SignatureError, SignedBy, Signer, SourceKind, Statement, Terms,
     Verdict, check_all, judge, key,
 };
+use crate::catalog::source::Index;
 use crate::catalog::{Incoming, Installed};
 use crate::error::Error;
 use crate::invocation::InvokeError;
@@ -49,6 +50,26 @@ impl Host {
         let text = blocking(move || key::sign(&of, password.as_ref(), &signed, &name)).await?;
         let written = key::write_beside(file, &text)?;
         let detail = format!("{} {}, {}", statement.name, statement.version, statement.digest);
+        self.0.sessions.audit.note(Entry::admin("sign", key.key.to_string(), detail));
+        Ok(written)
+    }
+
+    /// Signs an index of skills as it is, and writes the signature beside it. One that nobody could read is not signed.
+    pub async fn sign_index(
+        &self,
+        file: &Path,
+        key: &KeyInfo,
+        password: Option<SecretString>,
+    ) -> Result<PathBuf, Error> {
+        let bytes = crate::catalog::read_component(file, Index::MOST_BYTES)?;
+        let index = Index::parse(&file.display().to_string(), Some(file.parent().unwrap_or(Path::new("."))), &bytes)?;
+        let of = key.clone();
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let serial = format!("\tserial:{}", index.seen().serial);
+        let text =
+            blocking(move || key::sign_bytes(&of, password.as_ref(), &bytes, &name, "an index", &serial)).await?;
+        let written = key::write_beside(file, &text)?;
+        let detail = format!("{}, serial {}", file.display(), index.seen().serial);
         self.0.sessions.audit.note(Entry::admin("sign", key.key.to_string(), detail));
         Ok(written)
     }

@@ -146,19 +146,29 @@ pub(crate) fn sign(
     statement: &Statement,
     file: &str,
 ) -> Result<String, Error> {
+    let words = format!("\t{SKILL_WORD}{} {}\t{DIGEST_WORD}{}", statement.name, statement.version, statement.digest);
+    sign_bytes(key, password, &statement.bytes(), file, "a skill's statement", &words)
+}
+
+/// As [`sign`], of these bytes themselves. `words` stand in the trusted comment.
+pub(crate) fn sign_bytes(
+    key: &KeyInfo,
+    password: Option<&SecretString>,
+    bytes: &[u8],
+    file: &str,
+    what: &str,
+    words: &str,
+) -> Result<String, Error> {
     let secret = open(&key.name, &read(&key.file)?, password)?;
     let public = signer(&secret)?;
     let comment = format!(
-        "timestamp:{}\tfile:{}\t{SKILL_WORD}{} {}\t{DIGEST_WORD}{}\t{KEY_WORD}{}",
+        "timestamp:{}\tfile:{}{words}\t{KEY_WORD}{}",
         jiff::Timestamp::now().as_second(),
         crate::plain::line(file, 200).0,
-        statement.name,
-        statement.version,
-        statement.digest,
         public.word()
     );
-    let untrusted = format!("signature of a skill's statement by minisign key {}", minisig::number_of(&public.word()));
-    let signed = minisign::sign(None, &secret, Cursor::new(statement.bytes()), Some(&comment), Some(&untrusted));
+    let untrusted = format!("signature of {what} by minisign key {}", minisig::number_of(&public.word()));
+    let signed = minisign::sign(None, &secret, Cursor::new(bytes), Some(&comment), Some(&untrusted));
     let failed =
         |error: minisign::PError| SignatureError::Key { what: format!("`{}`", key.name), reason: error.to_string() };
     Ok(signed.map_err(failed)?.into_string())

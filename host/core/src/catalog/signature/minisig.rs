@@ -92,6 +92,15 @@ pub(super) fn check(bytes: &[u8], statement: &Statement, known: &[&Signer]) -> C
     }
 }
 
+/// Whether `signature` is one of this key, of these bytes.
+pub(crate) fn check_bytes(signature: &[u8], bytes: &[u8], signer: &Signer) -> Result<(), Flaw> {
+    let parts = parts(signature)?;
+    match parts.is_by(signer) && parts.verifies(signer, bytes) {
+        true => Ok(()),
+        false => Err(Flaw::Unreadable("it is of other bytes, or by another key".into())),
+    }
+}
+
 impl Parts {
     /// Whether the signature bears the number of this key.
     fn is_by(&self, signer: &Signer) -> bool {

@@ -122,7 +122,7 @@ impl Inner {
 }
 
 /// Where a signature of a file would be: its path with another end.
-fn beside(file: &Target, format: Format) -> Option<Target> {
+pub(super) fn beside(file: &Target, format: Format) -> Option<Target> {
     let mut url = file.url().clone();
     url.set_path(&format!("{}{}", url.path(), format.suffix()));
     Target::parse(url.as_str()).ok()

@@ -16,11 +16,11 @@ use super::fetch::Told;
 use super::https::Got;
 use super::reference::{Named, Reference};
 use crate::catalog::read_component;
+use crate::catalog::signature::{Format, SIGNATURE_BYTES, Signer, check_bytes};
 use crate::error::{Error, Explain};
 use crate::policy::manifest::is_name;
 use crate::step::Progress;
 
-/// Largest index in bytes.
 const MOST_BYTES: u64 = 16 << 20;
 const MOST_SKILLS: usize = 100_000;
 const MOST_RELEASES: usize = 1_000;
@@ -132,6 +132,9 @@ struct Entry {
 }
 
 impl Index {
+    /// Largest one in bytes.
+    pub(crate) const MOST_BYTES: u64 = MOST_BYTES;
+
     /// Reads a document. `place` is where it came from; `folder` is what paths in it are relative to, for one on this machine.
     pub fn parse(place: &str, folder: Option<&Path>, bytes: &[u8]) -> Result<Self, IndexError> {
         let wrong = |reason: String| IndexError::Invalid { place: place.to_owned(), reason };
@@ -301,6 +304,12 @@ impl Inner {
                     let actual = Some(bytes.len() as u64);
                     return Err(SourceError::TooLarge { what: place.to_owned(), limit: MOST_BYTES, actual }.into());
                 }
+                if let Some(key) = self.index_key(place)? {
+                    let beside = Format::Minisign.beside(&file);
+                    let signature =
+                        beside.is_file().then(|| read_component(&beside, SIGNATURE_BYTES as u64)).transpose()?;
+                    signed(place, &bytes, signature.as_deref(), &key)?;
+                }
                 Ok(Index::parse(place, Some(file.parent().unwrap_or(Path::new("."))), &bytes)?)
             }
             Reference::Https(file) => {
@@ -319,6 +328,14 @@ impl Inner {
                     (Got::Same, Some((_, bytes))) => bytes,
                     (Got::Same | Got::Nothing, _) => return Err(SourceError::Missing { what: place.to_owned() }.into()),
                 };
+                if let Some(key) = self.index_key(place)? {
+                    let beside = super::https::beside(&file.target, Format::Minisign);
+                    let signature = match beside {
+                        Some(beside) => self.download(&beside, named, SIGNATURE_BYTES as u64, &Told::default()).await?,
+                        None => None,
+                    };
+                    signed(place, &bytes, signature.as_deref(), &key)?;
+                }
                 Ok(Index::parse(place, None, &bytes)?)
             }
             Reference::Oci(_) | Reference::Named(_) => {
@@ -327,6 +344,21 @@ impl Inner {
             }
         }
     }
+}
+
+impl Inner {
+    /// Whose signature an index has to have.
+    fn index_key(&self, place: &str) -> Result<Option<Signer>, IndexError> {
+        let Some(text) = &self.settings.index_key else { return Ok(None) };
+        let key = Signer::parse(text).ok().filter(|key| matches!(key, Signer::Minisign { .. }));
+        key.map(Some).ok_or_else(|| IndexError::Key { place: place.to_owned() })
+    }
+}
+
+fn signed(place: &str, bytes: &[u8], signature: Option<&[u8]>, key: &Signer) -> Result<(), IndexError> {
+    let place = place.to_owned();
+    let Some(signature) = signature else { return Err(IndexError::Unsigned { place }) };
+    check_bytes(signature, bytes, key).map_err(|flaw| IndexError::Signature { place, reason: flaw.to_string() })
 }
 
 /// Why an index is not used.
@@ -338,6 +370,12 @@ pub enum IndexError {
     Rollback { place: String, reason: String },
     #[error("the index {place} has expired at {expires}, {days} days ago: somebody may be keeping newer ones back")]
     Expired { place: String, expires: Timestamp, days: i64 },
+    #[error("`catalog.index-key` is no public key, so the index {place} cannot be checked")]
+    Key { place: String },
+    #[error("the index {place} is not signed")]
+    Unsigned { place: String },
+    #[error("the signature of the index {place} does not hold: {reason}")]
+    Signature { place: String, reason: String },
     #[error("the index {place} has no `{name}`")]
     Unknown { place: String, name: String, near: Vec<String> },
     #[error("`{name}` has no version {wanted}")]
@@ -350,6 +388,9 @@ impl Explain for IndexError {
             Self::Invalid { .. } => "index-invalid",
             Self::Rollback { .. } => "index-rollback",
             Self::Expired { .. } => "index-expired",
+            Self::Key { .. } => "config-invalid",
+            Self::Unsigned { .. } => "unsigned",
+            Self::Signature { .. } => "signature-invalid",
             Self::Unknown { .. } | Self::NoVersion { .. } => "not-found",
         }
     }
@@ -360,6 +401,18 @@ impl Explain for IndexError {
             Self::Rollback { .. } => {
                 "an older index than you have seen hides updates; ask whoever publishes it, and install by `oci://` or \
                  `https://` meanwhile"
+                    .into()
+            }
+            Self::Key { .. } => {
+                "write it as minisign does, `RW...`: it is the second line of the publisher's .pub file".into()
+            }
+            Self::Unsigned { .. } => {
+                "whoever publishes it puts its signature beside it, by `ringfence sign index.toml`; without \
+                 `catalog.index-key` none is asked for"
+                    .into()
+            }
+            Self::Signature { .. } => {
+                "it was changed on its way, or has another publisher by now: ask them, and install nothing meanwhile"
                     .into()
             }
             Self::Expired { .. } => "ask whoever publishes it; `oci://` and `https://` need no index".into(),

@@ -13,6 +13,9 @@ use crate::net::Network;
 pub struct CatalogSettings {
     /// The index in which names of skills are looked up: an https URL, or the path of a file.
     pub index: Option<String>,
+    /// The public key of whoever publishes the index, as minisign writes it (`RW...`). Where it is set, the index counts only with a
+    /// signature of that key beside it, under its name with `.minisig` at the end.
+    pub index_key: Option<String>,
     /// Networks that are not public and in which registries and other servers of skills may be, `10.0.0.0/8`. A server that a
     /// person names by its address needs none.
     pub networks: Vec<Network>,
@@ -24,7 +27,7 @@ pub struct CatalogSettings {
 
 impl Default for CatalogSettings {
     fn default() -> Self {
-        Self { index: None, networks: Vec::new(), stall_seconds: 30, fetch_seconds: 1_800 }
+        Self { index: None, index_key: None, networks: Vec::new(), stall_seconds: 30, fetch_seconds: 1_800 }
     }
 }
 
