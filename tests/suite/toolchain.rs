@@ -53,6 +53,47 @@ fn without_rustup_a_missing_target_is_named() {
     assert!(told.out.contains("wasm32-wasip2 is installed"), "{told:?}");
 }
 
+/// As rustup does: of two that add a target at once, one fails.
+fn with_rustup(programs: &Path) {
+    let own = programs.parent().unwrap().display();
+    let script = format!(
+        "#!/bin/sh\n\
+         case \"$1 $2\" in\n\
+         'target list') if [ -e '{own}/added' ]; then echo {TARGET}; fi;;\n\
+         'target add') /bin/mkdir '{own}/busy' || {{ echo 'error: detected conflict' >&2; exit 1; }}\n\
+         /bin/sleep 1; : > '{own}/added'; /bin/rmdir '{own}/busy';;\n\
+         *) exit 1;;\n\
+         esac\n"
+    );
+    let rustup = programs.join("rustup");
+    std::fs::write(&rustup, script).unwrap();
+    std::fs::set_permissions(&rustup, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn of_builds_that_lack_the_target_at_once_one_adds_it_and_the_others_wait() {
+    let place = Home::new();
+    let programs = distribution(&place, false);
+    with_rustup(&programs);
+    let builds: Vec<_> = (0..3)
+        .map(|_| {
+            let programs = programs.clone();
+            std::thread::spawn(move || {
+                let home = Home::new();
+                home.run(&["new", "lonely"]).worked();
+                // What follows the toolchain is nothing to wait for.
+                home.write("work/lonely/Cargo.toml", "no manifest");
+                run(&home, &programs, &["build", "lonely"])
+            })
+        })
+        .collect();
+    for build in builds {
+        let done = build.join().unwrap();
+        assert!(!done.err.contains("toolchain-missing") && done.err.contains("error[build-failed]"), "{done:?}");
+    }
+    assert!(place.path("lacking/added").is_file());
+}
+
 #[test]
 fn without_cargo_skills_run_and_are_not_built() {
     let home = Home::new();

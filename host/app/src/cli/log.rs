@@ -3,7 +3,7 @@
 use ringfence_core::trace::TARGET;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::layer::{Filter, Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::Flags;
@@ -21,26 +21,29 @@ pub(super) fn start(flags: &Flags, env: &Environment, telemetry: &Telemetry) {
         2 => "info,ringfence=debug,ringfence_core=debug",
         _ => "debug,ringfence=trace,ringfence_core=trace",
     };
-    let chosen = || {
-        let chosen = env.get("RUST_LOG").and_then(|text| EnvFilter::try_new(text).ok());
-        let untraced = filter_fn(|metadata| metadata.target() != TARGET).with_max_level_hint(LevelFilter::TRACE);
-        silent(chosen.unwrap_or_else(|| EnvFilter::new(level))).and(untraced)
-    };
     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let (text, json) = match flags.log_format.unwrap_or_default() {
-        Format::Text => (Some(lines.with_ansi(colour).with_target(flags.verbose > 1).with_filter(chosen())), None),
-        Format::Json => (None, Some(lines.json().flatten_event(true).with_current_span(false).with_filter(chosen()))),
+    let lines = match flags.log_format.unwrap_or_default() {
+        Format::Text => lines.with_ansi(colour).with_target(flags.verbose > 1).with_filter(chosen(env, level)).boxed(),
+        Format::Json => {
+            lines.json().flatten_event(true).with_current_span(false).with_filter(chosen(env, level)).boxed()
+        }
     };
     let started = tracing_subscriber::registry()
         .with(telemetry.traces())
         .with(telemetry.metrics())
-        .with(telemetry.logs(chosen()))
-        .with(text)
-        .with(json)
+        .with(telemetry.logs(chosen(env, level)))
+        .with(lines)
         .try_init();
     // Only a second start can fail, and the first one's log serves.
     drop(started);
+}
+
+/// What of our log is wanted. Of the spans that are traced nothing is.
+fn chosen<S>(env: &Environment, level: &str) -> impl Filter<S> + Send + Sync + use<S> {
+    let chosen = env.get("RUST_LOG").and_then(|text| EnvFilter::try_new(text).ok());
+    let untraced = filter_fn(|metadata| metadata.target() != TARGET).with_max_level_hint(LevelFilter::TRACE);
+    silent(chosen.unwrap_or_else(|| EnvFilter::new(level))).and(untraced)
 }
 
 /// Whatever was chosen: where the library of MCP signs in it tells codes, which are as good as a key for a moment.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use cargo_metadata::Message;
 use futures_util::FutureExt;
@@ -18,6 +19,8 @@ use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 
 const TARGET: &str = "wasm32-wasip2";
+/// How often one looks whether another process is done with the toolchain.
+const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) struct Rust;
 
@@ -120,6 +123,10 @@ async fn ensure_target(folder: &Path, errand: Errand<'_>) -> Result<(), Error> {
             }
             Target::Addable => {}
         }
+        let _turn = turn(folder).await;
+        if matches!(target(folder).await, Target::Installed) {
+            return Ok(());
+        }
         errand.line.say(format!("installing the Rust target {TARGET}"));
         output("rustup", &["target", "add", TARGET], folder).await.map(drop).map_err(|said| {
             Trouble::new(
@@ -133,6 +140,21 @@ async fn ensure_target(folder: &Path, errand: Errand<'_>) -> Result<(), Error> {
         biased;
         () = errand.cancel.cancelled() => Err(cancelled()),
         ready = work => ready,
+    }
+}
+
+/// The turn of this process among those that would change the toolchain, until the answer is dropped: rustup does not wait for another
+/// rustup, and fails where two work at once. The lock is on the toolchain's own folder, which is only read.
+async fn turn(folder: &Path) -> Option<std::fs::File> {
+    let root = output("rustc", &["--print", "sysroot"], folder).await.ok()?;
+    let root = std::fs::File::open(root.trim()).ok()?;
+    loop {
+        match root.try_lock() {
+            Ok(()) => return Some(root),
+            Err(std::fs::TryLockError::WouldBlock) => tokio::time::sleep(LOOK).await,
+            // No such locks on this disk: then rustup itself says what is wrong.
+            Err(std::fs::TryLockError::Error(_)) => return None,
+        }
     }
 }
 

@@ -8,11 +8,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelledNotificationParam, ClientCapabilities,
-    ClientConfig, CreateMessageRequestParams, CreateMessageResult, CustomNotification, CustomRequest, CustomResult,
-    ElicitRequestParams, ElicitResult, ErrorCode, ErrorData, Implementation, JsonObject, ListRootsResult,
-    LoggingMessageNotificationParam, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion,
-    ResourceUpdatedNotificationParam, TaskStatusNotificationParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
+    CreateMessageRequestParams, CreateMessageResult, CustomRequest, CustomResult, ElicitRequestParams, ElicitResult,
+    ErrorCode, ErrorData, Implementation, JsonObject, ListRootsResult, PaginatedRequestParams, ProtocolVersion,
 };
 use rmcp::service::{
     ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, NotificationContext, Peer, RequestContext,
