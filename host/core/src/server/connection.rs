@@ -32,9 +32,6 @@ use crate::plain;
 const PAGES: usize = 16;
 /// How long what was listed is taken for what is there. A server that says nothing of a change is found out that soon.
 const LISTED: Duration = Duration::from_secs(30);
-/// Most requests of a server within [`WINDOW`]: each has to be answered, and it may take the answers slowly.
-const ASKS: usize = 200;
-const WINDOW: Duration = Duration::from_secs(10);
 /// Characters of a server's own words in an error.
 const WORDS: usize = 300;
 
@@ -45,6 +42,7 @@ pub(super) struct Connection {
     service: Mutex<Option<RunningService<RoleClient, Handler>>>,
     process: Mutex<Option<Process>>,
     ending: Ending,
+    stop: CancellationToken,
     redaction: Redaction,
     stale: Arc<AtomicBool>,
     listed: tokio::sync::Mutex<Option<(Instant, Arc<Vec<rmcp::model::Tool>>)>>,
@@ -115,17 +113,13 @@ impl Connection {
     {
         let Means { name, process, ending, stop, redaction } = means;
         let stale = Arc::new(AtomicBool::new(false));
-        let handler = Handler {
-            stale: Arc::clone(&stale),
-            ending: ending.clone(),
-            stop: stop.clone(),
-            asks: Mutex::new((Instant::now(), 0)),
-        };
+        let handler = Handler { stale: Arc::clone(&stale) };
         let lifecycle = ClientLifecycleMode::Auto {
             preferred_versions: vec![ProtocolVersion::V_2026_07_28],
             legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
         };
-        let greeted = timeout(within, serve_client_with_lifecycle_and_ct(handler, transport, lifecycle, stop)).await;
+        let greeted =
+            timeout(within, serve_client_with_lifecycle_and_ct(handler, transport, lifecycle, stop.clone())).await;
         let service = match greeted {
             Ok(Ok(service)) => service,
             Ok(Err(error)) => return Err(ungreeted(name, &error, &ending, process.as_ref(), &redaction).await),
@@ -140,6 +134,7 @@ impl Connection {
             service: Mutex::new(Some(service)),
             process: Mutex::new(process),
             ending,
+            stop,
             redaction,
             stale,
             listed: tokio::sync::Mutex::default(),
@@ -162,7 +157,7 @@ impl Connection {
     }
 
     pub(super) fn is_lost(&self) -> bool {
-        self.peer.is_transport_closed()
+        self.stop.is_cancelled() || self.peer.is_transport_closed()
     }
 
     /// Whether nobody has used it for so long.
@@ -188,7 +183,7 @@ impl Connection {
             return Ok(Arc::clone(tools));
         }
         *listed = None;
-        let tools = Arc::new(timeout(within, self.list()).await.map_err(|_| Broken::TimedOut)??);
+        let tools = Arc::new(self.unless_stopped(within, self.list()).await??);
         *listed = Some((Instant::now(), Arc::clone(&tools)));
         Ok(tools)
     }
@@ -214,14 +209,22 @@ impl Connection {
     pub(super) async fn call(&self, wire: &str, input: JsonObject, within: Duration) -> Result<Called, Broken> {
         let _busy = Busy::new(self);
         let params = CallToolRequestParams::new(wire.to_owned()).with_arguments(input);
-        match timeout(within, self.peer.call_tool_once(params)).await {
-            Err(_) => Err(Broken::TimedOut),
-            Ok(Ok(CallToolResponse::Complete(result))) => Ok(Called::Done(result)),
-            Ok(Ok(_)) => Err(Broken::Odd(
+        match self.unless_stopped(within, self.peer.call_tool_once(params)).await? {
+            Ok(CallToolResponse::Complete(result)) => Ok(Called::Done(result)),
+            Ok(_) => Err(Broken::Odd(
                 "it wants an answer of a person or a model before it goes on, or wants to be asked later: neither is done".into(),
             )),
-            Ok(Err(ServiceError::McpError(error))) => Ok(Called::Failed(self.words(&error.message))),
-            Ok(Err(error)) => Err(self.broken(&error).await),
+            Err(ServiceError::McpError(error)) => Ok(Called::Failed(self.words(&error.message))),
+            Err(error) => Err(self.broken(&error).await),
+        }
+    }
+
+    /// Waits for what a server has to do, for so long, and until it is given up: who floods us may keep its answer for ever.
+    async fn unless_stopped<T>(&self, within: Duration, work: impl Future<Output = T>) -> Result<T, Broken> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Broken::Lost(self.last_words().await)),
+            done = timeout(within, work) => done.map_err(|_| Broken::TimedOut),
         }
     }
 
@@ -351,29 +354,13 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// What a server may ask of us: nothing, and how often it asks is limited. What it tells us: that its list changed.
+/// What a server may ask of us: nothing. What it tells us: that its list changed. How often is counted where it comes in.
 struct Handler {
     stale: Arc<AtomicBool>,
-    ending: Ending,
-    stop: CancellationToken,
-    asks: Mutex<(Instant, usize)>,
 }
 
 impl Handler {
-    fn count(&self) {
-        let mut asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
-        if asks.0.elapsed() > WINDOW {
-            *asks = (Instant::now(), 0);
-        }
-        asks.1 += 1;
-        if asks.1 > ASKS {
-            self.ending.tell(format!("it asked for something more than {ASKS} times within {} s", WINDOW.as_secs()));
-            self.stop.cancel();
-        }
-    }
-
     fn refused<T>(&self, what: &str) -> std::future::Ready<Result<T, ErrorData>> {
-        self.count();
         let text = format!("this host gives servers no {what}");
         std::future::ready(Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)))
     }
@@ -383,11 +370,6 @@ impl rmcp::ClientHandler for Handler {
     fn get_info(&self) -> ClientConfig {
         let ours = Implementation::new("ringfence", env!("CARGO_PKG_VERSION"));
         ClientConfig::new(ClientCapabilities::default(), ours)
-    }
-
-    fn ping(&self, _: RequestContext<RoleClient>) -> impl Future<Output = Result<(), ErrorData>> + Send + '_ {
-        self.count();
-        std::future::ready(Ok(()))
     }
 
     fn on_custom_request(

@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) const LINE_BYTES: usize = 4 << 20;
 /// Most messages within [`WINDOW`]. No server has so much to say: each is read, and wakes somebody.
 const MESSAGES: u32 = 5_000;
+/// Most requests of a server within [`WINDOW`]: each has to be answered, and it may take the answers slowly.
+const ASKS: u32 = 200;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Why a server was given up, told to whoever waits for it. The first reason counts.
@@ -43,11 +45,12 @@ impl Ending {
 struct Count {
     since: Instant,
     messages: u32,
+    asks: u32,
 }
 
 impl Default for Count {
     fn default() -> Self {
-        Self { since: Instant::now(), messages: 0 }
+        Self { since: Instant::now(), messages: 0, asks: 0 }
     }
 }
 
@@ -62,6 +65,25 @@ impl Count {
             false => Ok(()),
         }
     }
+
+    /// One more, which is JSON of its own and has not been counted.
+    fn one_more_of(&mut self, message: &str) -> Result<(), String> {
+        self.one_more()?;
+        if serde_json::from_str::<Head>(message).is_ok_and(|head| head.id.is_some() && head.method.is_some()) {
+            self.asks += 1;
+        }
+        match self.asks > ASKS {
+            true => Err(format!("it asked for something more than {ASKS} times within {} s", WINDOW.as_secs())),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What tells a request from everything else (JSON-RPC 2.0, 4).
+#[derive(serde::Deserialize)]
+struct Head {
+    id: Option<serde::de::IgnoredAny>,
+    method: Option<serde::de::IgnoredAny>,
 }
 
 /// Lines from a stranger. Ends with an error where there is too much of them, before it is in memory.
@@ -133,12 +155,13 @@ impl<C> Counted<C> {
     fn events(&self, events: Events) -> Events {
         let Self { count, ending, stop, .. } = self;
         let (count, ending, stop) = (Arc::clone(count), ending.clone(), stop.clone());
-        let counted = events.take_while(move |event| {
+        let stopped = stop.clone().cancelled_owned();
+        let counted = events.take_until(stopped).take_while(move |event| {
             // A remark that keeps the stream open is none, and wakes nobody.
-            let is_message = event.as_ref().is_ok_and(|event| event.data.is_some());
-            let counted = match is_message {
-                true => count.lock().unwrap_or_else(PoisonError::into_inner).one_more(),
-                false => Ok(()),
+            let message = event.as_ref().ok().and_then(|event| event.data.as_deref());
+            let counted = match message {
+                Some(message) => count.lock().unwrap_or_else(PoisonError::into_inner).one_more_of(message),
+                None => Ok(()),
             };
             if let Err(reason) = &counted {
                 ending.tell(reason.clone());
@@ -147,6 +170,18 @@ impl<C> Counted<C> {
             std::future::ready(counted.is_ok())
         });
         counted.boxed()
+    }
+
+    /// What is sent, until there was too much: who floods us may take it slowly, and what waits behind it has to end.
+    async fn unless_stopped<T, E: std::error::Error + Send + Sync + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StreamableHttpError<E>>>,
+    ) -> Result<T, StreamableHttpError<E>> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(StreamableHttpError::TransportChannelClosed),
+            done = work => done,
+        }
     }
 
     fn answer(&self, answer: StreamableHttpPostResponse) -> StreamableHttpPostResponse {
@@ -170,7 +205,7 @@ impl<C: StreamableHttpClient + Send + Sync> StreamableHttpClient for Counted<C> 
         token: Option<String>,
         headers: Headers,
     ) -> Result<StreamableHttpPostResponse, StreamableHttpError<C::Error>> {
-        let answer = self.client.post_message(uri, message, session, token, headers).await?;
+        let answer = self.unless_stopped(self.client.post_message(uri, message, session, token, headers)).await?;
         Ok(self.answer(answer))
     }
 
@@ -184,7 +219,8 @@ impl<C: StreamableHttpClient + Send + Sync> StreamableHttpClient for Counted<C> 
         limits: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, StreamableHttpError<C::Error>> {
         let client = &self.client;
-        let answer = client.post_message_with_response_limits(uri, message, session, token, headers, limits).await?;
+        let work = client.post_message_with_response_limits(uri, message, session, token, headers, limits);
+        let answer = self.unless_stopped(work).await?;
         Ok(self.answer(answer))
     }
 
