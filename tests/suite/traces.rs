@@ -332,10 +332,29 @@ fn call_by_mcp(home: &Home, variables: &[(&str, &str)], traceparent: &str) -> Va
     answer
 }
 
+/// What goes with a request to `/mcp` that needs no session.
+const MCP: [&str; 4] = [
+    "Accept: application/json, text/event-stream",
+    "MCP-Protocol-Version: 2026-07-28",
+    "Mcp-Method: tools/call",
+    "Mcp-Name: b_generate",
+];
+
+fn call_by_itself() -> Value {
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { "name": "by-hand", "version": "1" },
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let params = json!({ "name": "b_generate", "arguments": { "prompt": PROMPT }, "_meta": meta });
+    json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_trace_of_a_client_goes_on_by_http_and_by_mcp_up_to_the_model() {
     const BY_HTTP: &str = "0af7651916cd43dd8448eb211c80319c";
     const BY_MCP: &str = "1bf7651916cd43dd8448eb211c80319c";
+    const BY_BOTH: &str = "2cf7651916cd43dd8448eb211c80319c";
     const ABOVE: &str = "b7ad6b7169203331";
     let provider = Provider::says(ANSWER);
     let TestHost { home, .. } = two(&provider).await;
@@ -352,13 +371,16 @@ async fn the_trace_of_a_client_goes_on_by_http_and_by_mcp_up_to_the_model() {
         let header = format!("traceparent: 00-{BY_HTTP}-{ABOVE}-01");
         let said = server.post("/v1/tools/b_generate", &[&header], &json!({ "prompt": PROMPT }));
         assert!(said.status == 200 && said.body.contains(ANSWER), "{said:?}");
+        let header = format!("traceparent: 00-{BY_BOTH}-{ABOVE}-01");
+        let said = server.post("/mcp", &[&header, MCP[0], MCP[1], MCP[2], MCP[3]], &call_by_itself());
+        assert!(said.status == 200 && said.body.contains(ANSWER), "{said:?}");
         server.signal("-INT");
         assert_eq!(server.ended(), 0);
     });
     let spans = collector.spans();
     let told: Vec<_> = provider.requests().into_iter().map(|request| request.traceparent.expect("a trace")).collect();
-    assert_eq!(told.len(), 2);
-    for (trace, told) in [BY_MCP, BY_HTTP].into_iter().zip(told) {
+    assert_eq!(told.len(), 3);
+    for (trace, told) in [BY_MCP, BY_HTTP, BY_BOTH].into_iter().zip(told) {
         let spans: Vec<_> = spans.iter().filter(|span| span["traceId"] == trace).cloned().collect();
         let model = named(&spans, "chat default");
         let id = model["spanId"].as_str().unwrap();

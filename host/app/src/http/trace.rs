@@ -11,7 +11,7 @@ use tracing::field::Empty;
 use crate::telemetry;
 
 /// Follows what works. Looks at how things stand are none of it.
-pub(super) async fn traced(request: Request, next: Next) -> Response {
+pub(super) async fn traced(mut request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
     }
@@ -28,6 +28,7 @@ pub(super) async fn traced(request: Request, next: Next) -> Response {
         http.response.status_code = Empty,
     );
     telemetry::from_headers(&span, request.headers());
+    request.extensions_mut().insert(telemetry::RequestSpan(span.clone()));
     let response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());

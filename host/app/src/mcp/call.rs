@@ -173,19 +173,21 @@ impl Running {
     }
 }
 
-/// Where a client's call begins in a trace: below what the client names, in its message or else in its request.
+/// Where a client's call begins in a trace: below what the client names in its message, or else below its request, where there is one.
 fn span(context: &RequestContext<RoleServer>) -> Span {
+    let request = context.extensions.get::<axum::http::request::Parts>();
+    let request = request.and_then(|parts| parts.extensions.get::<telemetry::RequestSpan>());
+    // What is current here is the session's, whoever asks.
+    let above = request.map_or_else(Span::current, |request| request.0.clone());
     let span = tracing::info_span!(
         target: TARGET,
+        parent: &above,
         "mcp",
         otel.name = "tools/call",
         otel.kind = "server",
         mcp.method.name = "tools/call",
     );
-    match context.extensions.get::<axum::http::request::Parts>() {
-        Some(parts) if !context.meta.contains_key("traceparent") => telemetry::from_headers(&span, &parts.headers),
-        _ => telemetry::from_meta(&span, &context.meta),
-    }
+    telemetry::from_meta(&span, &context.meta);
     span
 }
 

@@ -13,6 +13,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 /// Whether any of it is done. One for the process, like the listener.
 static BEGUN: AtomicBool = AtomicBool::new(false);
 
+/// The span of a request, for those who work on it in tasks of their own.
+#[derive(Clone)]
+pub(crate) struct RequestSpan(pub(crate) Span);
+
 pub(super) fn begin() {
     BEGUN.store(true, Ordering::Relaxed);
     ringfence_core::trace::carry_with(carried);

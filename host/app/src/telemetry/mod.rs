@@ -26,7 +26,7 @@ use tracing_subscriber::layer::{Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::Environment;
-pub(crate) use context::{from_headers, from_meta};
+pub(crate) use context::{RequestSpan, from_headers, from_meta};
 use measure::Measure;
 use plan::{Plan, Signal};
 
