@@ -108,7 +108,8 @@ async fn saves(table: &mut Table) {
         let code = u64::from(std::process::id()) * 100 + n;
         let bytes = component(code);
         let manifest = format!("name = \"live\"\nversion = \"1.0.9\"\ndescription = \"{code}\"\n");
-        let other = Host::open(guest::config(tempfile::tempdir().unwrap().path(), Settings::default())).await.unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let other = Host::open(guest::config(elsewhere.path(), Settings::default())).await.unwrap();
         let begun = Instant::now();
         let mut bytes = other.package(&bytes, &Manifest::from_toml(&manifest).unwrap(), None).await.unwrap();
         let compiled = begun.elapsed();

@@ -163,7 +163,9 @@ pub(crate) async fn run(host: &Arc<Shared>, call: Call) -> Result<Finished, Erro
 
 /// As [`run`], under an identifier that was told before.
 pub(crate) async fn run_as(host: &Arc<Shared>, id: InvocationId, call: Call) -> Result<Finished, Error> {
-    walk(host, id, call, None, None).await
+    // In one piece of memory of its own: whoever awaits it by way of others would hold it several times over, as large as it is, and copy it
+    // from one to the next.
+    Box::pin(walk(host, id, call, None, None)).await
 }
 
 /// Runs one call that the model of an agent makes, inside of the agent's run: it spends of that one's budget, ends by its deadline, and

@@ -8,7 +8,7 @@
 use std::sync::OnceLock;
 
 use tracing::field::Empty;
-use tracing::{Level, Span, info_span};
+use tracing::{Level, Span, info_span, record_all};
 
 use crate::budget::Amount;
 
@@ -153,25 +153,23 @@ pub(crate) fn answered(span: &Span, model: &str) {
 
 /// What an act used.
 pub(crate) fn used(span: &Span, used: &Amount) {
-    for (field, amount) in [
-        ("gen_ai.usage.input_tokens", used.input_tokens),
-        ("gen_ai.usage.output_tokens", used.output_tokens),
-        ("ringfence.usage.micro_dollars", used.micro_dollars),
-    ] {
-        span.record(field, amount);
-    }
+    record_all!(
+        span,
+        gen_ai.usage.input_tokens = used.input_tokens,
+        gen_ai.usage.output_tokens = used.output_tokens,
+        ringfence.usage.micro_dollars = used.micro_dollars,
+    );
 }
 
 /// What an invocation used, with all that it called. In fields of their own: a sum over `gen_ai.usage` must count nothing twice.
 pub(crate) fn spent(span: &Span, used: &Amount) {
-    for (field, amount) in [
-        ("ringfence.usage.input_tokens", used.input_tokens),
-        ("ringfence.usage.output_tokens", used.output_tokens),
-        ("ringfence.usage.micro_dollars", used.micro_dollars),
-        ("ringfence.usage.host_calls", used.host_calls),
-    ] {
-        span.record(field, amount);
-    }
+    record_all!(
+        span,
+        ringfence.usage.input_tokens = used.input_tokens,
+        ringfence.usage.output_tokens = used.output_tokens,
+        ringfence.usage.micro_dollars = used.micro_dollars,
+        ringfence.usage.host_calls = used.host_calls,
+    );
 }
 
 /// What an invocation took of the machine. Its processor time is that of all that it called as well.
@@ -183,14 +181,13 @@ pub(crate) struct Took {
 }
 
 pub(crate) fn took(span: &Span, took: &Took) {
-    for (field, amount) in [
-        ("ringfence.queued_us", took.queued_us),
-        ("ringfence.instantiate_us", took.instantiate_us),
-        ("ringfence.cpu_us", took.cpu_ns / 1_000),
-        ("ringfence.memory_peak_bytes", took.memory_peak),
-    ] {
-        span.record(field, amount);
-    }
+    record_all!(
+        span,
+        ringfence.queued_us = took.queued_us,
+        ringfence.instantiate_us = took.instantiate_us,
+        ringfence.cpu_us = took.cpu_ns / 1_000,
+        ringfence.memory_peak_bytes = took.memory_peak,
+    );
 }
 
 /// How it ended: `ok`, or the kind of an error. The error's sentence may hold what a skill says, and stays out.

@@ -13,7 +13,7 @@ mod wire;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithHttpConfig as _};
+use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
@@ -70,17 +70,32 @@ impl Telemetry {
         let resource = resource(plan);
         match plan.signal {
             Signal::Traces => {
-                let exporter = SpanExporter::builder().with_http().with_http_client(wire).build().map_err(failed)?;
+                let exporter = SpanExporter::builder()
+                    .with_http()
+                    .with_protocol(plan.protocol)
+                    .with_http_client(wire)
+                    .build()
+                    .map_err(failed)?;
                 let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource);
                 self.traces = Some(provider.build());
             }
             Signal::Metrics => {
-                let exporter = MetricExporter::builder().with_http().with_http_client(wire).build().map_err(failed)?;
+                let exporter = MetricExporter::builder()
+                    .with_http()
+                    .with_protocol(plan.protocol)
+                    .with_http_client(wire)
+                    .build()
+                    .map_err(failed)?;
                 let reader = PeriodicReader::builder(exporter).build();
                 self.metrics = Some(SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build());
             }
             Signal::Logs => {
-                let exporter = LogExporter::builder().with_http().with_http_client(wire).build().map_err(failed)?;
+                let exporter = LogExporter::builder()
+                    .with_http()
+                    .with_protocol(plan.protocol)
+                    .with_http_client(wire)
+                    .build()
+                    .map_err(failed)?;
                 let provider = SdkLoggerProvider::builder().with_log_processor(lines::InTrace);
                 self.logs = Some(provider.with_batch_exporter(exporter).with_resource(resource).build());
             }

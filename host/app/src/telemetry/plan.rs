@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use opentelemetry_otlp::Protocol;
+
 use crate::config::Environment;
 
 /// How long one delivery may take where `OTEL_EXPORTER_OTLP_TIMEOUT` says nothing, as the specification has it.
@@ -40,6 +42,7 @@ impl Signal {
 #[derive(Debug, PartialEq)]
 pub(super) struct Plan {
     pub(super) signal: Signal,
+    pub(super) protocol: Protocol,
     pub(super) timeout: Duration,
     /// Whether the operator has named the service.
     pub(super) is_named: bool,
@@ -68,18 +71,22 @@ impl Plan {
     }
 
     fn read(env: &Environment, signal: Signal, protocol: Option<&str>, timeout: Option<&str>) -> Result<Self, String> {
-        if let Some(other) = protocol.filter(|name| !matches!(name.trim(), "http/protobuf" | "http/json")) {
-            let other = crate::ui::printable(other);
-            return Err(format!(
-                "OTEL_EXPORTER_OTLP_PROTOCOL is `{other}`; set `http/protobuf` and a port that takes it, usually 4318"
-            ));
-        }
+        let protocol = match protocol.map_or("http/protobuf", str::trim) {
+            "http/protobuf" => Protocol::HttpBinary,
+            "http/json" => Protocol::HttpJson,
+            other => {
+                let other = crate::ui::printable(other);
+                return Err(format!(
+                    "OTEL_EXPORTER_OTLP_PROTOCOL is `{other}`; set `http/protobuf` and a port that takes it, usually 4318"
+                ));
+            }
+        };
         let millis = timeout.map(str::parse::<u64>).transpose();
         let millis = millis.map_err(|_| "OTEL_EXPORTER_OTLP_TIMEOUT is no number of milliseconds".to_owned())?;
         let attributes = env.get("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
         let names_service = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| name.trim() == "service.name");
         let is_named = env.get("OTEL_SERVICE_NAME").is_some() || attributes.split(',').any(names_service);
-        Ok(Self { signal, timeout: millis.map_or(USUAL, Duration::from_millis), is_named })
+        Ok(Self { signal, protocol, timeout: millis.map_or(USUAL, Duration::from_millis), is_named })
     }
 }
 
@@ -108,7 +115,10 @@ mod tests {
             assert_eq!(plan(signal, &[("OTEL_SERVICE_NAME", "x"), (&exporter, "otlp")]), None);
             assert_eq!(plan(signal, &[THERE, ("OTEL_SDK_DISABLED", "TRUE")]), None);
             assert_eq!(plan(signal, &[THERE, (&exporter, "none")]), None);
-            assert_eq!(plan(signal, &[THERE]), Some(Ok(Plan { signal, timeout: USUAL, is_named: false })));
+            assert_eq!(
+                plan(signal, &[THERE]),
+                Some(Ok(Plan { signal, protocol: Protocol::HttpBinary, timeout: USUAL, is_named: false }))
+            );
             let own = [(endpoint.as_str(), "http://127.0.0.1/x")];
             assert!(plan(signal, &own).is_some());
             for other in Signal::ALL.into_iter().filter(|other| *other != signal) {
