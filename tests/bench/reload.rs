@@ -233,8 +233,9 @@ async fn under_load(table: &mut Table) {
     let (early, late) = (resident[resident.len() / 2], *resident.last().unwrap());
     let figure = format!("{:+.1} %", (late as f64 / early as f64 - 1.0) * 100.0);
     table.note("reload: memory, second half", format!("{} MiB", late >> 10), format!("{} MiB", early >> 10), figure);
-    drop(ground);
     host.close().await.unwrap();
+    // Its folder is the host's until then.
+    drop(ground);
 }
 
 /// Processor time of a `dev` with nothing to do.

@@ -289,7 +289,13 @@ fn configured(cli: Cli, env: &Environment) -> Result<ExitCode, (Error, Option<Fo
 }
 
 fn in_runtime(cli: Cli, config: Config, configuration: Configuration) -> Result<ExitCode, Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if matches!(cli.verb, Verb::Mcp(_)) {
+        // One client, whose message passes through many hands: between threads each of them would wake the next one. Guests have threads
+        // of their own.
+        runtime.worker_threads(1);
+    }
+    let runtime = runtime
         .enable_all()
         .build()
         .map_err(|error| Trouble::new("host-fault", format!("cannot start threads: {error}"), "free some memory"))?;
