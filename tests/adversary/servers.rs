@@ -343,12 +343,13 @@ fn t92_a_server_sees_nothing_of_our_environment_but_what_is_listed() {
 }
 
 /// A server over HTTP that answers a call with a stream: each piece again and again behind the one before.
-async fn streams(begins: &'static str, again: &'static [u8]) -> String {
+fn streams(begins: &'static str, again: &'static [u8]) -> String {
     use axum::Json;
     use axum::body::{Body, Bytes};
     use axum::response::IntoResponse as _;
     use futures_util::StreamExt as _;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
     let at = format!("http://{}/mcp", listener.local_addr().unwrap());
     let tool = json!({ "name": "echo", "description": "Echoes.", "inputSchema": { "type": "object" } });
     let app = axum::Router::new().fallback(move |body: Bytes| {
@@ -378,7 +379,11 @@ async fn streams(begins: &'static str, again: &'static [u8]) -> String {
         let answer = json!({ "jsonrpc": "2.0", "id": body["id"], "result": result });
         std::future::ready(Json(answer).into_response())
     });
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    // On a thread of its own: what it does is none of ours, and none of our time.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), app).await })
+    });
     at
 }
 
@@ -397,7 +402,7 @@ async fn t90_a_stream_over_http_without_end_is_cut_and_hurts_nobody_else() {
         // Nothing in it means anything: how long one waits is the limit.
         ("remarks", "", b": still here\n\n", 3, &["timeout"], "within 3 s"),
     ] {
-        let at = streams(begins, again).await;
+        let at = streams(begins, again);
         let settings = format!("[mcp-servers.fake]\nurl = \"{at}\"\ncall-seconds = {seconds}\n");
         let ground = Ground::on(servers::host(&settings).await).await;
         let server = servers::approve(&ground.host, "fake").await.unwrap();
