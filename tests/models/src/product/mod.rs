@@ -151,7 +151,7 @@ mod sources {
             open: journal::Open,
             work: impl Future<Output = Result<T, Error>>,
         ) -> Result<T, Error> {
-            let sink = Arc::new(Sink::new(None, session.deadline()));
+            let sink = Arc::new(Sink::new(None, "a", session.deadline()));
             let here = Outer { session: session.clone(), sink, family: Arc::new(Family::of(session.invocation())) };
             let begun = Begun::new(host, &here, "tool", open, std::time::Instant::now());
             let result = work.await;
