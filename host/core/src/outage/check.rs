@@ -23,7 +23,15 @@ pub(super) async fn after(
     Ok((ground, found))
 }
 
+/// In any other mode readers and writers refuse each other.
+pub(super) async fn has_log(ground: &Ground) -> Result<(), String> {
+    let mode: String =
+        ground.state.read(|db| db.pragma_query_value(None, "journal_mode", |row| row.get(0))).await.unwrap();
+    if mode == "wal" { Ok(()) } else { Err(format!("the journal's mode is {mode}")) }
+}
+
 async fn compare(ground: &Ground, story: &Story, all: bool) -> Result<u64, String> {
+    has_log(ground).await?;
     let whole: String =
         ground.state.read(|db| db.query_row("PRAGMA integrity_check", [], |row| row.get(0))).await.unwrap();
     if whole != "ok" {

@@ -87,6 +87,7 @@ pub(super) async fn faulty(
     let wrongs = match Ground::open(dir, durability).await {
         Err(wrong) => vec![wrong],
         Ok(mut ground) => {
+            check::has_log(&ground).await?;
             let wrongs = work(&mut ground, &LIFE, &mut next, teller).await;
             if !teller.has_fired() {
                 return Ok(false);

@@ -46,7 +46,17 @@ pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, St
         return Err(StateError::Corrupt { path: path.to_owned(), reason });
     }
     let mut db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(sqlite)?;
-    db.pragma_update(None, "journal_mode", "wal").map_err(sqlite)?;
+    // Without a log readers and writers would refuse each other. The answer comes before the change is made, which fails after it.
+    let mut mode = String::new();
+    let answer = |row: &rusqlite::Row<'_>| {
+        mode = row.get(0)?;
+        Ok(())
+    };
+    db.pragma(None, "journal_mode", "wal", answer).map_err(sqlite)?;
+    if mode != "wal" {
+        let reason = "no write-ahead log can be kept beside it".into();
+        return Err(StateError::Unwritable { path: path.to_owned(), reason });
+    }
     db.pragma_update(None, "synchronous", durability.pragma()).map_err(sqlite)?;
     if crashed {
         check(path, &db)?;
