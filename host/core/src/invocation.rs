@@ -434,7 +434,7 @@ async fn in_sandbox(
     job: Job,
 ) -> Result<(Answer, Measured), InvokeError> {
     let Sandbox { engine, limits, memory, cpu, habit, deadline, withdrawn } = sandbox;
-    let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), limits, memory);
+    let mut store = guest::store(engine, services, Arc::clone(&host.sources), limits, memory);
     let (called_off, cancel) = (cancel, cancel.clone());
     // Told from outside when its time has come. A timer in the guest's own future would be one of the runtime that it was called
     // on, and a guest that burns is in the middle of a poll when that one goes.

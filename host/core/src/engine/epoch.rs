@@ -1,12 +1,15 @@
 //! The clock that interrupts guests: every 10 ms each running guest yields.
 //!
+//! It runs while there is a guest that could run ([`Ticker::wake`]), and for a second after the last one; then twice a second, so that an
+//! idle host uses next to nothing of its machine.
+//!
 //! A guest that spins ends only because this ticks, so that the thread that ticks is watched by another one. A tick that is
 //! older than [`LATE`] refuses new calls ([`Ticker::check`]) and starts another thread in its place; meanwhile the watching
 //! thread ticks in its stead, more slowly, so that what runs ends all the same.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use wasmtime::Engine;
@@ -19,6 +22,12 @@ pub(crate) const LATE: Duration = Duration::from_secs(1);
 
 /// How often the ticks are looked at.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// How long a tick lasts while there is nobody to interrupt. Well below [`LATE`], so that a thread that hangs is noticed all the same.
+const REST: Duration = Duration::from_millis(500);
+
+/// Ticks without a guest after which the next one lasts longer: to wake the thread costs more than a short call does.
+const CALM: u32 = 100;
 
 /// One tick. False when there is nobody left to tick for.
 type Tick = dyn Fn() -> bool + Send + Sync;
@@ -34,6 +43,12 @@ struct Pulse {
     /// Milliseconds from `begun` to the last tick.
     last: AtomicU64,
     stop: AtomicBool,
+    /// Guests that there are.
+    guests: AtomicUsize,
+    /// Whether the next tick may be [`REST`] away.
+    rests: AtomicBool,
+    /// Who ticks.
+    thread: Mutex<Option<Thread>>,
     /// Threads that were started in the place of others.
     replaced: AtomicU64,
     /// For tests: the threads hang.
@@ -49,6 +64,21 @@ impl Pulse {
 
     fn age(&self) -> Duration {
         self.begun.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    }
+
+    /// Until the next tick, of the thread that ticks. `calm` counts the ticks without a guest.
+    fn sleep(&self, calm: &mut u32) {
+        if *calm < CALM {
+            std::thread::park_timeout(TICK);
+        } else {
+            // Either a guest that comes now sees that we rest, or we see the guest.
+            self.rests.store(true, Ordering::SeqCst);
+            if self.guests.load(Ordering::SeqCst) == 0 {
+                std::thread::park_timeout(REST);
+            }
+            self.rests.store(false, Ordering::SeqCst);
+        }
+        *calm = if self.guests.load(Ordering::Relaxed) == 0 { calm.saturating_add(1) } else { 0 };
     }
 
     fn hangs(&self) -> bool {
@@ -72,6 +102,9 @@ impl Ticker {
             begun: Instant::now(),
             last: AtomicU64::new(0),
             stop: AtomicBool::new(false),
+            guests: AtomicUsize::new(0),
+            rests: AtomicBool::new(false),
+            thread: Mutex::default(),
             replaced: AtomicU64::new(0),
             #[cfg(debug_assertions)]
             held: AtomicBool::new(false),
@@ -82,6 +115,18 @@ impl Ticker {
             move || watch(beating, &tick, &pulse)
         })?;
         Ok(Self { pulse, watch: Some(watch) })
+    }
+
+    /// Ticks for a guest as long as the answer lives, which has to be as long as the guest can run.
+    pub(crate) fn wake(&self) -> Awake {
+        self.pulse.guests.fetch_add(1, Ordering::SeqCst);
+        if self.pulse.rests.load(Ordering::SeqCst) {
+            let thread = self.pulse.thread.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(thread) = &*thread {
+                thread.unpark();
+            }
+        }
+        Awake(Arc::clone(&self.pulse))
     }
 
     /// Whether guests are interrupted now. Otherwise how old the last tick is: nothing new must be begun.
@@ -116,6 +161,15 @@ impl Drop for Ticker {
     }
 }
 
+/// That there is a guest to interrupt.
+pub(crate) struct Awake(Arc<Pulse>);
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.guests.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// A thread that ticks.
 struct Beating {
     /// Told when another one ticks in its place: it may only hang, and come back.
@@ -129,8 +183,9 @@ impl Beating {
         let thread = std::thread::Builder::new().name("ringfence-epoch".into()).spawn({
             let (tick, pulse, over) = (Arc::clone(tick), Arc::clone(pulse), Arc::clone(&over));
             move || {
+                let mut calm = 0;
                 while !over.load(Ordering::Relaxed) {
-                    std::thread::park_timeout(TICK);
+                    pulse.sleep(&mut calm);
                     if pulse.hangs() {
                         continue;
                     }
@@ -141,6 +196,7 @@ impl Beating {
                 }
             }
         })?;
+        *pulse.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread.thread().clone());
         Ok(Self { over, thread })
     }
 }
@@ -196,6 +252,36 @@ mod tests {
     }
 
     const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn until_it_rests(ticker: &Ticker) {
+        let begun = Instant::now();
+        while !ticker.pulse.rests.load(Ordering::SeqCst) {
+            assert!(begun.elapsed() < PATIENCE, "it never rests");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn it_rests_while_there_is_no_guest_and_wakes_for_one() {
+        let (ticker, ticks) = ticking(|_| {});
+        // A machine that is busy may be slow once, but not each time.
+        let is_prompt = (0..10).any(|_| {
+            until_it_rests(&ticker);
+            assert!(ticks.try_iter().count() >= 10, "it rests at once");
+            let begun = Instant::now();
+            let awake = ticker.wake();
+            ticks.recv_timeout(PATIENCE).unwrap();
+            let waited = begun.elapsed();
+            for _ in 0..CALM * 2 {
+                ticks.recv_timeout(PATIENCE).unwrap();
+                assert!(!ticker.pulse.rests.load(Ordering::SeqCst), "there is a guest");
+            }
+            drop(awake);
+            waited < REST / 2
+        });
+        assert!(is_prompt, "nobody wakes it");
+        assert_eq!((ticker.check(), ticker.replaced()), (Ok(()), 0));
+    }
 
     #[test]
     fn t20_a_thread_that_dies_is_replaced_before_anything_is_late() {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView};
 
+use super::epoch::Awake;
 use super::limits::Limiter;
 use super::schedule;
 use super::settings::Limits;
@@ -21,6 +22,7 @@ pub(crate) struct Guest {
     sources: Arc<dyn Sources>,
     /// Made when the guest first asks WASI for something; most calls never do.
     wasi: Option<WasiCtx>,
+    _awake: Awake,
 }
 
 impl Guest {
@@ -32,7 +34,7 @@ impl Guest {
 
 /// A fresh store: one per invocation, discarded after it whatever happened. `memory` is what its memories take from.
 pub(crate) fn store(
-    engine: &Engine,
+    engine: &super::Engine,
     services: Services,
     sources: Arc<dyn Sources>,
     limits: &Limits,
@@ -40,8 +42,9 @@ pub(crate) fn store(
 ) -> Store<Guest> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles);
-    let guest = Guest { services, table, limiter: Limiter::new(memory), sources, wasi: None };
-    let mut store = Store::new(engine, guest);
+    let _awake = engine.ticker.wake();
+    let guest = Guest { services, table, limiter: Limiter::new(memory), sources, wasi: None, _awake };
+    let mut store = Store::new(&engine.wasmtime, guest);
     store.limiter(|guest| &mut guest.limiter);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|_| {

@@ -94,7 +94,7 @@ async fn alone<T: Send + 'static>(
     };
     let services = services(host, &here, Arc::default(), host.disk.nothing(), None);
     let engine = host.engine()?;
-    let mut store = guest::store(&engine.wasmtime, services, Arc::clone(&host.sources), &limits, here.memory);
+    let mut store = guest::store(engine, services, Arc::clone(&host.sources), &limits, here.memory);
     let (hostcall_bytes, wall) = (limits.hostcall_bytes, limits.wall);
     let guest = async move {
         let worked =
