@@ -103,6 +103,19 @@ impl Folder {
         self.save("out.wasm", &bytes.unwrap());
     }
 
+    /// A component whose function never ends.
+    fn endless(&self) {
+        let bytes = wat::parse_str(
+            r#"(component
+                (core module $m (memory (export "memory") 1)
+                    (func (export "say") (result i32) (loop $again (br $again)) (unreachable)))
+                (core instance $m (instantiate $m))
+                (func (export "say") (result string)
+                    (canon lift (core func $m "say") (memory (core memory $m "memory")))))"#,
+        );
+        self.save("out.wasm", &bytes.unwrap());
+    }
+
     /// As editors save.
     fn save(&self, name: &str, bytes: impl AsRef<[u8]> + Copy) {
         let new = self.path.join(".new");
@@ -201,6 +214,27 @@ fn a_save_serves_the_next_call_and_its_output_is_compared() {
     assert_eq!(dev.next("failed")["kind"], "unknown-tool");
     dev.type_line("say nonsense");
     assert_eq!(dev.next("failed")["kind"], "invalid-input");
+    dev.end();
+}
+
+#[test]
+fn a_call_that_never_ends_does_not_hold_up_what_corrects_it() {
+    let folder = Folder::new();
+    let mut dev = folder.dev(&["--call", "say"]);
+    dev.next("serving");
+    dev.next("called");
+    folder.endless();
+    dev.next("serving");
+    // Neither that call nor one that is typed beside it.
+    dev.type_line("say");
+    dev.type_line("nonsense [");
+    assert_eq!(dev.next("failed")["kind"], "invalid-input");
+    folder.component("second");
+    dev.next("serving");
+    let (one, other) = (dev.next_of(&["failed", "called"]), dev.next_of(&["failed", "called"]));
+    let (failed, called) = if one["event"] == "failed" { (one, other) } else { (other, one) };
+    assert_eq!(failed["kind"], "cancelled", "{failed}");
+    assert_eq!(called["result"]["outcome"]["content"][0]["text"], "second", "{called}");
     dev.end();
 }
 

@@ -642,6 +642,14 @@ fn say(folder: &Path, function: &str) {
 
 /// `ringfence dev` at work on a skill in its folder.
 fn dev(home: &Home) -> (Child, std::path::PathBuf) {
+    let (dev, folder, told) = dev_told(home);
+    // Kept open: whoever tells must be able to.
+    std::thread::spawn(move || drop(std::io::copy(&mut { told }, &mut std::io::sink())));
+    (dev, folder)
+}
+
+/// As [`dev`], with what it tells.
+fn dev_told(home: &Home) -> (Child, std::path::PathBuf, BufReader<std::process::ChildStdout>) {
     let manifest = "name = \"live\"\nversion = \"0.1.0\"\ndescription = \"Says.\"\n[build]\ncomponent = \"out.wasm\"\n";
     home.write("work/live/skill.toml", manifest);
     let folder = home.path("work/live");
@@ -651,9 +659,22 @@ fn dev(home: &Home) -> (Child, std::path::PathBuf) {
     let mut line = String::new();
     told.read_line(&mut line).unwrap();
     assert!(line.contains("\"serving\""), "{line}");
-    // Kept open: whoever tells must be able to.
-    std::thread::spawn(move || drop(std::io::copy(&mut told, &mut std::io::sink())));
-    (dev, folder)
+    (dev, folder, told)
+}
+
+#[test]
+fn what_a_client_calls_is_shown_where_the_skill_is_worked_on() {
+    let home = Home::new();
+    let (mut dev, _, mut told) = dev_told(&home);
+    let mut client = Client::start(&home, &[], Era::Session("2025-11-25"));
+    client.call("live_first", json!({ "a": 7 }));
+    let mut line = String::new();
+    told.read_line(&mut line).unwrap();
+    let seen: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&seen["event"], &seen["kind"]), (&json!("client-called"), &json!("ok")), "{seen}");
+    assert!(seen["call"].as_str().unwrap().ends_with("/first"), "{seen}");
+    process::interrupt(&dev);
+    assert!(dev.wait().unwrap().success());
 }
 
 #[test]

@@ -22,7 +22,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::budget::Amount;
+use crate::budget::{Amount, Limits};
 use crate::capability::model::types::StopReason;
 use crate::error::Error;
 use crate::host::Host;
@@ -57,6 +57,8 @@ pub struct Turn {
     pub person: Option<Arc<dyn Person>>,
     /// BCP 47.
     pub locale: Option<String>,
+    /// Lowers the agent's own limits for this run. It raises none.
+    pub at_most: Limits,
 }
 
 /// What a run gave.

@@ -69,6 +69,21 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// These limits, and none of them above one of `most`: for whoever may lower a limit and not raise it.
+    #[must_use]
+    pub fn within(self, most: Self) -> Self {
+        let least = |own: Option<u64>, most: Option<u64>| own.into_iter().chain(most).min();
+        Self {
+            input_tokens: least(self.input_tokens, most.input_tokens),
+            output_tokens: least(self.output_tokens, most.output_tokens),
+            micro_dollars: least(self.micro_dollars, most.micro_dollars),
+            host_calls: least(self.host_calls, most.host_calls),
+            wall_ms: least(self.wall_ms, most.wall_ms),
+        }
+    }
+}
+
 impl Budgets {
     /// These budgets, with `below` where nothing is said. The host's day is the host's to say, never a skill's.
     #[must_use]

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent;
@@ -50,7 +51,7 @@ use crate::engine::linker::Pre;
 use crate::engine::wasi::{Machine, Sources};
 use crate::engine::{Engine, EngineError, WorkerCommand, digest};
 use crate::error::Error;
-use crate::invocation::{self, Call, Finished, InvocationId};
+use crate::invocation::{self, Call, Finished, InvocationId, RunEnded};
 use crate::journal::Journal;
 use crate::journal::audit::{Audit, Entry};
 use crate::policy::denials::Denials;
@@ -149,6 +150,8 @@ pub(crate) struct Shared {
     offers: Offers,
     /// What was said with agents.
     pub(crate) transcripts: agent::Shelf,
+    /// Told of every run that ends, where somebody listens.
+    pub(crate) ended: broadcast::Sender<RunEnded>,
     /// Other MCP servers, and those of them that are skills.
     pub(crate) servers: Servers,
     server_skills: Mutex<HashMap<String, SkillRef>>,
@@ -164,6 +167,9 @@ struct Starting {
     cache_dir: PathBuf,
     key_file: PathBuf,
 }
+
+/// Ended runs that somebody who watches may be behind.
+const RUNS: usize = 1_024;
 
 /// How often the audit's head is signed while there is something new.
 const SEAL_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
@@ -251,6 +257,7 @@ impl Host {
             live: LiveSkills::default(),
             offers: Offers::default(),
             transcripts,
+            ended: broadcast::channel(RUNS).0,
             servers,
             server_skills: Mutex::default(),
             reconfiguring: tokio::sync::Mutex::default(),
@@ -394,6 +401,12 @@ impl Host {
         let gone = self.0.answers.forget(identity, name).await?;
         self.0.sessions.audit.note(Entry::admin("forget", identity, name.unwrap_or("every answer")));
         Ok(gone)
+    }
+
+    /// Every run of this host that ends from now on, whoever called it. Who is slow misses the oldest.
+    #[must_use]
+    pub fn runs_ended(&self) -> broadcast::Receiver<RunEnded> {
+        self.0.ended.subscribe()
     }
 
     /// The aliases that skills can name, in order of name.
@@ -566,7 +579,7 @@ impl Shared {
 
     /// An installed skill for a skill that calls it: read, checked and made ready once.
     pub(crate) async fn installed_skill(self: &Arc<Self>, installed: &Installed) -> Result<SkillRef, Error> {
-        self.loaded.get(&installed.digest, self.load_installed(installed, None)).await
+        self.loaded.get(&installed.digest, || self.load_installed(installed, None)).await
     }
 
     async fn load_installed(

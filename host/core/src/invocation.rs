@@ -45,6 +45,7 @@ use outcome::Answer;
 pub use outcome::{Content, Link, Media, Outcome};
 pub(crate) use packaging::{ask_tools, instantiate};
 use record::Begun;
+pub use record::RunEnded;
 pub(crate) use record::ending;
 
 /// Who asked. Different callers may be granted different things.
@@ -95,6 +96,8 @@ pub struct Call {
     /// On top of the skill's limits and budget.
     pub limits: LimitSettings,
     pub budget: budget::Limits,
+    /// Lowers the budget, whatever else says how large it is. It raises nothing.
+    pub at_most: budget::Limits,
 }
 
 impl Call {
@@ -113,6 +116,7 @@ impl Call {
             locale: None,
             limits: LimitSettings::default(),
             budget: budget::Limits::default(),
+            at_most: budget::Limits::default(),
         }
     }
 
@@ -224,7 +228,7 @@ async fn walk(
     };
     let folders = host.disk.open(grants.files.as_ref()).await?;
     let mut budgets = generation.configured.budgets;
-    budgets.invocation = call.budget.over(budgets.invocation);
+    budgets.invocation = call.budget.over(budgets.invocation).within(call.at_most);
     let ledger = match around {
         None => host.treasury.ledger(identity, &id, &budgets),
         Some(around) => around.ledger().inner(&id, budgets.invocation),

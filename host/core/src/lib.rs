@@ -56,7 +56,7 @@ pub use catalog::{SkillRef, Standing};
 pub use error::{Error, Explain, Refusal};
 pub use events::Event;
 pub use host::{Candidate, Finding, Health, Host, HostConfig, Permissions, ServerCandidate, Successor};
-pub use invocation::{Call, Caller, Content, Finished, InvocationId, Link, Media, Outcome, Timings};
+pub use invocation::{Call, Caller, Content, Finished, InvocationId, Link, Media, Outcome, RunEnded, Timings};
 pub use person::{Approval, Person, Question};
 pub use policy::manifest::Manifest;
 pub use policy::{Grants, Missing};

@@ -251,6 +251,7 @@ impl<'a> Screen<'a> {
             cancel,
             person: (crate::ui::can_ask() && !self.context.json()).then(person),
             locale: super::run::locale(),
+            ..Turn::default()
         };
         self.line.say("thinking");
         let (answer, shown) = tokio::join!(agent.run(transcript, message, turn), self.follow(events));

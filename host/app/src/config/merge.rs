@@ -79,6 +79,13 @@ fn is_secret(path: &[String]) -> bool {
 pub(super) fn put(table: &mut toml::Table, path: &[String], value: toml::Value) {
     match path {
         [] => {}
+        // An empty table says that there is one, and nothing of what is in it.
+        [last] if value.as_table().is_some_and(toml::Table::is_empty) => {
+            let there = table.entry(last.clone()).or_insert_with(|| value.clone());
+            if !there.is_table() {
+                *there = value;
+            }
+        }
         [last] => {
             table.insert(last.clone(), value);
         }
@@ -94,13 +101,19 @@ pub(super) fn put(table: &mut toml::Table, path: &[String], value: toml::Value) 
     }
 }
 
-/// Calls `each` with every value that is no table, or an empty one.
+/// Whether a table with nothing in it says something: that there is one of this name, as the defaults have it.
+fn is_named(path: &[String]) -> bool {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    matches!(path.as_slice(), ["agents" | "mcp-servers", _] | ["models", "providers", _])
+}
+
+/// Calls `each` with every value that is no table, and with an empty one that [says something](is_named).
 pub(super) fn leaves(table: &toml::Table, each: &mut impl FnMut(&[String], &toml::Value)) {
     fn walk(table: &toml::Table, path: &mut Vec<String>, each: &mut impl FnMut(&[String], &toml::Value)) {
         for (key, value) in table {
             path.push(key.clone());
             match value {
-                toml::Value::Table(inner) => walk(inner, path, each),
+                toml::Value::Table(inner) if !inner.is_empty() || !is_named(path) => walk(inner, path, each),
                 value => each(path, value),
             }
             path.pop();

@@ -273,3 +273,17 @@ fn the_schema_knows_both_halves() {
         assert!(schema["$defs"][&name].is_object(), "{name} is defined");
     }
 }
+
+#[test]
+fn a_name_with_nothing_below_it_counts_and_takes_nothing_from_a_layer_below() {
+    let place = Place::new();
+    place.user("[agents.a]\n[agents.b]\nmax-steps = 3\n[limits]\n").project("[limits]\n");
+    let config = place.load().unwrap();
+    let agents: Vec<_> = config.settings.agents.iter().map(|(name, one)| (name.as_str(), one.max_steps)).collect();
+    assert_eq!(agents, [("a", None), ("b", Some(3))]);
+    let config = Place::new().set("agents.b.max-steps=3").set("agents.b={}").load().unwrap();
+    assert_eq!(config.settings.agents["b"].max_steps, Some(3));
+    let place = Place::new();
+    place.project("[agents.mine]\n");
+    assert!(place.error().to_string().contains("agents.mine"), "{}", place.error());
+}

@@ -148,7 +148,11 @@ fn examine(app: &App, request: &Request) -> Result<Option<Access>, Problem> {
     }
     let Some(rights) = rights else {
         app.tries.count(address, Instant::now());
-        return Err(unauthorized());
+        return Err(Problem::new(
+            "unauthorized",
+            "the token that came is none of this server's",
+            "`ringfence serve` says at its start in which file the token is; a new one holds within a second",
+        ));
     };
     known();
     Ok(Some(Access { rights }))
@@ -164,9 +168,13 @@ fn host<'a>(names: &Names, uri: &Uri, headers: &'a HeaderMap) -> Result<&'a str,
     // Where the target is a whole URL, it says the host, and the header should say the same (RFC 9112, 3.2.2).
     let target = uri.authority().is_none_or(|target| names.has(target.as_str()));
     only.filter(|host| target && names.has(host)).ok_or_else(|| {
+        let named = only.map(|host| ringfence_core::plain::line(host, 100).0).unwrap_or_default();
         Problem::new(
             "forbidden-host",
-            "the request names no host, or one that is not this server's",
+            match named.as_str() {
+                "" => "the request does not name one host".to_owned(),
+                named => format!("the request names the host `{named}`, which is not this server's"),
+            },
             "use 127.0.0.1, localhost or [::1], or start the server with `--allow-host NAME`",
         )
     })

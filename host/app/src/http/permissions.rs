@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
-use super::problem::Written;
+use super::problem::{Written, of_query};
 use super::{Admin, App, Problem, Segment, skills};
 use crate::grants;
 
@@ -94,9 +94,8 @@ pub(super) async fn revoke(
     Segment(name): Segment,
     asked: Result<Query<OfWhat>, QueryRejection>,
 ) -> Result<Json<Permissions>, Problem> {
-    let Query(OfWhat { capability }) = asked.map_err(|_| {
-        Problem::new("usage", "the query is not one that this path takes", "`capability` is one, for example `model`")
-    })?;
+    let Query(OfWhat { capability }) =
+        asked.map_err(|error| of_query(&error, "`capability` is one, for example `model`"))?;
     if let Some(capability) = &capability {
         grants::known(capability)?;
     }

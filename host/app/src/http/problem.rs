@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use axum::extract::rejection::PathRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -132,6 +132,7 @@ impl IntoResponse for Problem {
 /// Writes the problem of an answer that has one.
 pub(super) async fn tell(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
+    let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
     app.counts.answered(response.status());
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
@@ -145,7 +146,9 @@ pub(super) async fn tell(State(app): State<Arc<App>>, request: Request, next: Ne
     // The user's own programs get to see what the user would.
     let told = if peer == Some(Peer::Owner) { problem } else { problem.outside(&app.hidden) };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    let of_others = crate::openai::of_problem(&path, status, &told);
+    let form = if of_others.is_some() { "application/json" } else { "application/problem+json" };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form));
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ringfence\""));
     }
@@ -155,9 +158,20 @@ pub(super) async fn tell(State(app): State<Arc<App>>, request: Request, next: Ne
     }
     headers.remove(header::CONTENT_LENGTH);
     // Serialising our own plain structure cannot fail.
-    let text = serde_json::to_string(&told.written(Some(correlation))).unwrap_or_default();
+    let text = match of_others {
+        Some(error) => error.to_string(),
+        None => serde_json::to_string(&told.written(Some(correlation))).unwrap_or_default(),
+    };
     *response.body_mut() = text.into();
     response
+}
+
+/// A query that a path does not take, with what is wrong about it.
+pub(super) fn of_query(rejection: &QueryRejection, hint: &str) -> Problem {
+    let told = rejection.body_text();
+    let what = told.rsplit_once("query string: ").map_or(told.as_str(), |(_, what)| what);
+    let what = ringfence_core::plain::line(what, 200).0;
+    Problem::new("usage", format!("the query is not one that this path takes: {what}"), hint)
 }
 
 /// What a path says in one place, such as a name or an identifier.

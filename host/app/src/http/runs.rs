@@ -8,6 +8,7 @@ use ringfence_core::journal::Record;
 use ringfence_core::journal::audit::{self, Event, Filter};
 use serde::Deserialize;
 
+use super::problem::of_query;
 use super::{Access, Admin, App, Problem, Rights, Segment};
 
 /// Most runs and records of one answer.
@@ -97,7 +98,12 @@ pub(super) async fn audit(
     let event = asked.event.map(|name| {
         let known = Event::ALL.into_iter().find(|event| event.as_str() == name);
         known.ok_or_else(|| {
-            Problem::new("usage", "there is no such `event`", "it is intent, outcome, denied, run or admin")
+            let name = ringfence_core::plain::line(&name, 60).0;
+            Problem::new(
+                "usage",
+                format!("there is no `event` `{name}`"),
+                "it is intent, outcome, denied, run or admin",
+            )
         })
     });
     let filter = Filter {
@@ -113,6 +119,6 @@ pub(super) async fn audit(
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it is handed over")]
-fn wrong(_: QueryRejection) -> Problem {
-    Problem::new("usage", "the query is not one that this path takes", "/openapi.json says what it takes")
+fn wrong(error: QueryRejection) -> Problem {
+    of_query(&error, "/openapi.json says what it takes")
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::problem::of_query;
 use super::tools::ToolView;
 use super::{App, Problem, Segment};
 
@@ -118,13 +119,8 @@ pub(super) async fn tools(
     Segment(name): Segment,
     asked: Result<Query<InForm>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let Query(InForm { format }) = asked.map_err(|_| {
-        Problem::new(
-            "usage",
-            "the query is not one that this path takes",
-            "`format` is openai, anthropic, gemini or mcp",
-        )
-    })?;
+    let Query(InForm { format }) =
+        asked.map_err(|error| of_query(&error, "`format` is openai, anthropic, gemini or mcp"))?;
     let toolbox = app.host.toolbox().await?;
     let all: Vec<&Offer> = offers(&toolbox, &name).map(|offer| &**offer).collect();
     if all.is_empty() && !app.host.list().await?.iter().any(|skill| skill.name == name) {

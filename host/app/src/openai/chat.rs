@@ -34,6 +34,17 @@ struct Request {
     functions: Option<Value>,
     #[serde(default)]
     response_format: Option<Value>,
+    #[serde(default)]
+    tool_choice: Option<Value>,
+    #[serde(default)]
+    stop: Option<Value>,
+    #[serde(default)]
+    logprobs: Option<Value>,
+    #[serde(default)]
+    max_completion_tokens: Option<u64>,
+    /// The older name of it.
+    #[serde(default)]
+    max_tokens: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,9 +62,13 @@ pub(super) async fn complete(State(app): State<App>, bytes: Bytes) -> Result<Res
     parse::only("tools", request.tools.as_ref(), is_empty)?;
     parse::only("functions", request.functions.as_ref(), is_empty)?;
     parse::only("response_format", request.response_format.as_ref(), |value| value["type"] == "text")?;
+    parse::only("tool_choice", request.tool_choice.as_ref(), |value| *value == "auto" || *value == "none")?;
+    parse::only("stop", request.stop.as_ref(), is_empty)?;
+    parse::only("logprobs", request.logprobs.as_ref(), |value| *value == false)?;
+    let at_most = parse::at_most(request.max_completion_tokens.or(request.max_tokens));
     let asked = parse::conversation("messages", request.messages)?;
     let target = Target::find(&app.host, &request.model).await?;
-    let job = Job::start(&app, target, asked)?;
+    let job = Job::start(&app, target, asked, at_most)?;
     let head = Head { id: fresh("chatcmpl-"), created: now(), model: request.model };
     if request.stream == Some(true) {
         let usage = request.stream_options.is_some_and(|options| options.include_usage);

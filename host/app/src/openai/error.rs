@@ -41,20 +41,9 @@ impl Wrong {
 
     /// `{"error": {...}}`.
     pub(super) fn body(&self) -> Value {
-        let (kind, hint) = (self.error.kind(), self.error.hint());
-        let message = match hint.is_empty() {
-            true => self.error.to_string(),
-            false => format!("{}; {hint}", self.error),
-        };
-        let group = match self.status().as_u16() {
-            401 => "authentication_error",
-            403 => "permission_error",
-            429 => "insufficient_quota",
-            400..500 => "invalid_request_error",
-            _ => "server_error",
-        };
+        let kind = self.error.kind();
         let code = if self.param == Some("model") && kind == "not-found" { "model_not_found" } else { kind };
-        json!({ "error": { "message": message, "type": group, "param": self.param, "code": code } })
+        written(self.status(), code, &self.error.to_string(), &self.error.hint(), self.param)
     }
 
     fn status(&self) -> StatusCode {
@@ -62,6 +51,26 @@ impl Wrong {
         let status = if self.error.kind() == "invalid" { 400 } else { render::class(self.error.kind()).status };
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
+}
+
+fn written(status: StatusCode, code: &str, message: &str, hint: &str, param: Option<&str>) -> Value {
+    let message = if hint.is_empty() { message.to_owned() } else { format!("{message}; {hint}") };
+    let group = match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "insufficient_quota",
+        400..500 => "invalid_request_error",
+        _ => "server_error",
+    };
+    json!({ "error": { "message": message, "type": group, "param": param, "code": code } })
+}
+
+/// A problem that a request met before it came here, such as a token that is missing, as clients of this interface read it. None where
+/// the path is of another interface.
+pub(crate) fn of_problem(path: &str, status: StatusCode, problem: &Problem) -> Option<Value> {
+    let is_ours =
+        matches!(path, "/v1/chat/completions" | "/v1/responses" | "/v1/models") || path.starts_with("/v1/models/");
+    is_ours.then(|| written(status, problem.kind(), problem.detail(), problem.hint(), None))
 }
 
 impl From<Error> for Wrong {

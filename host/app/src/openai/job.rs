@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt as _;
 use ringfence_core::agent::{AgentEvent, Transcript, Turn};
-use ringfence_core::budget::Amount;
+use ringfence_core::budget::{Amount, Limits};
 use ringfence_core::capability::model::types::StopReason;
 use ringfence_core::{Call, Caller, Content, Error, Event, Finished};
 use serde_json::Value;
@@ -36,7 +36,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn start(app: &App, target: Target, asked: Asked) -> Result<Self, Wrong> {
+    pub(super) fn start(app: &App, target: Target, asked: Asked, at_most: Limits) -> Result<Self, Wrong> {
         let cancel = app.ending.child_token();
         let (sender, pieces) = channel(UNREAD);
         let work = match target {
@@ -45,7 +45,8 @@ impl Job {
                 let token = cancel.clone();
                 async move {
                     let (events, reader) = channel(UNREAD);
-                    let turn = Turn { caller: Caller::Client, events: Some(events), cancel: token, ..Turn::default() };
+                    let caller = Caller::Client;
+                    let turn = Turn { caller, events: Some(events), cancel: token, at_most, ..Turn::default() };
                     let (answer, ()) =
                         tokio::join!(agent.run(&mut transcript, &asked.text, turn), of_agent(reader, &sender));
                     let answer = answer?;
@@ -70,6 +71,7 @@ impl Job {
                         caller: Caller::Client,
                         events: Some(events),
                         cancel: token,
+                        at_most,
                         ..Call::new(skill, input)
                     };
                     let (finished, streamed) = tokio::join!(host.invoke(call), of_skill(reader, &sender));

@@ -18,6 +18,8 @@ mod tests;
 
 use std::sync::Arc;
 
+pub(crate) use error::of_problem;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
@@ -25,7 +26,9 @@ pub(super) async fn list(State(app): State<App>) -> Result<Json<Value>, Wrong> {
     Ok(Json(json!({ "object": "list", "data": data })))
 }
 
-pub(super) async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Wrong> {
+pub(super) async fn one(State(app): State<App>, id: Result<Path<String>, PathRejection>) -> Result<Json<Value>, Wrong> {
+    let Path(id) =
+        id.map_err(|_| Wrong::no_model("the name of the model is no text", "GET /v1/models lists what there is"))?;
     Target::find(&app.host, &id).await?;
     Ok(Json(model(&id)))
 }

@@ -1,5 +1,6 @@
 //! What a client asks, taken apart: messages in the forms that both interfaces have.
 
+use ringfence_core::budget::Limits;
 use ringfence_core::capability::model::types::{Message, Role};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -49,13 +50,23 @@ pub(super) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Wrong> {
     })
 }
 
+/// Most tokens of answers, as a request has it.
+pub(super) fn at_most(tokens: Option<u64>) -> Limits {
+    Limits { output_tokens: tokens, ..Limits::default() }
+}
+
 /// Refuses what a client would believe to be done and is not.
 pub(super) fn only(param: &'static str, value: Option<&Value>, is_nothing: fn(&Value) -> bool) -> Result<(), Wrong> {
     match value {
         Some(value) if !value.is_null() && !is_nothing(value) => Err(Wrong::request(
             param,
             format!("`{param}` is not supported here"),
-            "leave it out: skills and agents bring their own tools, and the host calls them",
+            match param {
+                "tools" | "functions" | "tool_choice" => {
+                    "leave it out: skills and agents bring their own tools, and the host calls them"
+                }
+                _ => "leave it out",
+            },
         )),
         _ => Ok(()),
     }

@@ -34,6 +34,20 @@ struct Request {
     conversation: Option<Value>,
     #[serde(default)]
     background: Option<Value>,
+    #[serde(default)]
+    tool_choice: Option<Value>,
+    #[serde(default)]
+    prompt: Option<Value>,
+    #[serde(default)]
+    text: Option<Text>,
+    #[serde(default)]
+    max_output_tokens: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Text {
+    #[serde(default)]
+    format: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +63,11 @@ pub(super) async fn respond(State(app): State<App>, bytes: Bytes) -> Result<Resp
     parse::only("previous_response_id", request.previous_response_id.as_ref(), |_| false)?;
     parse::only("conversation", request.conversation.as_ref(), |_| false)?;
     parse::only("background", request.background.as_ref(), |value| *value == false)?;
+    parse::only("tool_choice", request.tool_choice.as_ref(), |value| *value == "auto" || *value == "none")?;
+    parse::only("prompt", request.prompt.as_ref(), |_| false)?;
+    let format = request.text.as_ref().and_then(|text| text.format.as_ref());
+    parse::only("text.format", format, |value| value["type"] == "text")?;
+    let at_most = parse::at_most(request.max_output_tokens);
     let mut asked = match request.input {
         Input::Text(text) => Asked { before: Vec::new(), text },
         Input::Items(items) => parse::conversation("input", items)?,
@@ -57,7 +76,7 @@ pub(super) async fn respond(State(app): State<App>, bytes: Bytes) -> Result<Resp
         asked.before.insert(0, Message::text(Role::System, instructions.clone()));
     }
     let target = Target::find(&app.host, &request.model).await?;
-    let job = Job::start(&app, target, asked)?;
+    let job = Job::start(&app, target, asked, at_most)?;
     let mut head = Head {
         id: fresh("resp_"),
         item: fresh("msg_"),

@@ -171,6 +171,23 @@ async fn what_is_not_done_here_is_refused_in_the_form_of_the_interface() {
         (CHAT, hi(json!({ "n": 2 })), 400, "n", "one answer"),
         (CHAT, hi(json!({ "tools": [{}] })), 400, "tools", "`tools` is not supported"),
         (CHAT, hi(json!({ "response_format": { "type": "json_object" } })), 400, "response_format", "response_format"),
+        (CHAT, hi(json!({ "tool_choice": "required" })), 400, "tool_choice", "bring their own tools"),
+        (CHAT, hi(json!({ "stop": ["."] })), 400, "stop", "not supported"),
+        (CHAT, hi(json!({ "logprobs": true })), 400, "logprobs", "not supported"),
+        (
+            RESPONSES,
+            json!({ "model": "agent:a", "input": "x", "text": { "format": { "type": "json_schema" } } }),
+            400,
+            "text.format",
+            "not supported",
+        ),
+        (
+            RESPONSES,
+            json!({ "model": "agent:a", "input": "x", "prompt": { "id": "p" } }),
+            400,
+            "prompt",
+            "not supported",
+        ),
         (CHAT, hi(json!({ "messages": [] })), 400, "messages", "not a user's"),
         (
             RESPONSES,
@@ -192,9 +209,31 @@ async fn what_is_not_done_here_is_refused_in_the_form_of_the_interface() {
         assert_eq!(error["error"]["type"], "invalid_request_error");
         assert!(error["error"]["message"].as_str().unwrap().contains(word), "{word}: {error}");
     }
+    let named = Request::get("/v1/models/%ff").body(Body::empty()).unwrap();
+    let error = text(stage.app.clone().oneshot(named).await.unwrap()).await;
+    assert!(error.contains("model_not_found"), "{error}");
     // What changes nothing is let through.
     let (status, _) = stage.json(CHAT, &hi(json!({ "tools": [], "n": 1, "temperature": 0.2, "seed": 1 }))).await;
     assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_client_lowers_the_tokens_of_an_agent_and_never_raises_them() {
+    let answers = "[[answers]]\ntimes = 0\ntext = \"Hello there.\"\nusage = { input-tokens = 7, output-tokens = 5 }\n\
+                   tool-calls = [{ name = \"fly\" }]\n";
+    let stage = Stage::new(answers, "max-tokens = 100\nmax-steps = 50").await;
+    // Each answer costs 5: none fits, one does, and then the agent's own limit holds.
+    for (wish, spent) in [(0, 0), (5, 5), (100_000, 100)] {
+        for (path, body) in [
+            (CHAT, hi(json!({ "max_tokens": wish }))),
+            (CHAT, hi(json!({ "max_completion_tokens": wish, "max_tokens": 1_000_000 }))),
+            (RESPONSES, json!({ "model": "agent:a", "input": "Hi", "max_output_tokens": wish })),
+        ] {
+            let (_, error) = stage.json(path, &body).await;
+            assert_eq!(error["error"]["code"], "budget-exhausted", "{body}: {error}");
+            assert_eq!(stage.host.runs(1).await.unwrap()[0].usage.output_tokens, spent, "{body}");
+        }
+    }
 }
 
 #[tokio::test]

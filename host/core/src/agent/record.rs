@@ -46,7 +46,8 @@ impl Run {
         let host = Arc::clone(&agent.host.0);
         let (id, identity) = (InvocationId::timed().to_string(), agent.identity());
         let of_all = host.settings.load().budget;
-        let budgets = Budgets { invocation: agent.settings.limits().over(of_all.invocation), ..of_all };
+        let invocation = agent.settings.limits().over(of_all.invocation).within(turn.at_most);
+        let budgets = Budgets { invocation, ..of_all };
         let started = Instant::now();
         let open = host.journal.started(journal::Run {
             invocation: id.clone(),

@@ -14,16 +14,16 @@ pub(crate) struct LoadedSkills(Mutex<HashMap<String, Arc<OnceCell<SkillRef>>>>);
 
 impl LoadedSkills {
     /// The skill of this digest; `load` makes it where it is not there. A load that failed is tried again the next time.
-    pub(crate) async fn get<E>(
-        &self,
-        digest: &str,
-        load: impl Future<Output = Result<SkillRef, E>>,
-    ) -> Result<SkillRef, E> {
+    pub(crate) async fn get<E, F>(&self, digest: &str, load: impl FnOnce() -> F) -> Result<SkillRef, E>
+    where
+        F: Future<Output = Result<SkillRef, E>>,
+    {
         let cell = {
             let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(cells.entry(digest.to_owned()).or_default())
         };
-        cell.get_or_try_init(|| load).await.cloned()
+        // Nearly always it is there: whoever calls it must not hold all that a load would need, for as long as the call lasts.
+        cell.get_or_try_init(|| Box::pin(load())).await.cloned()
     }
 
     /// Forgets a skill that is no longer installed. Calls that run keep what they have.

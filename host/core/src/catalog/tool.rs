@@ -145,7 +145,9 @@ impl Explain for CallError {
             Self::UnknownTool { known, .. } | Self::NoTool { known, .. } => {
                 format!("name one of them: {}", known.join(", "))
             }
-            Self::InvalidInput(_) => "`ringfence run SKILL --help` lists the inputs".into(),
+            Self::InvalidInput(_) => {
+                "the tool's schema lists the inputs; `ringfence run` with `--help` shows them".into()
+            }
             Self::InputTooLarge { .. } => "give less, or raise `limits.input-kib`".into(),
             Self::TooManyValues { .. } => "give less, or raise `limits.hostcall-kib`".into(),
             Self::OutputTooLarge { .. } => "ask for less, or raise `limits.output-kib`".into(),

@@ -19,12 +19,19 @@ use walkdir::WalkDir;
 
 /// Hints that come together are one.
 const QUIET: Duration = Duration::from_millis(3);
+/// A change that is there this soon after the work on another is one of many.
+const SOON: Duration = Duration::from_millis(100);
 /// How often a look is taken where no hints come: network file systems, a limit on watches that is reached.
 pub const POLL: Duration = Duration::from_secs(2);
 /// How often a look is taken although there are hints, in case that one was lost.
 const DOUBT: Duration = Duration::from_secs(60);
 /// A look is not taken again before this many times its own length has passed, so that it costs at most 5 % of a core.
 const PAUSE: u32 = 20;
+/// Changes in a row, each there before the work on the one before it was done, after which that work is followed by a rest as well.
+/// A person who saves while something is compiled is not kept waiting.
+const RACE: u32 = 5;
+/// Such a rest lasts this long at most.
+const REST: Duration = Duration::from_secs(5);
 /// Hints between two looks above which hints are turned off for a while: reading them would cost more than looking.
 const FLOOD: u64 = 5_000;
 /// Entries below the paths that are looked at. More than this is no source tree.
@@ -44,6 +51,10 @@ pub struct Watch {
     polls: bool,
     seen: Seen,
     rest_until: Instant,
+    /// When the work on the last change was done.
+    done: Instant,
+    /// Changes in a row that were there as soon as that.
+    race: u32,
 }
 
 impl Watch {
@@ -60,6 +71,8 @@ impl Watch {
             // Hints first and the look after them, so that nothing falls in between.
             seen: look(&roots, &counts),
             rest_until: Instant::now(),
+            done: Instant::now(),
+            race: 0,
             roots,
             counts,
         };
@@ -80,6 +93,7 @@ impl Watch {
             self.hint().await;
             tokio::time::sleep(QUIET).await;
             tokio::time::sleep_until(self.rest_until).await;
+            let rested = self.rest_until.max(self.done);
             self.calm();
             let (roots, counts) = (Arc::clone(&self.roots), Arc::clone(&self.counts));
             let begun = Instant::now();
@@ -92,8 +106,20 @@ impl Watch {
                 self.arm();
             }
             if is_new {
+                // Looks rest anyway: what is found by the first one after that was there before.
+                let at_once = begun.saturating_duration_since(rested) <= SOON;
+                self.race = if at_once { self.race.saturating_add(1) } else { 0 };
                 return;
             }
+        }
+    }
+
+    /// Says how long the work took that the last change caused. Where changes come faster than it is done, the next one is reported after
+    /// a rest, so that a program that writes without end costs a small part of a core.
+    pub fn worked(&mut self, took: Duration) {
+        self.done = Instant::now();
+        if self.race > RACE {
+            self.rest_until = self.rest_until.max(self.done + (took * PAUSE).min(REST));
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is written down of an invocation: that it began, how it ended, and what it took.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::family::Family;
 use super::{InvokeError, Outer};
@@ -49,6 +49,17 @@ impl<'a> Begun<'a> {
         trace::ended(self.session.span(), kind);
         self.host.sessions.audit.note(ran(&self.session, self.tool, &self.family, result));
         self.open.finished(ending(result, usage, self.sink.dropped().lines));
+        if self.host.ended.receiver_count() > 0 {
+            // Whoever asked for it may have gone just now.
+            let _ = self.host.ended.send(RunEnded {
+                skill: self.session.skill().to_owned(),
+                tool: self.tool.to_owned(),
+                caller: self.session.chain().last().copied().unwrap_or_default(),
+                kind,
+                usage,
+                took: self.started.elapsed(),
+            });
+        }
         usage
     }
 }
@@ -59,6 +70,23 @@ impl Drop for Begun<'_> {
             self.tell::<()>(&Err(InvokeError::Cancelled.into()));
         }
     }
+}
+
+/// A run that has ended, for whoever watches a host at work.
+#[derive(Clone, Debug)]
+pub struct RunEnded {
+    /// What the skill is known by: its name where it is installed, or else its path.
+    pub skill: String,
+    /// The tool, as the skill calls it.
+    pub tool: String,
+    /// Who called it: `user`, `client`, `model` or `skill`.
+    pub caller: &'static str,
+    /// `ok`, or the kind of its error.
+    pub kind: &'static str,
+    /// What it and all that it called have used.
+    pub usage: Amount,
+    /// From the call until now, with the time in line.
+    pub took: Duration,
 }
 
 /// What the journal is told of an end.

@@ -52,7 +52,7 @@ impl Installed {
         }
         let digest = *self.current.lock().unwrap();
         turn();
-        let loaded = self.loaded.get(digest, self.load(digest)).await?;
+        let loaded = self.loaded.get(digest, || self.load(digest)).await?;
         Ok(kin.pin(&loaded))
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ringfence_core::{Call, Error};
 use similar::{ChangeTag, TextDiff};
+use tokio_util::sync::CancellationToken;
 
 use super::Stage;
 use super::project::Project;
@@ -99,8 +100,8 @@ fn difference(before: &str, now: &str) -> String {
 }
 
 impl Project {
-    /// Makes a call of the version that serves, and tells what came of it.
-    pub(super) async fn call(&self, stage: &Stage, wanted: &Wanted) {
+    /// Makes a call of the version that serves, and tells what came of it, until `cancel`.
+    pub(super) async fn call(&self, stage: &Stage, wanted: &Wanted, cancel: &CancellationToken) {
         let Some(skill) = self.serving() else {
             return stage.screen.tell(&Told::failed(
                 &self.label(),
@@ -111,7 +112,7 @@ impl Project {
         let call = Call {
             tool: wanted.tool.clone(),
             events: Some(sender),
-            cancel: stage.context.cancel.child_token(),
+            cancel: cancel.clone(),
             person: stage.person.clone(),
             ..Call::new(skill.clone(), wanted.input.clone())
         };

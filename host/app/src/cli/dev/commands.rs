@@ -1,9 +1,10 @@
 //! What somebody types meanwhile: calls, consent, and answers to what a skill asks.
 
+use std::collections::VecDeque;
 use std::io::BufRead;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use ringfence_core::{Error, Person, Question};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -69,27 +70,51 @@ impl Commands {
     }
 
     /// Does what is typed, until `quit`. At the end of the input it goes on without.
-    pub(super) async fn obey(mut self, stage: &Stage) -> Result<(), Error> {
+    ///
+    /// Calls are made one after the other, and nothing else waits for them. A script that ends with `quit` has its calls made before.
+    pub(super) async fn obey(mut self, stage: &Arc<Stage>) -> Result<(), Error> {
         let mut last: Option<Wanted> = None;
-        while let Some(line) = self.lines.recv().await {
+        let mut wanted: VecDeque<Wanted> = VecDeque::new();
+        let mut calling: Option<BoxFuture<'_, ()>> = None;
+        let mut reads = true;
+        let mut ends = false;
+        loop {
+            if calling.is_none() {
+                calling = wanted.pop_front().map(|call| call_it(stage, call).boxed());
+            }
+            if ends && calling.is_none() {
+                return Ok(());
+            }
+            let line = tokio::select! {
+                () = async { if let Some(calling) = calling.as_mut() { calling.await } }, if calling.is_some() => {
+                    calling = None;
+                    continue;
+                }
+                line = self.lines.recv(), if reads && !ends => line,
+                else => std::future::pending().await,
+            };
+            let Some(line) = line else {
+                reads = false;
+                continue;
+            };
             match line.trim() {
-                "quit" | "exit" | "q" => return Ok(()),
+                "quit" | "exit" | "q" if self.can_ask => return Ok(()),
+                "quit" | "exit" | "q" => ends = true,
                 "help" | "?" => stage.screen.say(HELP),
                 "allow" => self.allow(stage).await,
                 "" => match &last {
-                    Some(call) => call_it(stage, call).await,
+                    Some(call) => wanted.push_back(call.clone()),
                     None => stage.screen.say(HELP),
                 },
                 text => match Wanted::parse(text) {
-                    Ok(call) => call_it(stage, last.insert(call)).await,
+                    Ok(call) => wanted.push_back(last.insert(call).clone()),
                     Err(error) => stage.screen.tell(&Told::failed("this", &error)),
                 },
             }
         }
-        std::future::pending().await
     }
 
-    async fn allow(&self, stage: &Stage) {
+    async fn allow(&self, stage: &Arc<Stage>) {
         let mut waited = false;
         for project in stage.projects.iter().filter(|project| project.pending().is_some()) {
             waited = true;
@@ -112,10 +137,10 @@ impl Commands {
     }
 }
 
-async fn call_it(stage: &Stage, call: &Wanted) {
-    let meant: Vec<_> = stage.projects.iter().filter(|project| project.is_meant(call)).collect();
+async fn call_it(stage: &Stage, call: Wanted) {
+    let meant: Vec<_> = stage.projects.iter().filter(|project| project.is_meant(&call)).collect();
     match meant.as_slice() {
-        [project] => project.call(stage, call).await,
+        [project] => project.call(stage, &call, &stage.context.cancel.child_token()).await,
         [] => {
             let name = call.skill.clone().unwrap_or_default();
             let error = Trouble::new("not-found", format!("no skill here is called `{name}`"), "type `help`");

@@ -8,6 +8,7 @@ mod screen;
 use std::sync::Arc;
 
 use ringfence_core::{Error, Host};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
 use super::target::Target;
@@ -72,6 +73,7 @@ pub(super) async fn run(args: Args, context: Arc<Context>) -> Result<(), Error> 
             Err(error) => screen.tell(&Told::failed("the configuration", &error)),
         }
     }));
+    tasks.spawn(clients(Arc::clone(&stage)));
     // A client that starts `ringfence mcp` meanwhile sees what is worked on.
     let (open, stop) = (mcp::open(&stage.host, &context), context.cancel.child_token());
     let sessions = Sessions::new(stage.host.clone(), Options::DEVELOPMENT, open, stop.clone());
@@ -87,6 +89,19 @@ pub(super) async fn run(args: Args, context: Arc<Context>) -> Result<(), Error> 
     stage.screen.end();
     // Calls that were under way hold the host until they have settled.
     stage.host.clone().close().await
+}
+
+/// Shows what the clients of `ringfence mcp` call.
+async fn clients(stage: Arc<Stage>) {
+    let mut ended = stage.host.runs_ended();
+    loop {
+        match ended.recv().await {
+            Ok(run) if run.caller == "client" => stage.screen.called_by_client(&run),
+            // What is typed here is told where it was typed; what a screen cannot keep up with, nobody could read.
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
 }
 
 /// What all parts of it work with.

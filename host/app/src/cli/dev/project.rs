@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ringfence_core::catalog::watch::{Counts, Watch};
 use ringfence_core::{Error, Grants, Missing, SkillRef, Successor};
+use tokio_util::sync::CancellationToken;
 
 use super::Stage;
 use super::calls::{Latest, Wanted};
@@ -26,6 +27,8 @@ pub(super) struct Project {
     state: Mutex<State>,
     /// What the calls gave the last time.
     pub(super) latest: Latest,
+    /// Ends the calls that the last reload made.
+    calling: Mutex<CancellationToken>,
 }
 
 #[derive(Default)]
@@ -39,7 +42,8 @@ struct State {
 
 impl Project {
     pub(super) fn new(target: Target, allow: Grants, yes: bool, calls: Vec<Wanted>) -> Self {
-        Self { target, allow, yes, calls, state: Mutex::default(), latest: Latest::default() }
+        let (state, latest, calling) = (Mutex::default(), Latest::default(), Mutex::default());
+        Self { target, allow, yes, calls, state, latest, calling }
     }
 
     /// What is called by name: the folder or the file.
@@ -64,19 +68,22 @@ impl Project {
     }
 
     /// Builds and reloads at every change, for ever.
-    pub(super) async fn follow(&self, stage: &Stage, poll: bool) {
+    pub(super) async fn follow(self: &Arc<Self>, stage: &Arc<Stage>, poll: bool) {
         let (roots, counts) = (self.roots(), self.counts());
         let begin = move || Watch::new(roots, counts, poll);
         // Before the first build, so that a save during it is not missed.
         let Ok(mut watch) = tokio::task::spawn_blocking(begin).await else { return };
         loop {
+            let begun = Instant::now();
             let line = stage.screen.line();
             let done = self.refresh(stage, &line).await;
             line.clear();
             if let Err(error) = done {
                 self.state().behind = true;
+                stage.screen.behind(self.serving().as_ref());
                 stage.screen.tell(&Told::failed(&self.label(), &error));
             }
+            watch.worked(begun.elapsed());
             watch.changed().await;
         }
     }
@@ -97,7 +104,7 @@ impl Project {
     }
 
     /// Builds what has changed, and lets it serve where it may.
-    async fn refresh(&self, stage: &Stage, line: &Line) -> Result<(), Error> {
+    async fn refresh(self: &Arc<Self>, stage: &Arc<Stage>, line: &Line) -> Result<(), Error> {
         let begun = Instant::now();
         let component = match &self.target {
             Target::Folder(folder) => match build::fresh(&stage.host, folder, &stage.context, line).await {
@@ -118,7 +125,13 @@ impl Project {
         }
     }
 
-    async fn first(&self, stage: &Stage, component: &Path, built: Duration, line: &Line) -> Result<(), Error> {
+    async fn first(
+        self: &Arc<Self>,
+        stage: &Arc<Stage>,
+        component: &Path,
+        built: Duration,
+        line: &Line,
+    ) -> Result<(), Error> {
         let begun = Instant::now();
         let host = &stage.host;
         let skill = host.load_file(component, Some(self.path()), Some(line.steps())).await?;
@@ -135,12 +148,13 @@ impl Project {
         if !missing.is_empty() {
             stage.screen.tell(&Told::ungranted(&skill, &missing));
         }
-        self.call_all(stage).await
+        self.call_all(stage);
+        Ok(())
     }
 
     async fn next(
-        &self,
-        stage: &Stage,
+        self: &Arc<Self>,
+        stage: &Arc<Stage>,
         skill: &SkillRef,
         component: &Path,
         built: Duration,
@@ -171,14 +185,28 @@ impl Project {
         stage.host.replace(skill, next, allow, false).await?;
         self.state().behind = false;
         stage.screen.tell(&Told::serving(skill, built, begun.elapsed(), false));
-        self.call_all(stage).await
+        self.call_all(stage);
+        Ok(())
     }
 
-    async fn call_all(&self, stage: &Stage) -> Result<(), Error> {
-        for wanted in self.calls.iter().filter(|wanted| self.is_meant(wanted)) {
-            self.call(stage, wanted).await;
+    /// Makes the calls that follow a reload, one after the other and beside everything else: the version that corrects one which never ends
+    /// must not wait for it. Those of the version before are ended.
+    fn call_all(self: &Arc<Self>, stage: &Arc<Stage>) {
+        if self.calls.is_empty() {
+            return;
         }
-        Ok(())
+        let cancel = stage.context.cancel.child_token();
+        let mut calling = self.calling.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *calling, cancel.clone()).cancel();
+        let (project, stage) = (Arc::clone(self), Arc::clone(stage));
+        tokio::spawn(async move {
+            for wanted in project.calls.iter().filter(|wanted| project.is_meant(wanted)) {
+                if cancel.is_cancelled() {
+                    return;
+                }
+                project.call(&stage, wanted, &cancel).await;
+            }
+        });
     }
 
     /// Whether a call is one of this skill.
@@ -193,7 +221,7 @@ impl Project {
     }
 
     /// Lets what waits serve, with what it asks for granted for good.
-    pub(super) async fn allow(&self, stage: &Stage) -> Result<(), Error> {
+    pub(super) async fn allow(self: &Arc<Self>, stage: &Arc<Stage>) -> Result<(), Error> {
         let Some(more) = self.pending() else { return Ok(()) };
         let begun = Instant::now();
         // While it still waits: where this fails, it can be allowed again.
@@ -207,6 +235,7 @@ impl Project {
         let (Some(skill), Some(next)) = (skill, next) else { return Ok(()) };
         stage.host.replace(&skill, next, granted, true).await?;
         stage.screen.tell(&Told::serving(&skill, Duration::ZERO, begun.elapsed(), false));
-        self.call_all(stage).await
+        self.call_all(stage);
+        Ok(())
     }
 }

@@ -1,11 +1,12 @@
 //! What a person or a program sees of the work: a line or a JSON value for each thing that happens, and on a terminal one that
 //! says how it stands.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use owo_colors::OwoColorize;
-use ringfence_core::{Error, Event, Finished, Missing, SkillRef, Successor};
+use ringfence_core::{Error, Event, Finished, Missing, RunEnded, SkillRef, Successor};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc::Receiver;
@@ -113,10 +114,42 @@ fn millis(time: Duration) -> u64 {
 
 #[derive(Default)]
 struct Status {
-    serving: std::collections::BTreeMap<String, String>,
+    /// The version of each skill, and how it stands with the one that was saved last.
+    serving: BTreeMap<String, (String, Newest)>,
     reloads: u64,
     calls: u64,
     tokens: u64,
+}
+
+impl Status {
+    fn text(&self) -> String {
+        let name =
+            |(name, (version, newest)): (&String, &(String, Newest))| format!("{name} {version}{}", newest.text());
+        let serving: Vec<_> = self.serving.iter().map(name).collect();
+        let count = |number, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
+        let (reloads, calls) = (count(self.reloads, "reload"), count(self.calls, "call"));
+        format!("{} · {reloads} · {calls} · {}", serving.join(", "), count(self.tokens, "token"))
+    }
+}
+
+/// The version that was saved last.
+#[derive(Clone, Copy, Default)]
+enum Newest {
+    #[default]
+    Serves,
+    Failed,
+    /// Until somebody allows what it asks for.
+    Waits,
+}
+
+impl Newest {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Serves => "",
+            Self::Failed => " (what was saved last failed)",
+            Self::Waits => " (what was saved last waits for `allow`)",
+        }
+    }
 }
 
 /// Where it is shown.
@@ -148,8 +181,11 @@ impl Screen {
     pub(super) fn tell(&self, told: &Told) {
         if let Told::Serving { skill, version, first, .. } = told {
             let mut status = self.status();
-            status.serving.insert(skill.clone(), version.clone());
+            status.serving.insert(skill.clone(), (version.clone(), Newest::Serves));
             status.reloads += u64::from(!first);
+        }
+        if let Told::PendingConsent { skill, .. } = told {
+            self.stands(skill, Newest::Waits);
         }
         match self.json {
             true => self.print(&format!("{}\n", json!(told))),
@@ -158,15 +194,48 @@ impl Screen {
         }
     }
 
+    /// What serves is older than what was saved.
+    pub(super) fn behind(&self, skill: Option<&SkillRef>) {
+        if let Some(skill) = skill {
+            self.stands(&skill.manifest().name, Newest::Failed);
+        }
+    }
+
+    fn stands(&self, skill: &str, newest: Newest) {
+        if let Some((_, stands)) = self.status().serving.get_mut(skill) {
+            *stands = newest;
+        }
+    }
+
+    /// A call that a client of another process made. What it gave is the client's.
+    pub(super) fn called_by_client(&self, run: &RunEnded) {
+        let tokens = run.usage.input_tokens + run.usage.output_tokens;
+        self.count(tokens);
+        let call = format!("{}/{}", run.skill, run.tool);
+        if self.json {
+            let (kind, took) = (run.kind, millis(run.took));
+            let told = json!({ "event": "client-called", "call": call, "kind": kind, "ms": took, "usage": run.usage });
+            return self.print(&format!("{told}\n"));
+        }
+        let ms = run.took.as_secs_f64() * 1000.0;
+        let text = format!("> {} ({ms:.1} ms, {tokens} tokens)", printable(&call));
+        match run.kind {
+            "ok" => self.print(&format!("{} by a client\n", text.cyan())),
+            kind => self.print(&format!("{} by a client: {}\n", text.cyan(), kind.red())),
+        }
+    }
+
+    fn count(&self, tokens: u64) {
+        let mut status = self.status();
+        status.calls += 1;
+        status.tokens += tokens;
+    }
+
     /// What a call gave.
     pub(super) fn called(&self, call: &Wanted, version: &str, finished: &Finished, text: &str, change: Change) {
         let tokens = finished.usage.input_tokens + finished.usage.output_tokens;
         let ms = finished.timings.run_us as f64 / 1000.0;
-        {
-            let mut status = self.status();
-            status.calls += 1;
-            status.tokens += tokens;
-        }
+        self.count(tokens);
         let changed = !matches!(change, Change::None);
         if self.json {
             let lines = if let Change::Lines(lines) = &change { Some(lines) } else { None };
@@ -222,14 +291,7 @@ impl Screen {
     /// How it stands, on the last line of a terminal.
     fn rest(&self) {
         let status = self.status();
-        let serving: Vec<_> = status.serving.iter().map(|(name, version)| format!("{name} {version}")).collect();
-        self.status_line.rest(&format!(
-            "{} · {} reloads · {} calls · {} tokens",
-            serving.join(", "),
-            status.reloads,
-            status.calls,
-            status.tokens
-        ));
+        self.status_line.rest(&status.text());
     }
 
     pub(super) fn end(&self) {
@@ -238,5 +300,21 @@ impl Screen {
 
     fn status(&self) -> std::sync::MutexGuard<'_, Status> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_says_what_serves_and_what_does_not_yet() {
+        let of = |newest| (("1.0.0".to_owned()), newest);
+        let serving = BTreeMap::from([("a".into(), of(Newest::Serves)), ("b".into(), of(Newest::Waits))]);
+        let mut status = Status { serving, reloads: 1, calls: 0, tokens: 12 };
+        let waits = "a 1.0.0, b 1.0.0 (what was saved last waits for `allow`) · 1 reload · 0 calls · 12 tokens";
+        assert_eq!(status.text(), waits);
+        status.serving = BTreeMap::from([("a".into(), of(Newest::Failed))]);
+        assert_eq!(status.text(), "a 1.0.0 (what was saved last failed) · 1 reload · 0 calls · 12 tokens");
     }
 }

@@ -98,9 +98,7 @@ pub(super) async fn run(mut args: Args, context: &Context) -> Result<(), Error> 
     let (sender, events) = tokio::sync::mpsc::channel(256);
     let screen = output::Screen::new(context);
     let call = Call {
-        skill: skill.clone(),
         tool: Some(tool.name.clone()),
-        input,
         caller: Caller::User,
         allow,
         events: Some(sender),
@@ -109,6 +107,7 @@ pub(super) async fn run(mut args: Args, context: &Context) -> Result<(), Error> 
         locale: locale(),
         limits: LimitSettings { wall_seconds: args.timeout, ..Default::default() },
         budget: Limits { micro_dollars: args.max_cost, ..Default::default() },
+        ..Call::new(skill.clone(), input)
     };
     let (finished, streamed) = tokio::join!(host.invoke(call).instrument(span()), screen.follow(events));
     let done = match finished {

@@ -147,3 +147,24 @@ async fn t101_a_look_costs_at_most_a_twentieth() {
     let cost = begun.elapsed();
     assert!(rest > cost * 2, "{rest:?} of rest after a look of about {cost:?}");
 }
+
+#[tokio::test]
+async fn t101_work_on_changes_that_never_end_rests_and_a_person_does_not_wait() {
+    let mut ground = Ground::of("src", false);
+    let took = Duration::from_millis(10);
+    // As a program that writes while the one before is still worked on.
+    let begun = Instant::now();
+    for n in 0..RACE + 6 {
+        ground.write("src/lib.rs", &n.to_string().repeat(1 + n as usize));
+        ground.changes().await;
+        ground.watch.worked(took);
+    }
+    assert!(begun.elapsed() >= 5 * took * PAUSE, "{:?}", begun.elapsed());
+    assert!(ground.watch.race > RACE);
+    // Somebody who saves once in a while.
+    tokio::time::sleep(took * PAUSE + 2 * SOON).await;
+    ground.write("src/lib.rs", "by hand");
+    ground.changes().await;
+    ground.watch.worked(took);
+    assert_eq!(ground.watch.race, 0);
+}
