@@ -4,11 +4,14 @@
 
 use std::path::Path;
 
+use rusqlite::Transaction;
 use serde::Serialize;
 
 use super::{Host, STATE_WAIT};
+use crate::capability::kv::upgrade::Change;
 use crate::capability::user;
 use crate::catalog::index;
+use crate::catalog::signature::publishers::Publishers;
 use crate::catalog::signature::{Signature, SourceKind, Terms, Verdict};
 use crate::catalog::{CatalogError, Imports, Incoming, Installed, SkillRef};
 use crate::error::Error;
@@ -195,47 +198,79 @@ impl Host {
 
     /// Installs what was considered, in place of an older one. Grants nothing; where it requests something else than the one
     /// before it, what that one could not use is no longer granted. Refused where its signature is not good enough on the terms
-    /// that were accepted.
+    /// that were accepted. Whatever fails, the one before it stays, with all that it keeps.
     pub async fn install(&self, candidate: Candidate) -> Result<Installed, Error> {
-        let Candidate { skill, bytes, source, verdict, terms, before, .. } = candidate;
-        verdict.admit(&terms)?;
-        let generation = skill.current();
-        self.0.upgrade_state(skill.identity(), &generation).await?;
-        // Until the index names the file nothing else does: another host must not take it for one that nobody needs.
-        let turn = self.0.state.turn().await?;
-        let there = self.0.index.get(skill.identity()).await?;
-        if there.map(|there| there.digest) != before.as_ref().map(|before| before.digest.clone()) {
-            return Err(CatalogError::Overtaken { name: skill.identity().to_owned() }.into());
-        }
-        self.0.components.write(&generation.digest, &bytes)?;
+        candidate.verdict.admit(&candidate.terms)?;
+        let generation = candidate.skill.current();
         let installed = Installed {
-            name: skill.identity().to_owned(),
+            name: candidate.skill.identity().to_owned(),
             digest: generation.digest.clone(),
-            source,
-            signer: verdict.owner(&terms).cloned(),
+            source: candidate.source.clone(),
+            signer: candidate.verdict.owner(&candidate.terms).cloned(),
             added_at: jiff::Timestamp::now(),
             manifest: generation.manifest.clone(),
             tools: generation.tools.to_vec(),
         };
-        if let Some(before) = &before {
+        let (considered, row) = (&candidate, &installed);
+        let serve = |change| self.put_in_place(considered, row, change);
+        let put = self.0.upgrade_with(&installed.name, &generation, serve).await;
+        let before = candidate.before.filter(|before| before.digest != installed.digest);
+        if let Err(error) = put {
+            // Where it cannot be removed now, `clean` does it.
+            if self.0.components.path(&installed.digest).is_file() {
+                self.0.remove_component(&installed.digest).await;
+            }
+            return Err(error);
+        }
+        self.note_pin(&candidate.verdict, &candidate.terms, &installed.source);
+        let by = installed.signer.as_ref().map(|signer| format!(", signed by {signer}"));
+        let detail = format!("{}{}", installed.digest, by.unwrap_or_default());
+        self.0.sessions.audit.note(Entry::admin("add", &*installed.name, detail));
+        self.0.offers.changed();
+        self.0.succeed(&installed.name, &generation).await?;
+        if let Some(before) = before {
+            self.0.remove_component(&before.digest).await;
+        }
+        Ok(installed)
+    }
+
+    /// The step from one version to the other: the file first, and then all that is kept of the skill in one transaction. False where what
+    /// the one before it keeps has changed since `change` was made.
+    async fn put_in_place(
+        &self,
+        candidate: &Candidate,
+        installed: &Installed,
+        change: Option<Change>,
+    ) -> Result<bool, Error> {
+        let Candidate { bytes, verdict, terms, before, .. } = candidate;
+        // Until the index names the file nothing else does: another host must not take it for one that nobody needs.
+        let _turn = self.0.state.turn().await?;
+        let there = self.0.index.get(&installed.name).await?;
+        if there.map(|there| there.digest) != before.as_ref().map(|before| before.digest.clone()) {
+            return Err(CatalogError::Overtaken { name: installed.name.clone() }.into());
+        }
+        self.0.components.write(&installed.digest, bytes)?;
+        if let Some(before) = before {
             let had = &before.manifest.permissions;
             if !had.ask_the_same(&installed.manifest.permissions) {
                 // Before the new one is there: a host that is killed in between has taken something back, nothing else.
                 self.0.grants.narrow(&installed.name, had).await?;
             }
         }
-        self.settle_pin(&verdict, &terms, &installed.source).await?;
-        self.0.index.put(index::Entry::from(&installed)).await?;
-        drop(turn);
-        let by = installed.signer.as_ref().map(|signer| format!(", signed by {signer}"));
-        let detail = format!("{}{}", installed.digest, by.unwrap_or_default());
-        self.0.sessions.audit.note(Entry::admin("add", &*installed.name, detail));
-        self.0.offers.changed();
-        self.0.succeed(&installed.name, &generation).await?;
-        if let Some(before) = before.filter(|before| before.digest != installed.digest) {
-            self.0.remove_component(&before.digest).await;
-        }
-        Ok(installed)
+        let (name, was_pinned) = (installed.name.clone(), verdict.pin.is_some());
+        let pin = verdict.pin_after(terms, &installed.source);
+        let with = move |tx: &Transaction<'_>| {
+            if !change.as_ref().map_or(Ok(true), |change| change.make(tx))? {
+                return Ok(false);
+            }
+            match &pin {
+                Some(pin) => Publishers::put_pin(tx, pin)?,
+                None if was_pinned => Publishers::unpin(tx, &name)?,
+                None => {}
+            }
+            Ok(true)
+        };
+        Ok(self.0.index.put(index::Entry::from(installed), with).await?)
     }
 
     /// Installs a component under the name in its manifest, in place of an older one, and asks nobody. Grants nothing.
