@@ -850,9 +850,11 @@ fn two_that_install_at_once_leave_both() {
         for name in &names {
             let file = home.write(&format!("work/{name}.wasm"), wat::named(name, "1.0.0", json!({})));
             let home = &home;
-            scope.spawn(move || home.run(&["add", &file.display().to_string()]).worked());
+            scope.spawn(move || home.run(&["add", &file.display().to_string(), "--lock"]).worked());
         }
     });
+    let lock = std::fs::read_to_string(home.path("work/ringfence.lock")).unwrap();
+    assert_eq!(lock.matches("[[skill]]").count(), names.len(), "{lock}");
     let list: Vec<String> = versions(&home).into_iter().map(|(name, _)| name).collect();
     assert_eq!(list, names);
 }
