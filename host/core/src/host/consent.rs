@@ -13,9 +13,9 @@ use crate::capability::user;
 use crate::catalog::index;
 use crate::catalog::signature::publishers::Publishers;
 use crate::catalog::signature::{Signature, SourceKind, Terms, Verdict};
-use crate::catalog::{CatalogError, Imports, Incoming, Installed, SkillRef};
+use crate::catalog::{CatalogError, Generation, Imports, Incoming, Installed, Runs, SkillRef};
 use crate::error::Error;
-use crate::invocation::InvokeError;
+use crate::invocation::{self, InvokeError};
 use crate::journal::Journal;
 use crate::journal::audit::{Audit, Entry, Used};
 use crate::policy::denials::{Denied, standing};
@@ -198,10 +198,15 @@ impl Host {
 
     /// Installs what was considered, in place of an older one. Grants nothing; where it requests something else than the one
     /// before it, what that one could not use is no longer granted. Refused where its signature is not good enough on the terms
-    /// that were accepted. Whatever fails, the one before it stays, with all that it keeps.
+    /// that were accepted, and where it does not start or fails its own tests. Whatever fails, the one before it stays, with all that it keeps.
     pub async fn install(&self, candidate: Candidate) -> Result<Installed, Error> {
         candidate.verdict.admit(&candidate.terms)?;
         let generation = candidate.skill.current();
+        if let Err(error) = self.tried(&candidate, &generation).await {
+            let detail = format!("{}: {error}", error.kind());
+            self.0.sessions.audit.note(Entry::admin("add-refused", candidate.source(), detail));
+            return Err(error);
+        }
         let installed = Installed {
             name: candidate.skill.identity().to_owned(),
             digest: generation.digest.clone(),
@@ -232,6 +237,16 @@ impl Host {
             self.0.remove_component(&before.digest).await;
         }
         Ok(installed)
+    }
+
+    /// Sees whether a candidate starts and passes its own tests, as a version that takes the place of one that serves has to: whoever holds
+    /// the one before it is given this one.
+    async fn tried(&self, candidate: &Candidate, generation: &Generation) -> Result<(), Error> {
+        if let Runs::Here(pre) = &generation.runs {
+            let name = Path::new(candidate.skill.identity());
+            invocation::instantiate(&self.0, pre).await.map_err(|error| error.about(name))?;
+        }
+        self.self_test(candidate.skill.identity(), generation).await
     }
 
     /// The step from one version to the other: the file first, and then all that is kept of the skill in one transaction. False where what

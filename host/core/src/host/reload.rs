@@ -148,7 +148,7 @@ impl Host {
         if let Runs::Here(pre) = &generation.runs {
             invocation::instantiate(&self.0, pre).await.map_err(|error| error.about(path))?;
         }
-        self.self_test(skill, &generation).await?;
+        self.self_test(skill.identity(), &generation).await?;
         let before = serving.digest.clone();
         Ok(Some(Successor { generation, before, had, more, less, free, asks_the_same }))
     }
@@ -215,10 +215,10 @@ impl Host {
     }
 
     /// Lets a version prove itself before anybody depends on it. It has no grants, and an identity of nobody.
-    async fn self_test(&self, skill: &SkillRef, generation: &Generation) -> Result<(), Error> {
+    pub(super) async fn self_test(&self, identity: &str, generation: &Generation) -> Result<(), Error> {
         let manifest = &generation.manifest;
         for (number, test) in (1..).zip(&manifest.self_test) {
-            let identity = format!("{} (own test)", skill.identity());
+            let identity = format!("{identity} (own test)");
             let call = Call {
                 tool: Some(test.tool.clone()),
                 limits: SELF_TEST,
