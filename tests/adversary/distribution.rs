@@ -669,12 +669,25 @@ fn locked() -> (Home, String) {
 #[test]
 fn t107_a_lock_that_was_touched_installs_nothing_and_stays_as_it_is() {
     let (home, lock) = locked();
-    home.run(&["remove", "hello"]).worked();
     let digest = Digest::of(&wat::named("hello", "1.0.0", json!({}))).to_string();
+    let wit = lock.lines().find(|line| line.starts_with("wit = ")).unwrap();
+    // Of what is there nothing is fetched, and nothing else is believed either.
+    for text in [lock.replace("version = \"1.0.0\"", "version = \"1.0.1\""), lock.replace(wit, "wit = \"7.0.0\"")] {
+        home.write("work/ringfence.lock", &text);
+        for args in [&["sync"][..], &["sync", "--frozen"]] {
+            home.run(args).fails("lock-invalid", 2, "the lock says", "history");
+        }
+    }
+    home.write("work/ringfence.lock", &lock);
+    home.run(&["remove", "hello"]).worked();
+    let signed = format!("{wit}\nsigner = \"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"");
     for (text, kind, code, sentence) in [
         (lock.replace(&digest, &Digest::of(b"x").to_string()), "digest-mismatch", 6, "which the lock names"),
         (lock.replace("version = \"1.0.0\"", "version = \"1.0.1\""), "lock-invalid", 2, "the lock says"),
         (lock.replace("name = \"hello\"", "name = \"other\""), "lock-invalid", 2, "the lock says"),
+        (lock.replace(wit, "wit = \"7.0.0\""), "lock-invalid", 2, "the lock says"),
+        (lock.replace(&format!("{wit}\n"), ""), "lock-invalid", 2, "the lock says"),
+        (lock.replace(wit, &signed), "publisher-changed", 3, "nobody signed it"),
         (lock.replace("version = 1\n", "version = 9\n"), "lock-invalid", 2, "ringfence.lock:2"),
         (format!("{lock}<<<<<<< HEAD\n"), "lock-invalid", 2, "conflict"),
         (format!("{lock}{}", lock.split_once("version = 1\n").unwrap().1), "lock-invalid", 2, "twice"),
