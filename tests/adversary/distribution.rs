@@ -122,6 +122,104 @@ async fn t103_an_honest_registry_is_believed_for_what_its_digests_say() {
     assert!(desk.fetch(&fetched.exact).await.is_ok());
 }
 
+fn paged(media_type: &str, body: &Value, next: &str) -> Said {
+    let link = format!("content-type: {media_type}\r\nlink: <{next}>; rel=\"next\"\r\n");
+    answer("200 OK", &link, body.to_string().as_bytes())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_tags_is_read_to_its_end_and_at_nobody_elses() {
+    let (bytes, canary) = (component(), Peer::polite());
+    let (document, elsewhere) = (manifest(&bytes).to_string(), canary.url("/v2/hello/tags/list?page=4"));
+    let peer = serves(move |path| match path.split_once("/tags/list?") {
+        Some((_, "page=2")) => paged("application/json", &json!({ "tags": ["1.2.0"] }), "list?page=3"),
+        Some((_, "page=3")) => paged("application/json", &json!({ "tags": ["1.3.0"] }), &elsewhere),
+        Some(_) => paged("application/json", &json!({ "tags": ["1.0.0", "1.1.0"] }), "/v2/hello/tags/list?page=2"),
+        None if path.contains("/manifests/") => typed(MANIFEST, document.as_bytes()),
+        None => missing(),
+    });
+    let (desk, version) = (Desk::new(), semver::Version::new(1, 0, 0));
+    let held = Held { version: &version, digest: "sha256:00" };
+    let newest = async |peer: &Peer| {
+        let source = Reference::parse(&at(peer, "hello:1.0.0"), |_| false).unwrap();
+        match desk.sources.newer(&source, &held, None).await.unwrap() {
+            Newer::There(other) => other.reference.to_string(),
+            _ => panic!("nothing is newer"),
+        }
+    };
+    assert_eq!(newest(&peer).await, at(&peer, "hello:1.3.0"));
+    assert_eq!(canary.connections(), 0);
+    // One without an end is looked at for a while.
+    let document = manifest(&bytes).to_string();
+    let endless = serves(move |path| match path.contains("/tags/list?") {
+        true => paged("application/json", &json!({ "tags": ["1.1.0"] }), "/v2/hello/tags/list?again"),
+        false => typed(MANIFEST, document.as_bytes()),
+    });
+    assert_eq!(newest(&endless).await, at(&endless, "hello:1.1.0"));
+    assert_eq!(endless.connections(), 101);
+}
+
+const MINISIGN: &str = "application/vnd.ringfence.signature.minisign.v1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_are_listed_by_the_api_of_referrers_and_kept_there() {
+    let bytes = component();
+    let (document, signed) = (manifest(&bytes).to_string(), b"signed");
+    let referrer = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": MINISIGN,
+        "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": Digest::of(b"{}"), "size": 2 },
+        "layers": [{ "mediaType": MINISIGN, "digest": Digest::of(signed), "size": signed.len() }],
+        "subject": { "mediaType": MANIFEST, "digest": Digest::of(document.as_bytes()), "size": document.len() },
+    })
+    .to_string();
+    let list = |kind: &str, of: &[u8]| {
+        let one = json!({ "mediaType": MANIFEST, "digest": Digest::of(of), "size": of.len(), "artifactType": kind });
+        json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [one] })
+    };
+    let (one, two) = (list("application/vnd.other", b"sbom"), list(MINISIGN, referrer.as_bytes()).to_string());
+    let (its, blob) = (Digest::of(referrer.as_bytes()).to_string(), Digest::of(signed).to_string());
+    let served = bytes.clone();
+    let peer = serves(move |path| match path {
+        path if path.ends_with("/referrers/more") => typed(INDEX, two.as_bytes()),
+        path if path.contains("/referrers/sha256:") => paged(INDEX, &one, "/v2/a/hello/referrers/more"),
+        path if path.contains("/manifests/sha256-") => missing(),
+        path if path.ends_with(&its) => typed(MANIFEST, referrer.as_bytes()),
+        path if path.contains("/manifests/") => typed(MANIFEST, document.as_bytes()),
+        path if path.ends_with(&blob) => typed("application/octet-stream", signed),
+        _ => typed("application/octet-stream", &served),
+    });
+    let fetched = Desk::new().fetch(&at(&peer, "a/hello:1")).await.unwrap();
+    assert_eq!(fetched.incoming.signatures.iter().map(|one| &one.bytes[..]).collect::<Vec<_>>(), [signed]);
+    assert!(peer.heads().iter().all(|head| !head.contains("/manifests/sha256-")), "the tag is for those without it");
+
+    // A registry that keeps the list itself says so, and nobody writes one under the tag.
+    for keeps in [true, false] {
+        let peer = Peer::says(move |head| {
+            let mut words = head.split(' ');
+            let created = |headers: &str| match answer("201 Created", headers, b"") {
+                Said::Once(said) => Said::AfterBody(said),
+                other => other,
+            };
+            match (words.next().unwrap_or_default(), words.next().unwrap_or_default()) {
+                ("POST", _) => answer("202 Accepted", "location: /upload\r\n", b""),
+                ("PUT", path) if path.contains("/manifests/") && keeps => created("oci-subject: sha256:00\r\n"),
+                ("PUT", _) => created(""),
+                _ => missing(),
+            }
+        });
+        let desk = Desk::new();
+        let file = desk.home.path().join("hello.wasm");
+        std::fs::write(&file, &bytes).unwrap();
+        std::fs::write(desk.home.path().join("hello.wasm.minisig"), signed).unwrap();
+        let Reference::Oci(artifact) = Reference::parse(&at(&peer, "a/hello:1"), |_| false).unwrap() else { panic!() };
+        let pushed = desk.sources.push(&file, &artifact, None).await.unwrap();
+        assert_eq!((pushed.signatures, pushed.component), (1, Digest::of(&bytes)));
+        let heads = peer.heads();
+        let tagged = heads.iter().any(|head| head.starts_with("PUT") && head.contains("/manifests/sha256-"));
+        assert_eq!(tagged, !keeps, "{heads:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn t103_bytes_that_are_others_than_their_digest_are_thrown_away() {
     let bytes = component();

@@ -251,9 +251,8 @@ fn a_skill_for_which_there_is_no_room_is_not_installed() {
 
 /// Version `version` of a skill that keeps something, with what its manifest says of that.
 async fn keeper(test: &TestHost, version: &str, state: &str) -> String {
-    let manifest = format!(
-        "name = \"keeper\"\nversion = \"{version}\"\ndescription = \"Keeps.\"\n[permissions.kv]\n{state}"
-    );
+    let manifest =
+        format!("name = \"keeper\"\nversion = \"{version}\"\ndescription = \"Keeps.\"\n[permissions.kv]\n{state}");
     let manifest = ringfence_core::Manifest::from_toml(&manifest).unwrap();
     let component = std::fs::read(probe()).unwrap();
     let package = test.host.package(&component, &manifest, None).await.unwrap();

@@ -150,9 +150,7 @@ fn agrees(entry: &Locked, manifest: &Manifest, wit: Option<&Version>) -> Result<
     };
     let (said, found) = match (entry.name == manifest.name && entry.version == manifest.version, same_kind) {
         (true, true) => return Ok(()),
-        (false, _) => {
-            (format!("{} {}", entry.name, entry.version), format!("{} {}", manifest.name, manifest.version))
-        }
+        (false, _) => (format!("{} {}", entry.name, entry.version), format!("{} {}", manifest.name, manifest.version)),
         (true, false) => (interface(entry.wit.as_ref()), interface(wit)),
     };
     Err(Trouble::new(

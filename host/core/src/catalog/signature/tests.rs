@@ -574,7 +574,8 @@ fn an_older_version_takes_no_newer_one_s_place() {
 #[tokio::test]
 async fn whom_a_person_trusts_and_revoked_is_kept() {
     let (_dir, state) = crate::state::testing::temporary();
-    let (store, a, b) = (publishers::Publishers::new(state.clone()), Minisign::new().signer(), Minisign::new().signer());
+    let (store, a, b) =
+        (publishers::Publishers::new(state.clone()), Minisign::new().signer(), Minisign::new().signer());
     store.trust("Ada", &a, false).await.unwrap();
     store.trust("Ada", &ada(), false).await.unwrap();
     for name in ["", "-x", "a\nb", "a\u{202e}", &"x".repeat(65)] {
