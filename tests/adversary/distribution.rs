@@ -664,6 +664,14 @@ fn t105_an_index_is_not_followed_back_and_not_for_ever() {
     // A name that is not there.
     home.run(&["add", "helo"]).fails("not-found", 2, "has no `helo`", "did you mean `hello`?");
     Home::unsigned().run(&["add", "hello"]).fails("no-index", 2, "none is configured", "catalog.index");
+    Home::unsigned().run(&["search"]).fails("no-index", 2, "skills are looked for in an index", "catalog.index");
+    for name in ["index.toml", "index.json"] {
+        drop(std::fs::remove_file(home.path("index").join(name)));
+    }
+    home.run(&["search"]).fails("not-found", 2, "is not there", "`catalog.index` in your own configuration");
+    // What is no skill at all is named by its place.
+    home.write("work/odd.wasm", "nothing");
+    home.run(&["add", "./odd.wasm"]).fails("invalid-component", 2, "odd.wasm", "");
 }
 
 /// Makes a key of this name, and gives its public half.
@@ -880,7 +888,11 @@ fn t109_an_update_that_asks_for_more_is_shown_and_waits() {
     refused.fails("permission-widened", 3, "keep data", "--grant-nothing");
     assert_eq!(versions(&home), [("hello".into(), "1.0.0".into())]);
 
-    home.run(&["update", "--grant-nothing"]).worked();
+    let done = home.run(&["update", "--grant-nothing"]).worked();
+    assert!(
+        done.err.contains("hello 1.1.0, in place of 1.0.0\nIt asks for more than the version before it:"),
+        "{done:?}"
+    );
     assert_eq!(versions(&home), [("hello".into(), "1.1.0".into())]);
     let held = home.run(&["permissions", "hello", "--format", "json"]).worked().json();
     assert_eq!(held["granted"]["always"], json!([]), "the earlier grant covers nothing that is new");
@@ -923,9 +935,17 @@ fn t109_an_update_that_imports_more_is_shown_and_waits() {
     terminal.expect("Update it?").press(ENTER);
     assert_eq!(terminal.end().0, 130);
     assert_eq!(versions(&home), [("hello".into(), "1.1.0".into())]);
-    home.run(&["update", "--yes"]).worked();
+    let done = home.run(&["update", "--yes"]).worked();
+    assert!(done.err.contains(&format!("It imports what the version before it did not: {HTTP}")), "{done:?}");
+    // Also what only goes away is told, to programs in the row.
     index(&home, 4, LATER, &[("hello", "1.3.0", &four, 1)]);
-    home.run(&["update"]).worked();
+    let done = home.run(&["update", "--format", "json"]).worked();
+    assert_eq!(done.json()[0]["changes"]["imports"], json!({ "new": [], "gone": [HTTP] }));
+    assert_eq!(done.json()[0]["changes"]["permissions"], json!({ "new": [], "gone": [] }));
+    home.write("work/old.wasm", &one);
+    let done = home.run(&["add", "./old.wasm", "--allow-downgrade", "--yes"]).worked();
+    assert!(done.err.contains("hello 1.0.0, in place of 1.3.0\nIt imports"), "{done:?}");
+    home.run(&["add", "hello"]).worked();
     assert_eq!(versions(&home), [("hello".into(), "1.3.0".into())]);
 }
 

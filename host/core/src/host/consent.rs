@@ -2,7 +2,7 @@
 //!
 //! Everything here that grants is for a person's face. No skill, model or client reaches it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Transaction;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::capability::kv::upgrade::Change;
 use crate::capability::user;
 use crate::catalog::index;
 use crate::catalog::signature::publishers::Publishers;
-use crate::catalog::signature::{Signature, SourceKind, Terms, Verdict};
+use crate::catalog::signature::{Signature, SignatureError, SourceKind, Terms, Verdict};
 use crate::catalog::{CatalogError, Generation, Imports, Incoming, Installed, Runs, SkillRef};
 use crate::error::Error;
 use crate::invocation::{self, InvokeError};
@@ -159,9 +159,15 @@ impl Host {
     /// The same for a component that is already in memory, wherever it came from.
     pub async fn consider_incoming(&self, incoming: Incoming, progress: Option<Progress>) -> Result<Candidate, Error> {
         // Before anything is done with its code.
-        let verdict = self.judged(&incoming).await?;
+        let place = PathBuf::from(&incoming.source);
+        // What is said of a signature names the skill; what is said of bytes that are no skill can name nothing but their place.
+        let about = |error: Error| match error.of::<SignatureError>() {
+            Some(_) => error,
+            None => error.about(&place),
+        };
+        let verdict = self.judged(&incoming).await.map_err(about)?;
         let Incoming { bytes, stem, source, .. } = incoming;
-        let generation = self.0.generation(&bytes, &stem, None, progress.as_ref()).await?;
+        let generation = self.0.generation(&bytes, &stem, None, progress.as_ref()).await.map_err(about)?;
         let name = generation.manifest.name.clone();
         let before = self.0.index.get(&name).await?.map(Installed::try_from).transpose()?;
         let requests = &generation.manifest.permissions;
