@@ -122,6 +122,104 @@ async fn t103_an_honest_registry_is_believed_for_what_its_digests_say() {
     assert!(desk.fetch(&fetched.exact).await.is_ok());
 }
 
+fn paged(media_type: &str, body: &Value, next: &str) -> Said {
+    let link = format!("content-type: {media_type}\r\nlink: <{next}>; rel=\"next\"\r\n");
+    answer("200 OK", &link, body.to_string().as_bytes())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_tags_is_read_to_its_end_and_at_nobody_elses() {
+    let (bytes, canary) = (component(), Peer::polite());
+    let (document, elsewhere) = (manifest(&bytes).to_string(), canary.url("/v2/hello/tags/list?page=4"));
+    let peer = serves(move |path| match path.split_once("/tags/list?") {
+        Some((_, "page=2")) => paged("application/json", &json!({ "tags": ["1.2.0"] }), "list?page=3"),
+        Some((_, "page=3")) => paged("application/json", &json!({ "tags": ["1.3.0"] }), &elsewhere),
+        Some(_) => paged("application/json", &json!({ "tags": ["1.0.0", "1.1.0"] }), "/v2/hello/tags/list?page=2"),
+        None if path.contains("/manifests/") => typed(MANIFEST, document.as_bytes()),
+        None => missing(),
+    });
+    let (desk, version) = (Desk::new(), semver::Version::new(1, 0, 0));
+    let held = Held { version: &version, digest: "sha256:00" };
+    let newest = async |peer: &Peer| {
+        let source = Reference::parse(&at(peer, "hello:1.0.0"), |_| false).unwrap();
+        match desk.sources.newer(&source, &held, None).await.unwrap() {
+            Newer::There(other) => other.reference.to_string(),
+            _ => panic!("nothing is newer"),
+        }
+    };
+    assert_eq!(newest(&peer).await, at(&peer, "hello:1.3.0"));
+    assert_eq!(canary.connections(), 0);
+    // One without an end is looked at for a while.
+    let document = manifest(&bytes).to_string();
+    let endless = serves(move |path| match path.contains("/tags/list?") {
+        true => paged("application/json", &json!({ "tags": ["1.1.0"] }), "/v2/hello/tags/list?again"),
+        false => typed(MANIFEST, document.as_bytes()),
+    });
+    assert_eq!(newest(&endless).await, at(&endless, "hello:1.1.0"));
+    assert_eq!(endless.connections(), 101);
+}
+
+const MINISIGN: &str = "application/vnd.ringfence.signature.minisign.v1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_are_listed_by_the_api_of_referrers_and_kept_there() {
+    let bytes = component();
+    let (document, signed) = (manifest(&bytes).to_string(), b"signed");
+    let referrer = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": MINISIGN,
+        "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": Digest::of(b"{}"), "size": 2 },
+        "layers": [{ "mediaType": MINISIGN, "digest": Digest::of(signed), "size": signed.len() }],
+        "subject": { "mediaType": MANIFEST, "digest": Digest::of(document.as_bytes()), "size": document.len() },
+    })
+    .to_string();
+    let list = |kind: &str, of: &[u8]| {
+        let one = json!({ "mediaType": MANIFEST, "digest": Digest::of(of), "size": of.len(), "artifactType": kind });
+        json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [one] })
+    };
+    let (one, two) = (list("application/vnd.other", b"sbom"), list(MINISIGN, referrer.as_bytes()).to_string());
+    let (its, blob) = (Digest::of(referrer.as_bytes()).to_string(), Digest::of(signed).to_string());
+    let served = bytes.clone();
+    let peer = serves(move |path| match path {
+        path if path.ends_with("/referrers/more") => typed(INDEX, two.as_bytes()),
+        path if path.contains("/referrers/sha256:") => paged(INDEX, &one, "/v2/a/hello/referrers/more"),
+        path if path.contains("/manifests/sha256-") => missing(),
+        path if path.ends_with(&its) => typed(MANIFEST, referrer.as_bytes()),
+        path if path.contains("/manifests/") => typed(MANIFEST, document.as_bytes()),
+        path if path.ends_with(&blob) => typed("application/octet-stream", signed),
+        _ => typed("application/octet-stream", &served),
+    });
+    let fetched = Desk::new().fetch(&at(&peer, "a/hello:1")).await.unwrap();
+    assert_eq!(fetched.incoming.signatures.iter().map(|one| &one.bytes[..]).collect::<Vec<_>>(), [signed]);
+    assert!(peer.heads().iter().all(|head| !head.contains("/manifests/sha256-")), "the tag is for those without it");
+
+    // A registry that keeps the list itself says so, and nobody writes one under the tag.
+    for keeps in [true, false] {
+        let peer = Peer::says(move |head| {
+            let mut words = head.split(' ');
+            let created = |headers: &str| match answer("201 Created", headers, b"") {
+                Said::Once(said) => Said::AfterBody(said),
+                other => other,
+            };
+            match (words.next().unwrap_or_default(), words.next().unwrap_or_default()) {
+                ("POST", _) => answer("202 Accepted", "location: /upload\r\n", b""),
+                ("PUT", path) if path.contains("/manifests/") && keeps => created("oci-subject: sha256:00\r\n"),
+                ("PUT", _) => created(""),
+                _ => missing(),
+            }
+        });
+        let desk = Desk::new();
+        let file = desk.home.path().join("hello.wasm");
+        std::fs::write(&file, &bytes).unwrap();
+        std::fs::write(desk.home.path().join("hello.wasm.minisig"), signed).unwrap();
+        let Reference::Oci(artifact) = Reference::parse(&at(&peer, "a/hello:1"), |_| false).unwrap() else { panic!() };
+        let pushed = desk.sources.push(&file, &artifact, None).await.unwrap();
+        assert_eq!((pushed.signatures, pushed.component), (1, Digest::of(&bytes)));
+        let heads = peer.heads();
+        let tagged = heads.iter().any(|head| head.starts_with("PUT") && head.contains("/manifests/sha256-"));
+        assert_eq!(tagged, !keeps, "{heads:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn t103_bytes_that_are_others_than_their_digest_are_thrown_away() {
     let bytes = component();
@@ -566,6 +664,14 @@ fn t105_an_index_is_not_followed_back_and_not_for_ever() {
     // A name that is not there.
     home.run(&["add", "helo"]).fails("not-found", 2, "has no `helo`", "did you mean `hello`?");
     Home::unsigned().run(&["add", "hello"]).fails("no-index", 2, "none is configured", "catalog.index");
+    Home::unsigned().run(&["search"]).fails("no-index", 2, "skills are looked for in an index", "catalog.index");
+    for name in ["index.toml", "index.json"] {
+        drop(std::fs::remove_file(home.path("index").join(name)));
+    }
+    home.run(&["search"]).fails("not-found", 2, "is not there", "`catalog.index` in your own configuration");
+    // What is no skill at all is named by its place.
+    home.write("work/odd.wasm", "nothing");
+    home.run(&["add", "./odd.wasm"]).fails("invalid-component", 2, "odd.wasm", "");
 }
 
 /// Makes a key of this name, and gives its public half.
@@ -669,12 +775,25 @@ fn locked() -> (Home, String) {
 #[test]
 fn t107_a_lock_that_was_touched_installs_nothing_and_stays_as_it_is() {
     let (home, lock) = locked();
-    home.run(&["remove", "hello"]).worked();
     let digest = Digest::of(&wat::named("hello", "1.0.0", json!({}))).to_string();
+    let wit = lock.lines().find(|line| line.starts_with("wit = ")).unwrap();
+    // Of what is there nothing is fetched, and nothing else is believed either.
+    for text in [lock.replace("version = \"1.0.0\"", "version = \"1.0.1\""), lock.replace(wit, "wit = \"7.0.0\"")] {
+        home.write("work/ringfence.lock", &text);
+        for args in [&["sync"][..], &["sync", "--frozen"]] {
+            home.run(args).fails("lock-invalid", 2, "the lock says", "history");
+        }
+    }
+    home.write("work/ringfence.lock", &lock);
+    home.run(&["remove", "hello"]).worked();
+    let signed = format!("{wit}\nsigner = \"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"");
     for (text, kind, code, sentence) in [
         (lock.replace(&digest, &Digest::of(b"x").to_string()), "digest-mismatch", 6, "which the lock names"),
         (lock.replace("version = \"1.0.0\"", "version = \"1.0.1\""), "lock-invalid", 2, "the lock says"),
         (lock.replace("name = \"hello\"", "name = \"other\""), "lock-invalid", 2, "the lock says"),
+        (lock.replace(wit, "wit = \"7.0.0\""), "lock-invalid", 2, "the lock says"),
+        (lock.replace(&format!("{wit}\n"), ""), "lock-invalid", 2, "the lock says"),
+        (lock.replace(wit, &signed), "publisher-changed", 3, "nobody signed it"),
         (lock.replace("version = 1\n", "version = 9\n"), "lock-invalid", 2, "ringfence.lock:2"),
         (format!("{lock}<<<<<<< HEAD\n"), "lock-invalid", 2, "conflict"),
         (format!("{lock}{}", lock.split_once("version = 1\n").unwrap().1), "lock-invalid", 2, "twice"),
@@ -769,7 +888,11 @@ fn t109_an_update_that_asks_for_more_is_shown_and_waits() {
     refused.fails("permission-widened", 3, "keep data", "--grant-nothing");
     assert_eq!(versions(&home), [("hello".into(), "1.0.0".into())]);
 
-    home.run(&["update", "--grant-nothing"]).worked();
+    let done = home.run(&["update", "--grant-nothing"]).worked();
+    assert!(
+        done.err.contains("hello 1.1.0, in place of 1.0.0\nIt asks for more than the version before it:"),
+        "{done:?}"
+    );
     assert_eq!(versions(&home), [("hello".into(), "1.1.0".into())]);
     let held = home.run(&["permissions", "hello", "--format", "json"]).worked().json();
     assert_eq!(held["granted"]["always"], json!([]), "the earlier grant covers nothing that is new");
@@ -812,9 +935,17 @@ fn t109_an_update_that_imports_more_is_shown_and_waits() {
     terminal.expect("Update it?").press(ENTER);
     assert_eq!(terminal.end().0, 130);
     assert_eq!(versions(&home), [("hello".into(), "1.1.0".into())]);
-    home.run(&["update", "--yes"]).worked();
+    let done = home.run(&["update", "--yes"]).worked();
+    assert!(done.err.contains(&format!("It imports what the version before it did not: {HTTP}")), "{done:?}");
+    // Also what only goes away is told, to programs in the row.
     index(&home, 4, LATER, &[("hello", "1.3.0", &four, 1)]);
-    home.run(&["update"]).worked();
+    let done = home.run(&["update", "--format", "json"]).worked();
+    assert_eq!(done.json()[0]["changes"]["imports"], json!({ "new": [], "gone": [HTTP] }));
+    assert_eq!(done.json()[0]["changes"]["permissions"], json!({ "new": [], "gone": [] }));
+    home.write("work/old.wasm", &one);
+    let done = home.run(&["add", "./old.wasm", "--allow-downgrade", "--yes"]).worked();
+    assert!(done.err.contains("hello 1.0.0, in place of 1.3.0\nIt imports"), "{done:?}");
+    home.run(&["add", "hello"]).worked();
     assert_eq!(versions(&home), [("hello".into(), "1.3.0".into())]);
 }
 
@@ -850,9 +981,11 @@ fn two_that_install_at_once_leave_both() {
         for name in &names {
             let file = home.write(&format!("work/{name}.wasm"), wat::named(name, "1.0.0", json!({})));
             let home = &home;
-            scope.spawn(move || home.run(&["add", &file.display().to_string()]).worked());
+            scope.spawn(move || home.run(&["add", &file.display().to_string(), "--lock"]).worked());
         }
     });
+    let lock = std::fs::read_to_string(home.path("work/ringfence.lock")).unwrap();
+    assert_eq!(lock.matches("[[skill]]").count(), names.len(), "{lock}");
     let list: Vec<String> = versions(&home).into_iter().map(|(name, _)| name).collect();
     assert_eq!(list, names);
 }

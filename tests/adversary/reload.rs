@@ -464,6 +464,30 @@ async fn t95_what_is_installed_anew_serves_whoever_holds_it() {
     live.ground.survived(None, "").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn t100_a_version_that_fails_its_own_test_is_not_installed() {
+    let live = Live::new().await;
+    let host = live.host();
+    host.add(&live.path, None).await.unwrap();
+    let held = host.load_installed("live", None).await.unwrap();
+    let installed = held.digest();
+    live.put(&live.package(2, "[[self-test]]\ntool = \"say\"\n[[self-test]]\ntool = \"sing\"\n").await);
+    let error = host.add(&live.path, None).await.unwrap_err();
+    assert_eq!(error.kind(), "self-test-failed", "{error}");
+    assert!(error.to_string().contains("its own test 2"), "{error}");
+    let manifest = Manifest::from_toml("name = \"live\"\nversion = \"2.0.0\"\ndescription = \"d\"\n").unwrap();
+    let traps = wat::parse_str(String::from_utf8_lossy(TRAPS)).unwrap();
+    live.put(&host.package(&traps, &manifest, None).await.unwrap());
+    let error = host.add(&live.path, None).await.unwrap_err();
+    assert!(error.kind() == "trap" && error.to_string().contains("live"), "{}: {error}", error.kind());
+    assert_eq!((held.digest(), host.list().await.unwrap()[0].digest.clone()), (installed.clone(), installed));
+    assert_eq!(said(&host.invoke(Call::new(held.clone(), "{}")).await.unwrap()), "v0000001");
+    live.put(&live.package(2, "[[self-test]]\ntool = \"say\"\n").await);
+    host.add(&live.path, None).await.unwrap();
+    assert_eq!(said(&host.invoke(Call::new(held, "{}")).await.unwrap()), "v0000002");
+    live.ground.survived(None, "").await;
+}
+
 /// Versions of the probe that keep something, as files of one place.
 struct Keeper {
     ground: Ground,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ringfence_core::{Call, Caller, Grants, Host, SkillRef};
 use serde_json::json;
 
-use crate::support::hosts::open;
+use crate::support::hosts::{open, said};
 use crate::support::{Done, Home, Provider, Reply, TestHost, probe};
 
 #[test]
@@ -247,6 +247,63 @@ fn a_skill_for_which_there_is_no_room_is_not_installed() {
     home.run(&["audit", "verify"]).worked();
     home.run(&["add", &skill, "--grant-nothing"]).worked();
     home.run(&["run", "probe", "--tool", "echo", "--text", "x", "--allow", "kv", "--allow", "model"]).gives("x\n");
+}
+
+/// Version `version` of a skill that keeps something, with what its manifest says of that.
+async fn keeper(test: &TestHost, version: &str, state: &str) -> String {
+    let manifest =
+        format!("name = \"keeper\"\nversion = \"{version}\"\ndescription = \"Keeps.\"\n[permissions.kv]\n{state}");
+    let manifest = ringfence_core::Manifest::from_toml(&manifest).unwrap();
+    let component = std::fs::read(probe()).unwrap();
+    let package = test.host.package(&component, &manifest, None).await.unwrap();
+    test.home.write(&format!("keeper-{version}.wasm"), package).display().to_string()
+}
+
+const STATE_1: &str = "[state]\nversion = 1\nupgrade = \"renew\"\n";
+
+/// What the version that is installed keeps as `a` is `value`, and it can change it.
+async fn still_keeps(test: &TestHost, value: &str) {
+    let skill = test.host.load_installed("keeper", None).await.unwrap();
+    assert_eq!(skill.manifest().version.to_string(), "1.0.0");
+    assert_eq!(said(&test.stored(&skill, "read", json!({ "key": "a" })).await.unwrap()), value);
+    test.stored(&skill, "put", json!({ "key": "a", "value": value })).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_install_that_fails_leaves_the_version_before_it_with_all_that_it_keeps() {
+    let test = TestHost::new().await;
+    let (one, two, other) =
+        (keeper(&test, "1.0.0", "").await, keeper(&test, "1.1.0", STATE_1).await, keeper(&test, "1.0.1", "").await);
+    test.home.run(&["add", &one, "--allow", "kv"]).worked();
+    let skill = test.host.load_installed("keeper", None).await.unwrap();
+    test.stored(&skill, "put", json!({ "key": "a", "value": "one" })).await.unwrap();
+    // Compiled before: only the component itself has no room.
+    test.home.run(&["show", &two]).worked();
+    let before = test.home.files("data");
+    let room = u32::try_from(std::fs::metadata(&two).unwrap().len() / 1024 - 8).unwrap();
+    let done = with_small_files(&test.home, room, &["add", &two, "--grant-nothing"]);
+    assert_eq!(done.code, 6, "{done:?}");
+    assert!(done.err.contains("data") && done.err.contains("help: "), "{done:?}");
+    assert_eq!(test.home.files("data"), before, "nothing of it is left");
+    still_keeps(&test, "one").await;
+
+    // Somebody else was faster.
+    let mut late = test.host.consider(two.as_ref(), None).await.unwrap();
+    test.host.accept(&mut late, Default::default()).unwrap();
+    test.home.run(&["add", &other, "--grant-nothing"]).worked();
+    let error = test.host.install(late).await.unwrap_err();
+    assert_eq!(error.kind(), "busy", "{error}");
+    test.home.run(&["add", &one, "--grant-nothing", "--allow-downgrade"]).worked();
+    still_keeps(&test, "one").await;
+
+    // Its step fails.
+    test.stored(&skill, "put", json!({ "key": "poison", "value": "x" })).await.unwrap();
+    test.home.run(&["add", &two, "--grant-nothing"]).fails("upgrade-failed", 2, "from version 0 to 1", "");
+    still_keeps(&test, "one").await;
+    test.stored(&skill, "forget", json!({ "key": "poison" })).await.unwrap();
+    test.home.run(&["add", &two, "--grant-nothing"]).worked();
+    let new = test.host.load_installed("keeper", None).await.unwrap();
+    assert_eq!(said(&test.stored(&new, "read", json!({ "key": "a" })).await.unwrap()), "one (0 to 1)");
 }
 
 #[test]

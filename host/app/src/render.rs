@@ -67,6 +67,7 @@ pub(crate) const TABLE: &[(&str, u8, u16)] = &[
     ("signature-invalid", 3, 403),
     ("unsigned", 3, 403),
     ("untrusted-publisher", 3, 403),
+    ("publisher-changed", 3, 403),
     ("rollback-refused", 3, 409),
     ("address-denied", 3, 403),
     ("forbidden-host", 3, 403),

@@ -55,13 +55,35 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_dir(parent(path))
 }
 
+/// The turn of one process among those that write a file in a folder that belongs to somebody else, until it is dropped: what was read in
+/// it is as it was when it is written. Some network file systems know no locks: there nobody has to wait. Blocks.
+#[derive(Debug)]
+pub(crate) struct SharedTurn<'a> {
+    path: &'a Path,
+    turn: io::Result<std::fs::File>,
+}
+
+impl<'a> SharedTurn<'a> {
+    pub(crate) fn take(path: &'a Path) -> Self {
+        Self { path, turn: turn(parent(path)) }
+    }
+
+    /// As [`write_shared`].
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        write_in_turn(self.path, bytes, self.turn.is_ok())
+    }
+}
+
 /// As [`write_durably`], in a folder that belongs to somebody else, for everybody who may read there: one writer at a time, and each removes
 /// what one that was killed has left half written. Its names are not those of any other program.
 pub(crate) fn write_shared(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    SharedTurn::take(path).write(bytes)
+}
+
+fn write_in_turn(path: &Path, bytes: &[u8], is_turn: bool) -> io::Result<()> {
     let folder = parent(path);
-    // Some network file systems know no locks: then nothing is removed, for it may be what somebody writes now.
-    let turn = turn(folder);
-    if turn.is_ok() {
+    // Without one it may be what somebody writes now.
+    if is_turn {
         remove_half_written(path);
     }
     let name = half_written(path);

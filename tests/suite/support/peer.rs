@@ -20,6 +20,8 @@ pub(crate) enum Said {
     Hang(Vec<u8>),
     /// Reads whatever comes until the other side ends, and answers then.
     AfterAll(Vec<u8>),
+    /// Reads as much as the head announces, and answers then.
+    AfterBody(Vec<u8>),
 }
 
 /// Ends with the process: its threads hold nothing but a socket.
@@ -102,6 +104,12 @@ fn talk(mut stream: TcpStream, seen: &Mutex<Vec<String>>, answer: &Says, gone: &
         }
         Said::AfterAll(said) => {
             while !rest.ends_with(b"0\r\n\r\n") && more(&mut stream, &mut rest) {}
+            drop(stream.write_all(&said));
+        }
+        Said::AfterBody(said) => {
+            let length =
+                head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            while rest.len() < length.unwrap_or(0) && more(&mut stream, &mut rest) {}
             drop(stream.write_all(&said));
         }
     }

@@ -7,7 +7,8 @@ use inquire::Select;
 use ringfence_core::plain::word as quoted;
 use ringfence_core::policy::denials::{self, Denied};
 use ringfence_core::policy::{Grants, Missing, Requests};
-use ringfence_core::{Candidate, Error, Host, SkillRef};
+use ringfence_core::{Candidate, Error, Host, SkillRef, Tool};
+use serde::Serialize;
 
 use super::{Context, folders};
 use crate::grants;
@@ -92,9 +93,11 @@ pub(super) async fn offer(
     context: &Context,
 ) -> Result<Decision, Error> {
     if let Some(grant) = wanted.allow {
+        tell(candidate, context);
         return Ok(Decision { grant, ..Decision::default() });
     }
     if wanted.yes {
+        tell(candidate, context);
         // Also what is free today: a script that says yes means tomorrow as well.
         return Ok(Decision { grant: all(&host.everything_missing_of(candidate)).await?, ..Decision::default() });
     }
@@ -104,9 +107,11 @@ pub(super) async fn offer(
     let (without, needed): (Vec<_>, Vec<_>) = missing.iter().cloned().partition(|one| one.optional);
     let unattended = !crate::ui::can_ask() || context.json();
     if missing.is_empty() || wanted.nothing || (unattended && needed.is_empty()) {
+        tell(candidate, context);
         return Ok(Decision::default());
     }
     if unattended {
+        tell(candidate, context);
         return Err(refused_unattended(candidate, &needed, &without));
     }
     crate::ui::note(&presented(candidate, &missing, &before));
@@ -140,6 +145,7 @@ pub(super) async fn widen(
     }
     let name = candidate.skill().identity().to_owned();
     if !crate::ui::can_ask() || context.json() {
+        tell(candidate, context);
         let mut words: Vec<_> = candidate.more().iter().map(|one| one.words.clone()).collect();
         words.extend(imported(&candidate.imports().new).map(|names| format!("import {names}")));
         let name = quoted(&name);
@@ -215,25 +221,7 @@ fn presented(candidate: &Candidate, missing: &[Missing], denied: &[Denied]) -> S
         text += &format!(", in place of {}", before.manifest.version);
     }
     text += &format!("\nIt says of itself: \"{}\"\n", manifest.description);
-    if !candidate.more().is_empty() {
-        text += &format!("It asks for more than the version before it:\n{}", list(candidate.more()));
-    }
-    if !candidate.less().is_empty() {
-        text += &format!("It no longer asks for:\n{}", list(candidate.less()));
-    }
-    let had: Vec<&str> =
-        candidate.before().into_iter().flat_map(|one| &one.tools).map(|tool| tool.name.as_str()).collect();
-    let tools = candidate.skill().tools();
-    let new: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).filter(|name| !had.contains(name)).collect();
-    if candidate.before().is_some() && !new.is_empty() {
-        text += &format!("Tools that the version before it did not have: {}\n", new.join(", "));
-    }
-    if let Some(names) = imported(&candidate.imports().new) {
-        text += &format!("It imports what the version before it did not: {names}\n");
-    }
-    if let Some(names) = imported(&candidate.imports().gone) {
-        text += &format!("It no longer imports: {names}\n");
-    }
+    text += &differences(candidate);
     let kept = candidate.kept().words();
     if !kept.is_empty() {
         text += &format!("It keeps what it was granted before: {}\n", kept.join(" "));
@@ -243,6 +231,74 @@ fn presented(candidate: &Candidate, missing: &[Missing], denied: &[Denied]) -> S
     }
     let wants = if missing.is_empty() { String::new() } else { format!("It wants to:\n{}", list(missing)) };
     crate::ui::printable(&(text + &wants).replace("\n\n", "\n"))
+}
+
+/// What is new of something and what is there no longer.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Changed {
+    new: Vec<String>,
+    gone: Vec<String>,
+}
+
+/// How a version differs from the one in whose place it comes.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Changes {
+    /// What it asks for, in words.
+    permissions: Changed,
+    tools: Changed,
+    imports: Changed,
+}
+
+impl Changes {
+    pub(super) fn of(candidate: &Candidate) -> Self {
+        let words = |asked: &[Missing]| asked.iter().map(|one| one.words.clone()).collect();
+        let Some(before) = candidate.before() else { return Self::default() };
+        let (had, has) = (&before.tools, candidate.skill().tools());
+        let lacks = |all: &[Tool], name: &str| all.iter().all(|tool| tool.name != name);
+        let only = |of: &[Tool], not_in: &[Tool]| {
+            let names = of.iter().map(|tool| tool.name.clone());
+            names.filter(|name| lacks(not_in, name)).collect()
+        };
+        Self {
+            permissions: Changed { new: words(candidate.more()), gone: words(candidate.less()) },
+            tools: Changed { new: only(&has, had), gone: only(had, &has) },
+            imports: Changed { new: candidate.imports().new.clone(), gone: candidate.imports().gone.clone() },
+        }
+    }
+}
+
+/// Says what a version changes where no person is asked about it. Nothing where there is no version before it, or no difference.
+fn tell(candidate: &Candidate, context: &Context) {
+    let (text, manifest) = (differences(candidate), candidate.skill().manifest());
+    if let Some(before) = candidate.before().filter(|_| !text.is_empty() && !context.quiet) {
+        let head = format!("{} {}, in place of {}\n", manifest.name, manifest.version, before.manifest.version);
+        crate::ui::note(crate::ui::printable(&(head + &text)).trim_end());
+    }
+}
+
+/// The same for a person, the riskiest first.
+fn differences(candidate: &Candidate) -> String {
+    let Changes { tools, .. } = Changes::of(candidate);
+    let mut text = String::new();
+    if !candidate.more().is_empty() {
+        text += &format!("It asks for more than the version before it:\n{}", list(candidate.more()));
+    }
+    if !candidate.less().is_empty() {
+        text += &format!("It no longer asks for:\n{}", list(candidate.less()));
+    }
+    if !tools.new.is_empty() {
+        text += &format!("Tools that the version before it did not have: {}\n", tools.new.join(", "));
+    }
+    if !tools.gone.is_empty() {
+        text += &format!("Tools that it no longer has: {}\n", tools.gone.join(", "));
+    }
+    if let Some(names) = imported(&candidate.imports().new) {
+        text += &format!("It imports what the version before it did not: {names}\n");
+    }
+    if let Some(names) = imported(&candidate.imports().gone) {
+        text += &format!("It no longer imports: {names}\n");
+    }
+    text
 }
 
 /// Names of interfaces, which are a stranger's words, in one line. None where there are none.

@@ -1,4 +1,4 @@
-//! The lock of the project that is worked in: read before anything else happens, written after everything has.
+//! The lock of the project that is worked in: read before anything else happens, and changed as it is by then after everything has.
 
 use std::path::{Path, PathBuf};
 
@@ -68,18 +68,16 @@ impl Project {
     pub(super) fn put(&mut self, mut entry: Locked) -> Result<(), Error> {
         entry.reference = portable(&entry.reference, &self.folder);
         entry.exact = entry.exact.map(|exact| portable(&exact, &self.folder)).filter(|exact| *exact != entry.reference);
-        match !self.is_fixed && self.lock.put(entry) {
-            true => Ok(self.lock.write(&self.folder)?),
-            false => Ok(()),
+        if !self.is_fixed {
+            self.lock = Lock::change(&self.folder, |lock| lock.put(entry))?;
         }
+        Ok(())
     }
 
     /// Takes an entry out.
     pub(super) fn remove(&mut self, name: &str) -> Result<(), Error> {
-        match self.lock.remove(name) {
-            true => Ok(self.lock.write(&self.folder)?),
-            false => Ok(()),
-        }
+        self.lock = Lock::change(&self.folder, |lock| lock.remove(name))?;
+        Ok(())
     }
 
     /// Where an entry's skill is: a path is relative to the project.

@@ -1,6 +1,8 @@
-use ringfence_core::Error;
 use ringfence_core::catalog::lock::Locked;
+use ringfence_core::catalog::signature::{Signer, Standing};
 use ringfence_core::catalog::source::{Digest, SourceError};
+use ringfence_core::{Candidate, Error, Manifest};
+use semver::Version;
 use serde::Serialize;
 
 use super::consent::{self, Wanted};
@@ -46,10 +48,23 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let line = Line::new(context.quiet);
     let host = context.host().await?;
     let installed = host.list().await?;
+    let held =
+        |entry: &Locked| installed.iter().find(|one| one.name == entry.name && one.digest == entry.digest.as_str());
+    let (there, wanted): (Vec<&Locked>, Vec<&Locked>) = project.lock.skills().partition(|entry| held(entry).is_some());
+    // Before anything is installed.
+    let told = async {
+        for entry in &there {
+            if let Some(one) = held(entry) {
+                let skill = host.load_installed(&one.name, Some(line.steps())).await?;
+                agrees(entry, &one.manifest, skill.wit().as_ref())?;
+                is_by(entry, one.signer.as_ref())?;
+            }
+        }
+        Ok(())
+    };
+    let told = context.unless_cancelled(told).await;
     host.close().await?;
-    let is_there =
-        |entry: &Locked| installed.iter().any(|one| one.name == entry.name && one.digest == entry.digest.as_str());
-    let (there, wanted): (Vec<&Locked>, Vec<&Locked>) = project.lock.skills().partition(|entry| is_there(entry));
+    told?;
     if args.fixed.frozen && !wanted.is_empty() {
         let names: Vec<_> = wanted.iter().map(|entry| entry.name.as_str()).collect();
         return Err(Trouble::new(
@@ -91,11 +106,8 @@ async fn install(
     arrived.incoming.source = project.reference(&entry.reference)?.to_string();
     let host = context.host().await?;
     let candidate = publisher::considered(&host, arrived.incoming, flags, context, line).await?;
-    let decided = match admits(entry, &candidate.skill().manifest()) {
-        Ok(()) => match project.admits(candidate.skill()) {
-            Ok(()) => consent::offer(&host, &candidate, wanted, context).await,
-            Err(error) => Err(error),
-        },
+    let decided = match admits(entry, &candidate, project) {
+        Ok(()) => consent::offer(&host, &candidate, wanted, context).await,
         Err(error) => Err(error),
     };
     match decided {
@@ -108,19 +120,64 @@ async fn install(
     host.close().await
 }
 
-/// The bytes are the right ones, so it is the lock that says something else about them.
-fn admits(entry: &Locked, manifest: &ringfence_core::Manifest) -> Result<(), Error> {
-    if entry.name == manifest.name && entry.version == manifest.version {
-        return Ok(());
+/// Whether what has arrived is what the lock says of it.
+fn admits(entry: &Locked, candidate: &Candidate, project: &Project) -> Result<(), Error> {
+    let skill = candidate.skill();
+    agrees(entry, &skill.manifest(), skill.wit().as_ref())?;
+    match (&candidate.verdict().standing, candidate.verdict().signer()) {
+        // Who signed it cannot be said here, so it is for the configuration whether that is enough.
+        (Standing::Unknown { .. } | Standing::NotChecked, _) => {}
+        (_, Some(signer)) => is_by(entry, Some(signer))?,
+        (_, None) => match &entry.signer {
+            Some(said) => return Err(changed(entry, said, "nobody signed it")),
+            None => {}
+        },
     }
+    project.admits(skill)
+}
+
+/// The bytes are the right ones, so it is the lock that says something else about them.
+fn agrees(entry: &Locked, manifest: &Manifest, wit: Option<&Version>) -> Result<(), Error> {
+    let interface = |wit: Option<&Version>| match wit {
+        Some(version) => format!("for the interface {version}"),
+        None => "for no interface".to_owned(),
+    };
+    // One that is written for an older interface of the same kind goes on with a newer host.
+    let same_kind = match (&entry.wit, wit) {
+        (Some(said), Some(found)) => (said.major, said.minor) == (found.major, found.minor),
+        (None, None) => true,
+        _ => false,
+    };
+    let (said, found) = match (entry.name == manifest.name && entry.version == manifest.version, same_kind) {
+        (true, true) => return Ok(()),
+        (false, _) => (format!("{} {}", entry.name, entry.version), format!("{} {}", manifest.name, manifest.version)),
+        (true, false) => (interface(entry.wit.as_ref()), interface(wit)),
+    };
     Err(Trouble::new(
         "lock-invalid",
-        format!(
-            "the lock says that {} is {} {}, and it is {} {}",
-            entry.digest, entry.name, entry.version, manifest.name, manifest.version
-        ),
+        format!("the lock says that {} is {said}, and it is {found}", entry.digest),
         "restore ringfence.lock from the project's history, or add the skill anew",
     ))
+}
+
+/// A skill that was locked without a publisher may have one here, who is trusted here alone; and of one that is installed without a look
+/// at its signature nothing can be said.
+fn is_by(entry: &Locked, signer: Option<&Signer>) -> Result<(), Error> {
+    match (&entry.signer, signer) {
+        (Some(said), Some(found)) if *said != found.word() => {
+            Err(changed(entry, said, &format!("it is signed by {found}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn changed(entry: &Locked, said: &str, found: &str) -> Error {
+    let said = crate::ui::printable(said);
+    Trouble::new(
+        "publisher-changed",
+        format!("the lock says that {} {} is signed by {said}, and {found}", entry.name, entry.version),
+        "restore ringfence.lock from the project's history; where you know why its publisher is another, add the skill anew",
+    )
 }
 
 async fn row(entry: &Locked, installed: bool, context: &Context) -> Result<Row, Error> {

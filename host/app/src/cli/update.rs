@@ -4,7 +4,7 @@ use ringfence_core::plain::word as quoted;
 use ringfence_core::{Candidate, Error};
 use serde::Serialize;
 
-use super::consent::{self, Wanted};
+use super::consent::{self, Changes, Wanted};
 use super::lock::{self, Project};
 use super::source::Arrived;
 use super::{Context, add, publisher, source};
@@ -14,7 +14,7 @@ use crate::ui::table;
 
 /// Install newer versions of skills, from where they came from
 ///
-/// Shows what a new version asks for beyond the old one. Nothing of that is granted by itself: a person is asked, and a script says
+/// Shows what a new version asks for beyond the old one, and what else of it is new or went away. Nothing of that is granted by itself: a person is asked, and a script says
 /// --yes or --grant-nothing, or the skill stays as it is. What a person named by digest, and what was taken back to an older version
 /// at its source, stays as well.
 #[derive(Debug, clap::Args)]
@@ -52,6 +52,9 @@ pub(super) struct Row {
     /// Why it is as it is, where that is a question.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
+    /// How the one that was installed differs from the one before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) changes: Option<Changes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -129,6 +132,7 @@ async fn look_at(skill: &Installed, index: Option<&Index>, context: &Context, li
         digest: None,
         source: skill.source.clone(),
         reason: None,
+        changes: None,
     };
     match newer(skill, index, context, line).await {
         Ok(Newer::Same) => (row, None),
@@ -204,7 +208,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
                 let wanted = Wanted { yes: args.yes, allow: None, nothing: args.grant_nothing };
                 let update = Update { name: &row.name, there, index: index.as_ref() };
                 let done = apply(update, wanted, &args.publisher, project.as_mut(), context, &line).await;
-                done.map(|version| (row.state, row.available) = (State::Updated, Some(version)))
+                done.map(|(version, changes)| {
+                    (row.state, row.available, row.changes) = (State::Updated, Some(version), Some(changes));
+                })
             }
         };
         if let Err(error) = done {
@@ -237,7 +243,7 @@ struct Update<'a> {
     index: Option<&'a Index>,
 }
 
-/// Installs a newer one, and gives its version.
+/// Installs a newer one, and gives its version and how it differs.
 async fn apply(
     update: Update<'_>,
     wanted: Wanted,
@@ -277,14 +283,14 @@ async fn apply(
             return Err(error);
         }
     };
-    let version = candidate.skill().manifest().version.to_string();
+    let (version, changes) = (candidate.skill().manifest().version.to_string(), Changes::of(&candidate));
     let name = add::install(&host, candidate, decision).await?;
     if let Some(project) = project.filter(|project| project.lock.get(&name).is_some()) {
         let skill = host.load_installed(&name, Some(line.steps())).await?;
         project.put(host.locked(&skill, &reference, Some(exact)).await?)?;
     }
     host.close().await?;
-    Ok(version)
+    Ok((version, changes))
 }
 
 /// Whether a candidate is an update of what it is meant to follow.

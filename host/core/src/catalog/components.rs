@@ -56,7 +56,8 @@ impl Components {
 
     /// Removes a component that no installed skill uses any more, in the turn of the state. One that cannot be removed harms nobody.
     pub(crate) async fn remove_unused(&self, index: &Index, digest: &str) {
-        let used = index.all().await.is_ok_and(|all| all.iter().any(|skill| skill.digest == digest));
+        // What cannot be looked up may be used.
+        let used = index.all().await.map_or(true, |all| all.iter().any(|skill| skill.digest == digest));
         if used {
             return;
         }

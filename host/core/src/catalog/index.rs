@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use crate::state::{State, StateError};
 
@@ -36,10 +36,18 @@ impl Index {
         Self { state }
     }
 
-    /// Adds a skill, in the place of one of the same name.
-    pub(crate) async fn put(&self, entry: Entry) -> Result<(), StateError> {
+    /// Adds a skill, in the place of one of the same name. `first` is done in the same transaction; where it says no, nothing is added,
+    /// and so does the answer.
+    pub(crate) async fn put(
+        &self,
+        entry: Entry,
+        mut first: impl FnMut(&Transaction<'_>) -> rusqlite::Result<bool> + Send + 'static,
+    ) -> Result<bool, StateError> {
         self.state
             .write_large(move |tx| {
+                if !first(tx)? {
+                    return Ok(false);
+                }
                 tx.execute(
                     "INSERT OR REPLACE INTO skills (name, version, digest, manifest, tools, source, added_us, signer)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -53,10 +61,10 @@ impl Index {
                         entry.added_at.as_microsecond(),
                         entry.signer,
                     ],
-                )
+                )?;
+                Ok(true)
             })
             .await
-            .map(|_| ())
     }
 
     pub(crate) async fn get(&self, name: &str) -> Result<Option<Entry>, StateError> {
@@ -124,9 +132,10 @@ mod tests {
     async fn skills_are_put_replaced_listed_and_removed() {
         let (dir, state) = temporary();
         let index = Index::new(state);
-        index.put(skill("b", "1.0.0")).await.unwrap();
-        index.put(skill("a", "1.0.0")).await.unwrap();
-        index.put(skill("b", "1.1.0")).await.unwrap();
+        for (name, version) in [("b", "1.0.0"), ("a", "1.0.0"), ("b", "1.1.0")] {
+            assert!(index.put(skill(name, version), |_| Ok(true)).await.unwrap());
+        }
+        assert!(!index.put(skill("b", "2.0.0"), |_| Ok(false)).await.unwrap());
         assert_eq!(index.all().await.unwrap(), [skill("a", "1.0.0"), skill("b", "1.1.0")]);
         assert_eq!(index.get("b").await.unwrap(), Some(skill("b", "1.1.0")));
         // While the state is held by this host, and after it.

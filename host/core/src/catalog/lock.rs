@@ -74,23 +74,27 @@ pub fn digest_of(grants: &Grants) -> Digest {
 impl Lock {
     /// Reads the file in `folder`; None where there is none.
     pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
+        Self::read_at(folder, When::Before)
+    }
+
+    fn read_at(folder: &Path, when: When) -> Result<Option<Self>, Error> {
         let path = folder.join(LOCK_FILE);
         let bytes = match super::read_component(&path, MOST_BYTES) {
             Ok(bytes) => bytes,
             Err(CatalogError::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let wrong = |reason: &str| LockError { path: path.clone(), line: 1, reason: reason.to_owned() };
+        let wrong = |reason: &str| LockError { path: path.clone(), line: 1, reason: reason.to_owned(), when };
         if bytes.len() as u64 > MOST_BYTES {
             return Err(wrong("it is longer than any lock").into());
         }
         let text = String::from_utf8(bytes).map_err(|_| wrong("it is no text"))?;
-        Ok(Some(Self::parse(&path, &text)?))
+        Ok(Some(Self::parse(&path, &text).map_err(|error| LockError { when, ..error })?))
     }
 
     /// Reads a text. `path` is named by errors.
     pub fn parse(path: &Path, text: &str) -> Result<Self, LockError> {
-        let wrong = |line: usize, reason: String| LockError { path: path.to_owned(), line, reason };
+        let wrong = |line: usize, reason: String| LockError { path: path.to_owned(), line, reason, when: When::Before };
         let is_marker =
             |line: &str| ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|mark| line.starts_with(mark));
         if let Some(at) = text.lines().position(is_marker) {
@@ -144,6 +148,18 @@ impl Lock {
         files::write_shared(&path, self.text().as_bytes()).map_err(failed)
     }
 
+    /// Changes the file in `folder` as it is by now, in the turn of those who do: what another process has written since somebody read it
+    /// stays. Where `change` says that nothing is different, nothing is written. Gives the lock that is there then.
+    pub fn change(folder: &Path, change: impl FnOnce(&mut Self) -> bool) -> Result<Self, Error> {
+        let path = folder.join(LOCK_FILE);
+        let turn = files::SharedTurn::take(&path);
+        let mut lock = Self::read_at(folder, When::After)?.unwrap_or_default();
+        if change(&mut lock) {
+            turn.write(lock.text().as_bytes()).map_err(|error| CatalogError::writing(path.clone(), &error))?;
+        }
+        Ok(lock)
+    }
+
     /// Removes what writers that were killed have left beside the file in `folder`. Says how many bytes that was.
     #[must_use]
     pub fn clean(folder: &Path) -> u64 {
@@ -178,6 +194,16 @@ pub struct LockError {
     path: PathBuf,
     line: usize,
     reason: String,
+    when: When,
+}
+
+/// When a lock is read.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    /// Before anything else happens.
+    Before,
+    /// After everything has, to write it down.
+    After,
 }
 
 impl Explain for LockError {
@@ -186,7 +212,11 @@ impl Explain for LockError {
     }
 
     fn hint(&self) -> String {
-        "correct that line or restore the file from the project's history; nothing was installed or written".into()
+        let then = match self.when {
+            When::Before => "nothing was installed or written",
+            When::After => "it was read once more to write down what was done: run the same again after that",
+        };
+        format!("correct that line or restore the file from the project's history; {then}")
     }
 }
 
@@ -236,6 +266,30 @@ mod tests {
         assert!(!lock.put(locked("a")));
         assert!(lock.put(Locked { version: Version::new(2, 0, 0), ..locked("a") }));
         assert!(lock.remove("a") && !lock.remove("a"));
+    }
+
+    #[test]
+    fn those_who_change_a_lock_at_once_lose_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..16).map(|n| format!("skill-{n:02}")).collect();
+        std::thread::scope(|scope| {
+            for name in &names {
+                let folder = dir.path();
+                scope.spawn(move || Lock::change(folder, |lock| lock.put(locked(name))).unwrap());
+            }
+        });
+        let there = Lock::read(dir.path()).unwrap().unwrap();
+        assert_eq!(there.skills().map(|one| one.name.clone()).collect::<Vec<_>>(), names);
+        // What says that nothing is different writes nothing.
+        std::fs::remove_file(dir.path().join(LOCK_FILE)).unwrap();
+        assert_eq!(Lock::change(dir.path(), |lock| lock.remove("a")).unwrap(), Lock::default());
+        assert_eq!(Lock::read(dir.path()).unwrap(), None);
+        // One that was damaged meanwhile stays as it is, and who has done something already is not told that nothing was done.
+        std::fs::write(dir.path().join(LOCK_FILE), "version = 1\n<<<<<<< HEAD\n").unwrap();
+        let error = Lock::change(dir.path(), |lock| lock.put(locked("a"))).unwrap_err();
+        assert!(error.kind() == "lock-invalid" && error.hint().contains("run the same again"), "{error}");
+        assert!(!error.hint().contains("nothing was installed"));
+        assert!(std::fs::read_to_string(dir.path().join(LOCK_FILE)).unwrap().contains("HEAD"));
     }
 
     #[test]

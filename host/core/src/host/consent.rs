@@ -2,17 +2,20 @@
 //!
 //! Everything here that grants is for a person's face. No skill, model or client reaches it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rusqlite::Transaction;
 use serde::Serialize;
 
 use super::{Host, STATE_WAIT};
+use crate::capability::kv::upgrade::Change;
 use crate::capability::user;
 use crate::catalog::index;
-use crate::catalog::signature::{Signature, SourceKind, Terms, Verdict};
-use crate::catalog::{CatalogError, Imports, Incoming, Installed, SkillRef};
+use crate::catalog::signature::publishers::Publishers;
+use crate::catalog::signature::{Signature, SignatureError, SourceKind, Terms, Verdict};
+use crate::catalog::{CatalogError, Generation, Imports, Incoming, Installed, Runs, SkillRef};
 use crate::error::Error;
-use crate::invocation::InvokeError;
+use crate::invocation::{self, InvokeError};
 use crate::journal::Journal;
 use crate::journal::audit::{Audit, Entry, Used};
 use crate::policy::denials::{Denied, standing};
@@ -156,9 +159,15 @@ impl Host {
     /// The same for a component that is already in memory, wherever it came from.
     pub async fn consider_incoming(&self, incoming: Incoming, progress: Option<Progress>) -> Result<Candidate, Error> {
         // Before anything is done with its code.
-        let verdict = self.judged(&incoming).await?;
+        let place = PathBuf::from(&incoming.source);
+        // What is said of a signature names the skill; what is said of bytes that are no skill can name nothing but their place.
+        let about = |error: Error| match error.of::<SignatureError>() {
+            Some(_) => error,
+            None => error.about(&place),
+        };
+        let verdict = self.judged(&incoming).await.map_err(about)?;
         let Incoming { bytes, stem, source, .. } = incoming;
-        let generation = self.0.generation(&bytes, &stem, None, progress.as_ref()).await?;
+        let generation = self.0.generation(&bytes, &stem, None, progress.as_ref()).await.map_err(about)?;
         let name = generation.manifest.name.clone();
         let before = self.0.index.get(&name).await?.map(Installed::try_from).transpose()?;
         let requests = &generation.manifest.permissions;
@@ -195,47 +204,94 @@ impl Host {
 
     /// Installs what was considered, in place of an older one. Grants nothing; where it requests something else than the one
     /// before it, what that one could not use is no longer granted. Refused where its signature is not good enough on the terms
-    /// that were accepted.
+    /// that were accepted, and where it does not start or fails its own tests. Whatever fails, the one before it stays, with all that it keeps.
     pub async fn install(&self, candidate: Candidate) -> Result<Installed, Error> {
-        let Candidate { skill, bytes, source, verdict, terms, before, .. } = candidate;
-        verdict.admit(&terms)?;
-        let generation = skill.current();
-        self.0.upgrade_state(skill.identity(), &generation).await?;
-        // Until the index names the file nothing else does: another host must not take it for one that nobody needs.
-        let turn = self.0.state.turn().await?;
-        let there = self.0.index.get(skill.identity()).await?;
-        if there.map(|there| there.digest) != before.as_ref().map(|before| before.digest.clone()) {
-            return Err(CatalogError::Overtaken { name: skill.identity().to_owned() }.into());
+        candidate.verdict.admit(&candidate.terms)?;
+        let generation = candidate.skill.current();
+        if let Err(error) = self.tried(&candidate, &generation).await {
+            let detail = format!("{}: {error}", error.kind());
+            self.0.sessions.audit.note(Entry::admin("add-refused", candidate.source(), detail));
+            return Err(error);
         }
-        self.0.components.write(&generation.digest, &bytes)?;
         let installed = Installed {
-            name: skill.identity().to_owned(),
+            name: candidate.skill.identity().to_owned(),
             digest: generation.digest.clone(),
-            source,
-            signer: verdict.owner(&terms).cloned(),
+            source: candidate.source.clone(),
+            signer: candidate.verdict.owner(&candidate.terms).cloned(),
             added_at: jiff::Timestamp::now(),
             manifest: generation.manifest.clone(),
             tools: generation.tools.to_vec(),
         };
-        if let Some(before) = &before {
+        let (considered, row) = (&candidate, &installed);
+        let serve = |change| self.put_in_place(considered, row, change);
+        let put = self.0.upgrade_with(&installed.name, &generation, serve).await;
+        let before = candidate.before.filter(|before| before.digest != installed.digest);
+        if let Err(error) = put {
+            // Where it cannot be removed now, `clean` does it.
+            if self.0.components.path(&installed.digest).is_file() {
+                self.0.remove_component(&installed.digest).await;
+            }
+            return Err(error);
+        }
+        self.note_pin(&candidate.verdict, &candidate.terms, &installed.source);
+        let by = installed.signer.as_ref().map(|signer| format!(", signed by {signer}"));
+        let detail = format!("{}{}", installed.digest, by.unwrap_or_default());
+        self.0.sessions.audit.note(Entry::admin("add", &*installed.name, detail));
+        self.0.offers.changed();
+        self.0.succeed(&installed.name, &generation).await?;
+        if let Some(before) = before {
+            self.0.remove_component(&before.digest).await;
+        }
+        Ok(installed)
+    }
+
+    /// Sees whether a candidate starts and passes its own tests, as a version that takes the place of one that serves has to: whoever holds
+    /// the one before it is given this one.
+    async fn tried(&self, candidate: &Candidate, generation: &Generation) -> Result<(), Error> {
+        if let Runs::Here(pre) = &generation.runs {
+            let name = Path::new(candidate.skill.identity());
+            invocation::instantiate(&self.0, pre).await.map_err(|error| error.about(name))?;
+        }
+        self.self_test(candidate.skill.identity(), generation).await
+    }
+
+    /// The step from one version to the other: the file first, and then all that is kept of the skill in one transaction. False where what
+    /// the one before it keeps has changed since `change` was made.
+    async fn put_in_place(
+        &self,
+        candidate: &Candidate,
+        installed: &Installed,
+        change: Option<Change>,
+    ) -> Result<bool, Error> {
+        let Candidate { bytes, verdict, terms, before, .. } = candidate;
+        // Until the index names the file nothing else does: another host must not take it for one that nobody needs.
+        let _turn = self.0.state.turn().await?;
+        let there = self.0.index.get(&installed.name).await?;
+        if there.map(|there| there.digest) != before.as_ref().map(|before| before.digest.clone()) {
+            return Err(CatalogError::Overtaken { name: installed.name.clone() }.into());
+        }
+        self.0.components.write(&installed.digest, bytes)?;
+        if let Some(before) = before {
             let had = &before.manifest.permissions;
             if !had.ask_the_same(&installed.manifest.permissions) {
                 // Before the new one is there: a host that is killed in between has taken something back, nothing else.
                 self.0.grants.narrow(&installed.name, had).await?;
             }
         }
-        self.settle_pin(&verdict, &terms, &installed.source).await?;
-        self.0.index.put(index::Entry::from(&installed)).await?;
-        drop(turn);
-        let by = installed.signer.as_ref().map(|signer| format!(", signed by {signer}"));
-        let detail = format!("{}{}", installed.digest, by.unwrap_or_default());
-        self.0.sessions.audit.note(Entry::admin("add", &*installed.name, detail));
-        self.0.offers.changed();
-        self.0.succeed(&installed.name, &generation).await?;
-        if let Some(before) = before.filter(|before| before.digest != installed.digest) {
-            self.0.remove_component(&before.digest).await;
-        }
-        Ok(installed)
+        let (name, was_pinned) = (installed.name.clone(), verdict.pin.is_some());
+        let pin = verdict.pin_after(terms, &installed.source);
+        let with = move |tx: &Transaction<'_>| {
+            if !change.as_ref().map_or(Ok(true), |change| change.make(tx))? {
+                return Ok(false);
+            }
+            match &pin {
+                Some(pin) => Publishers::put_pin(tx, pin)?,
+                None if was_pinned => Publishers::unpin(tx, &name)?,
+                None => {}
+            }
+            Ok(true)
+        };
+        Ok(self.0.index.put(index::Entry::from(installed), with).await?)
     }
 
     /// Installs a component under the name in its manifest, in place of an older one, and asks nobody. Grants nothing.

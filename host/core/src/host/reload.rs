@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Host, Progress, Secrets, Shared, router};
+use crate::capability::kv::upgrade::Change;
 use crate::catalog::{Behind, Generation, ReloadError, Runs, SkillRef, Standing, behind, settle};
 use crate::engine::{LimitSettings, digest};
 use crate::error::Error;
@@ -147,7 +148,7 @@ impl Host {
         if let Runs::Here(pre) = &generation.runs {
             invocation::instantiate(&self.0, pre).await.map_err(|error| error.about(path))?;
         }
-        self.self_test(skill, &generation).await?;
+        self.self_test(skill.identity(), &generation).await?;
         let before = serving.digest.clone();
         Ok(Some(Successor { generation, before, had, more, less, free, asks_the_same }))
     }
@@ -169,19 +170,28 @@ impl Host {
             self.0.stands(skill, Standing::PendingConsent { version, missing: shown }).await;
             return Err(ReloadError::Widened { name: name(), missing }.into());
         }
-        // As it is configured now, which may have changed since it was prepared: the last that can fail before anything is changed.
+        // As it is configured now, which may have changed since it was prepared.
         let generation = self.0.configured(skill.identity(), &next.generation)?;
-        if let Err(error) = self.0.upgrade_state(skill.identity(), &generation).await {
+        let (identity, had, narrows) = (skill.identity(), &serving.manifest.permissions, !next.asks_the_same);
+        let allow = &allow;
+        let serve = |change: Option<Change>| async move {
+            if narrows {
+                self.0.grants.narrow(identity, had).await?;
+            }
+            match (*allow == Grants::default(), for_good) {
+                (true, _) => {}
+                (false, true) => _ = self.grant(identity, allow.clone()).await?,
+                (false, false) => self.grant_for_session(identity, allow.clone()).await?,
+            }
+            // What it keeps comes last: from then on the version that serves could not go on.
+            match change {
+                Some(change) => Ok(self.0.state.write_large(move |tx| change.make(tx)).await?),
+                None => Ok(true),
+            }
+        };
+        if let Err(error) = self.0.upgrade_with(identity, &generation, serve).await {
             self.not_replaced(skill, &error).await;
             return Err(error);
-        }
-        if !next.asks_the_same {
-            self.0.grants.narrow(skill.identity(), &serving.manifest.permissions).await?;
-        }
-        match (allow == Grants::default(), for_good) {
-            (true, _) => {}
-            (false, true) => _ = self.grant(skill.identity(), allow).await?,
-            (false, false) => self.grant_for_session(skill.identity(), allow).await?,
         }
         self.0.publish(skill, Arc::new(generation));
         self.0.stands(skill, Standing::Serving).await;
@@ -205,10 +215,10 @@ impl Host {
     }
 
     /// Lets a version prove itself before anybody depends on it. It has no grants, and an identity of nobody.
-    async fn self_test(&self, skill: &SkillRef, generation: &Generation) -> Result<(), Error> {
+    pub(super) async fn self_test(&self, identity: &str, generation: &Generation) -> Result<(), Error> {
         let manifest = &generation.manifest;
         for (number, test) in (1..).zip(&manifest.self_test) {
-            let identity = format!("{} (own test)", skill.identity());
+            let identity = format!("{identity} (own test)");
             let call = Call {
                 tool: Some(test.tool.clone()),
                 limits: SELF_TEST,

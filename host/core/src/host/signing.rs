@@ -176,8 +176,8 @@ impl Host {
         Ok(judge(Facts { skill, version, kind, demand, checked, publishers, pin, before })?)
     }
 
-    /// Keeps whose the skill is from now on.
-    pub(super) async fn settle_pin(&self, verdict: &Verdict, terms: &Terms, source: &str) -> Result<(), Error> {
+    /// Puts on record whose a skill is now that was just installed, where that is another than before.
+    pub(super) fn note_pin(&self, verdict: &Verdict, terms: &Terms, source: &str) {
         let (skill, after) = (&*verdict.skill, verdict.pin_after(terms, source));
         let was = verdict.pin.as_ref().map(|pin| &pin.signer);
         let note = |kind, detail: String| self.0.sessions.audit.note(Entry::admin(kind, skill, detail));
@@ -192,12 +192,6 @@ impl Host {
         if verdict.floor.as_ref().is_some_and(|floor| verdict.version.cmp_precedence(floor).is_lt()) {
             note("downgrade", verdict.version.to_string());
         }
-        match after {
-            Some(pin) => self.0.publishers.put_pin(pin).await?,
-            None if was.is_some() => self.0.publishers.remove_pin(skill).await?,
-            None => {}
-        }
-        Ok(())
     }
 }
 

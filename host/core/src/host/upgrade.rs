@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 
 use super::Shared;
-use crate::capability::kv::upgrade::{copy, discard, mark, settle, version};
+use crate::capability::kv::upgrade::{Change, copy, discard, version};
 use crate::catalog::{Generation, ReloadError, SkillRef};
 use crate::engine::LimitSettings;
 use crate::error::Error;
@@ -38,54 +38,96 @@ impl Shared {
         if generation.state_ready.load(Ordering::Acquire) {
             return Ok(());
         }
-        let _one = self.upgrading.lock().await;
-        let name = || generation.manifest.name.clone();
-        let to = generation.manifest.state_version();
-        match version(&self.state, identity).await? {
-            Some(from) if from > to => {
-                return Err(ReloadError::StateNewer { name: name(), found: from, known: to }.into());
+        let make = |change: Option<Change>| async move {
+            match change {
+                Some(change) => Ok(self.state.write_large(move |tx| change.make(tx)).await?),
+                None => Ok(true),
             }
-            Some(from) if from < to => {
-                match generation.upgrade.is_empty() {
-                    true => mark(&self.state, identity, to).await?,
-                    false => self.run_step(identity, generation, from, to).await?,
-                }
-                self.sessions.audit.note(Entry::admin("upgrade-state", identity, format!("{from} to {to}")));
-            }
-            _ => {}
-        }
+        };
+        self.upgrade_with(identity, generation, make).await?;
         generation.state_ready.store(true, Ordering::Release);
         Ok(())
     }
 
+    /// The same for a generation that is yet to serve: the step runs on its copy, and then `serve` makes the change, with all else that has
+    /// to happen together or not at all. Where that fails, what the version before keeps is as it was. It is asked again where it says
+    /// that somebody wrote meanwhile.
+    pub(super) async fn upgrade_with<F>(
+        self: &Arc<Self>,
+        identity: &str,
+        generation: &Generation,
+        serve: impl Fn(Option<Change>) -> F,
+    ) -> Result<(), Error>
+    where
+        F: Future<Output = Result<bool, Error>>,
+    {
+        let _one = self.upgrading.lock().await;
+        let name = || generation.manifest.name.clone();
+        let to = generation.manifest.state_version();
+        let (mut before, scratch) = (to, scratch(identity));
+        for _ in 0..TRIES {
+            let change = match version(&self.state, identity).await? {
+                Some(from) if from > to => {
+                    return Err(ReloadError::StateNewer { name: name(), found: from, known: to }.into());
+                }
+                Some(from) if from < to => {
+                    before = from;
+                    Some(match generation.upgrade.is_empty() {
+                        true => Change::Mark { skill: identity.to_owned(), from, to },
+                        false => self.run_step(identity, generation, from, to).await?,
+                    })
+                }
+                _ => None,
+            };
+            let changes = change.is_some();
+            match serve(change).await {
+                Ok(true) if changes => {
+                    let detail = format!("{before} to {to}");
+                    self.sessions.audit.note(Entry::admin("upgrade-state", identity, detail));
+                    return Ok(());
+                }
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => {
+                    // Otherwise the next upgrade throws it away: what went wrong first is what is told.
+                    drop(discard(&self.state, &scratch).await);
+                    return Err(error);
+                }
+            }
+        }
+        let reason = "the version that serves kept writing meanwhile".into();
+        Err(ReloadError::Upgrade { name: name(), from: before, to, reason }.into())
+    }
+
+    /// Runs the step on a copy. What is left is to put that in the place of the original.
     async fn run_step(
         self: &Arc<Self>,
         identity: &str,
         generation: &Generation,
         from: u32,
         to: u32,
-    ) -> Result<(), Error> {
-        // Neither a path nor the name of a skill: nobody else's state is there.
-        let scratch = format!("upgrade of {identity}");
+    ) -> Result<Change, Error> {
+        let copied = scratch(identity);
         let held = self.grants.of(identity).kv.clone().unwrap_or_default();
-        let failed = |reason: String| ReloadError::Upgrade { name: generation.manifest.name.clone(), from, to, reason };
-        for _ in 0..TRIES {
-            let original = copy(&self.state, identity, &scratch, to).await?;
-            let step = SkillRef::new(scratch.clone(), generation.step());
-            let call = Call {
-                allow: Grants { kv: Some(held.clone()), ..Grants::default() },
-                limits: STEP,
-                ..Call::new(step, json!({ "from": from, "to": to }).to_string())
-            };
-            // The walk itself may have come here.
-            if let Err(error) = Box::pin(invocation::run(self, call)).await {
-                discard(&self.state, &scratch).await?;
-                return Err(failed(error.to_string()).into());
-            }
-            if settle(&self.state, identity, &scratch, original).await? {
-                return Ok(());
+        let original = copy(&self.state, identity, &copied, to).await?;
+        let call = Call {
+            allow: Grants { kv: Some(held), ..Grants::default() },
+            limits: STEP,
+            ..Call::new(SkillRef::new(copied.clone(), generation.step()), json!({ "from": from, "to": to }).to_string())
+        };
+        // The walk itself may have come here.
+        match Box::pin(invocation::run(self, call)).await {
+            Ok(_) => Ok(Change::Settle { skill: identity.to_owned(), copy: copied, original }),
+            Err(error) => {
+                discard(&self.state, &copied).await?;
+                let (name, reason) = (generation.manifest.name.clone(), error.to_string());
+                Err(ReloadError::Upgrade { name, from, to, reason }.into())
             }
         }
-        Err(failed("the version that serves kept writing meanwhile".into()).into())
     }
+}
+
+/// Where the copy is: neither a path nor the name of a skill, so that nobody else's state is there.
+fn scratch(identity: &str) -> String {
+    format!("upgrade of {identity}")
 }

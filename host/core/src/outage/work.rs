@@ -138,7 +138,7 @@ impl Ground {
                 let (name, digest) = skill(number);
                 let before = self.index.get(&name).await.map_err(kind)?;
                 self.components.write(&digest, &content(number, bytes)).map_err(told)?;
-                self.index.put(row(name, digest)).await.map_err(kind)?;
+                self.index.put(row(name, digest), |_| Ok(true)).await.map_err(kind)?;
                 if let Some(before) = before {
                     self.components.remove_unused(&self.index, &before.digest).await;
                 }

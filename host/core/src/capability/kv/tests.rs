@@ -280,7 +280,14 @@ async fn walk(steps: &[Step], durable: bool) {
 
 #[tokio::test]
 async fn a_copy_takes_the_place_of_what_it_was_made_of_or_nothing_happens() {
-    use super::upgrade::{copy, discard, mark, settle, version};
+    use super::upgrade::{Change, Original, copy, discard, version};
+
+    async fn made(state: &State, change: Change) -> bool {
+        state.write_large(move |tx| change.make(tx)).await.unwrap()
+    }
+    async fn settle(state: &State, original: Original) -> bool {
+        made(state, Change::Settle { skill: "a".into(), copy: "upgrade of a".into(), original }).await
+    }
 
     let (_dir, state) = temporary();
     let sqlite = Sqlite::new(state.clone());
@@ -303,7 +310,7 @@ async fn a_copy_takes_the_place_of_what_it_was_made_of_or_nothing_happens() {
             "set" => _ = a.set("k", b"meanwhile", Condition::Always).await.unwrap(),
             _ => _ = a.delete("gone", Condition::Always).await,
         }
-        assert!(!settle(&state, "a", "upgrade of a", original).await.unwrap(), "{step}");
+        assert!(!settle(&state, original).await, "{step}");
         assert_eq!(a.get("k").await.unwrap().value, "meanwhile");
         assert_eq!((scratch.get("k").await, version(&state, "a").await.unwrap()), (None, Some(0)));
     }
@@ -315,7 +322,7 @@ async fn a_copy_takes_the_place_of_what_it_was_made_of_or_nothing_happens() {
     let before = a.get("k").await.unwrap().version;
     let original = copy(&state, "a", "upgrade of a", 1).await.unwrap();
     sqlite.set(Permit::unchecked(of_1("k", b"new"))).await.unwrap();
-    assert!(settle(&state, "a", "upgrade of a", original).await.unwrap());
+    assert!(settle(&state, original).await);
     let now = a.get("k").await.unwrap();
     assert!(now.value == "new" && now.version > before, "{now:?}");
     assert_eq!(version(&state, "a").await.unwrap(), Some(1));
@@ -324,6 +331,8 @@ async fn a_copy_takes_the_place_of_what_it_was_made_of_or_nothing_happens() {
     assert!(matches!(&refused, Refusal::Unavailable(words) if words.contains("of version 1")), "{refused}");
     let ask = Delete { skill: "a".into(), key: key("k"), condition: Condition::Always, state: 0 };
     assert!(matches!(sqlite.delete(Permit::unchecked(ask)).await, Err(Refusal::Unavailable(_))));
-    mark(&state, "a", 0).await.unwrap();
+    let mark = |from| Change::Mark { skill: "a".into(), from, to: 0 };
+    assert!(!made(&state, mark(7)).await, "somebody was faster");
+    assert!(made(&state, mark(1)).await);
     a.set("k", b"old", Condition::Always).await.unwrap();
 }

@@ -12,6 +12,25 @@ use crate::state::{State, StateError};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Original(Totals);
 
+/// What is left to be done so that the state of a skill is of another version.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    /// It is of that version as it is.
+    Mark { skill: String, from: u32, to: u32 },
+    /// The copy takes the place of the original.
+    Settle { skill: String, copy: String, original: Original },
+}
+
+impl Change {
+    /// Makes it within a transaction, unless the original has changed since: then nothing happens, and the answer is false.
+    pub(crate) fn make(&self, tx: &Transaction<'_>) -> rusqlite::Result<bool> {
+        match self {
+            Self::Mark { skill, from, to } => mark(tx, skill, *from, *to),
+            Self::Settle { skill, copy, original } => settle(tx, skill, copy, *original),
+        }
+    }
+}
+
 /// Of which version the state of a skill is. None where it keeps nothing.
 pub(crate) async fn version(state: &State, skill: &str) -> Result<Option<u32>, StateError> {
     let skill = skill.to_owned();
@@ -19,11 +38,9 @@ pub(crate) async fn version(state: &State, skill: &str) -> Result<Option<u32>, S
     Ok((totals.keys > 0).then_some(totals.state))
 }
 
-/// Says that the state of a skill is of this version as it is.
-pub(crate) async fn mark(state: &State, skill: &str, version: u32) -> Result<(), StateError> {
-    let skill = skill.to_owned();
-    let sql = "UPDATE kv_totals SET state = ?2 WHERE skill = ?1";
-    state.write(move |tx| tx.execute(sql, params![skill, version])).await.map(drop)
+fn mark(tx: &Transaction<'_>, skill: &str, from: u32, to: u32) -> rusqlite::Result<bool> {
+    let sql = "UPDATE kv_totals SET state = ?3 WHERE skill = ?1 AND state = ?2";
+    Ok(tx.execute(sql, params![skill, from, to])? > 0)
 }
 
 /// Copies the state of `skill` to the namespace `copy`, where a version of the skill that knows `version` may write.
@@ -42,22 +59,16 @@ pub(crate) async fn copy(state: &State, skill: &str, copy: &str, version: u32) -
         .await
 }
 
-/// Puts the copy in the place of the original, unless that has changed since: then nothing happens, and the answer is false.
-pub(crate) async fn settle(state: &State, skill: &str, copy: &str, original: Original) -> Result<bool, StateError> {
-    let (skill, copy) = (skill.to_owned(), copy.to_owned());
-    state
-        .write_large(move |tx| {
-            let untouched = sqlite::totals(tx, &skill)? == original.0;
-            if untouched {
-                let totals = sqlite::totals(tx, &copy)?;
-                tx.execute("DELETE FROM kv WHERE skill = ?1", [&skill])?;
-                tx.execute("UPDATE kv SET skill = ?1 WHERE skill = ?2", [&skill, &copy])?;
-                sqlite::put_totals(tx, &skill, totals)?;
-            }
-            clear(tx, &copy)?;
-            Ok(untouched)
-        })
-        .await
+fn settle(tx: &Transaction<'_>, skill: &str, copy: &str, original: Original) -> rusqlite::Result<bool> {
+    let untouched = sqlite::totals(tx, skill)? == original.0;
+    if untouched {
+        let totals = sqlite::totals(tx, copy)?;
+        tx.execute("DELETE FROM kv WHERE skill = ?1", [skill])?;
+        tx.execute("UPDATE kv SET skill = ?1 WHERE skill = ?2", [skill, copy])?;
+        sqlite::put_totals(tx, skill, totals)?;
+    }
+    clear(tx, copy)?;
+    Ok(untouched)
 }
 
 /// Throws a copy away.

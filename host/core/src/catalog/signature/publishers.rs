@@ -1,6 +1,6 @@
 //! Whom a person trusts to publish skills, whom no longer, and which skill is whose.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use semver::Version;
 use serde::Serialize;
 
@@ -134,20 +134,22 @@ impl Publishers {
         self.state.read(|db| db.prepare("SELECT * FROM pins ORDER BY skill")?.query_map([], pin)?.collect()).await
     }
 
-    pub(crate) async fn put_pin(&self, pin: Pin) -> Result<(), StateError> {
-        let write = self.state.write(move |tx| {
-            tx.execute(
-                "INSERT OR REPLACE INTO pins VALUES (?1, ?2, ?3, ?4)",
-                params![pin.skill, to_json(&pin.signer), pin.source, pin.floor.to_string()],
-            )
-        });
-        write.await.map(drop)
+    /// Keeps whose a skill is, within a transaction.
+    pub(crate) fn put_pin(tx: &Transaction<'_>, pin: &Pin) -> rusqlite::Result<()> {
+        let sql = "INSERT OR REPLACE INTO pins VALUES (?1, ?2, ?3, ?4)";
+        let row = params![pin.skill, to_json(&pin.signer), pin.source, pin.floor.to_string()];
+        tx.execute(sql, row).map(drop)
     }
 
     /// From now on the skill is anybody's.
     pub(crate) async fn remove_pin(&self, skill: &str) -> Result<(), StateError> {
         let skill = skill.to_owned();
-        self.state.write(move |tx| tx.execute("DELETE FROM pins WHERE skill = ?1", [&skill])).await.map(drop)
+        self.state.write(move |tx| Self::unpin(tx, &skill)).await
+    }
+
+    /// The same within a transaction.
+    pub(crate) fn unpin(tx: &Transaction<'_>, skill: &str) -> rusqlite::Result<()> {
+        tx.execute("DELETE FROM pins WHERE skill = ?1", [skill]).map(drop)
     }
 }
 

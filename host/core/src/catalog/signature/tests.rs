@@ -574,7 +574,8 @@ fn an_older_version_takes_no_newer_one_s_place() {
 #[tokio::test]
 async fn whom_a_person_trusts_and_revoked_is_kept() {
     let (_dir, state) = crate::state::testing::temporary();
-    let (store, a, b) = (publishers::Publishers::new(state), Minisign::new().signer(), Minisign::new().signer());
+    let (store, a, b) =
+        (publishers::Publishers::new(state.clone()), Minisign::new().signer(), Minisign::new().signer());
     store.trust("Ada", &a, false).await.unwrap();
     store.trust("Ada", &ada(), false).await.unwrap();
     for name in ["", "-x", "a\nb", "a\u{202e}", &"x".repeat(65)] {
@@ -590,7 +591,8 @@ async fn whom_a_person_trusts_and_revoked_is_kept() {
     // One that was never trusted, by its key, and one that only a pin knows.
     assert_eq!(store.revoke(&b.word()).await.unwrap()[0].signer, b);
     assert_eq!(store.revoke("nobody").await.unwrap_err().kind(), "not-found");
-    store.put_pin(pin(ada(), "1.0.0")).await.unwrap();
+    let put = |tx: &rusqlite::Transaction<'_>| publishers::Publishers::put_pin(tx, &pin(ada(), "1.0.0"));
+    state.write(put).await.unwrap();
     assert_eq!(store.pin("echo").await.unwrap(), Some(pin(ada(), "1.0.0")));
     store.remove_pin("echo").await.unwrap();
     assert_eq!(store.pins().await.unwrap(), []);

@@ -32,8 +32,13 @@ pub enum SourceError {
     Unwritable { what: String, reason: String },
     #[error("there is no room left to write {}", path.display())]
     Full { path: PathBuf },
-    #[error("`{name}` is looked for in an index, and none is configured")]
+    /// `name` is empty where everything was looked for.
+    #[error("{} looked for in an index, and none is configured", looked(name))]
     NoIndex { name: String },
+}
+
+fn looked(name: &str) -> String {
+    if name.is_empty() { "skills are".into() } else { format!("`{name}` is") }
 }
 
 impl Explain for SourceError {
@@ -80,6 +85,7 @@ impl Explain for SourceError {
             Self::Archive { .. } => "unpack it yourself and name the .wasm file inside".into(),
             Self::Unwritable { .. } => "check the permissions of the folder".into(),
             Self::Full { path } => format!("free space on the disk that holds {}, and try again", path.display()),
+            Self::NoIndex { name } if name.is_empty() => "set `catalog.index` in your own configuration".into(),
             Self::NoIndex { .. } => {
                 "set `catalog.index` in your own configuration; a path contains a `/`, so write `./NAME` for a folder".into()
             }

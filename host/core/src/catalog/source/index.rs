@@ -15,8 +15,8 @@ use super::error::SourceError;
 use super::fetch::Told;
 use super::https::Got;
 use super::reference::{Named, Reference};
-use crate::catalog::read_component;
 use crate::catalog::signature::{Format, SIGNATURE_BYTES, Signer, check_bytes};
+use crate::catalog::{CatalogError, read_component};
 use crate::error::{Error, Explain};
 use crate::policy::manifest::is_name;
 use crate::step::Progress;
@@ -299,7 +299,12 @@ impl Inner {
             Reference::Path(path) => {
                 let inside = || FILES.iter().map(|name| path.join(name)).find(|file| file.is_file());
                 let file = if path.is_dir() { inside().unwrap_or_else(|| path.join(FILES[0])) } else { path.clone() };
-                let bytes = read_component(&file, MOST_BYTES)?;
+                let bytes = match read_component(&file, MOST_BYTES) {
+                    Err(CatalogError::NotFound(file)) => {
+                        return Err(IndexError::Missing { place: place.to_owned(), file }.into());
+                    }
+                    read => read?,
+                };
                 if bytes.len() as u64 > MOST_BYTES {
                     let actual = Some(bytes.len() as u64);
                     return Err(SourceError::TooLarge { what: place.to_owned(), limit: MOST_BYTES, actual }.into());
@@ -366,6 +371,8 @@ fn signed(place: &str, bytes: &[u8], signature: Option<&[u8]>, key: &Signer) -> 
 pub enum IndexError {
     #[error("the index {place} cannot be read: {reason}")]
     Invalid { place: String, reason: String },
+    #[error("the index {place} is not there: there is no `{file}`")]
+    Missing { place: String, file: String },
     #[error("the index {place} is refused: {reason}")]
     Rollback { place: String, reason: String },
     #[error("the index {place} has expired at {expires}, {days} days ago: somebody may be keeping newer ones back")]
@@ -391,13 +398,17 @@ impl Explain for IndexError {
             Self::Key { .. } => "config-invalid",
             Self::Unsigned { .. } => "unsigned",
             Self::Signature { .. } => "signature-invalid",
-            Self::Unknown { .. } | Self::NoVersion { .. } => "not-found",
+            Self::Missing { .. } | Self::Unknown { .. } | Self::NoVersion { .. } => "not-found",
         }
     }
 
     fn hint(&self) -> String {
         match self {
             Self::Invalid { .. } => "tell whoever publishes it, or name another one by `catalog.index`".into(),
+            Self::Missing { .. } => {
+                "`catalog.index` in your own configuration names a file, a folder with index.toml in it, or an https URL; correct it"
+                    .into()
+            }
             Self::Rollback { .. } => {
                 "an older index than you have seen hides updates; ask whoever publishes it, and install by `oci://` or \
                  `https://` meanwhile"

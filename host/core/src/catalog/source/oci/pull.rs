@@ -1,7 +1,7 @@
 //! Fetching: a manifest, the component that it names, and what refers to it.
 
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE};
+use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LINK, RANGE};
 use semver::Version;
 
 use super::Registry;
@@ -12,12 +12,19 @@ use crate::catalog::source::error::SourceError;
 use crate::catalog::source::fetch::{self, Partial, Sink as _, Told};
 use crate::catalog::source::reference::At;
 use crate::catalog::source::wire::{Answer, Order};
+use crate::net::Target;
 
 /// How often a transfer that broke off is taken up again.
 const TRIES: u32 = 3;
 
-/// Most tags that are looked at.
-const MOST_TAGS: usize = 10_000;
+/// Most tags, and most manifests that refer to another one, that are looked at.
+const MOST_LISTED: usize = 10_000;
+
+/// How many tags are asked for at once: some registries refuse a question for more.
+const PAGE: usize = 1_000;
+
+/// Most answers that one list may be spread over.
+const MOST_PAGES: usize = 100;
 
 /// What a repository has at a tag or digest.
 #[derive(Clone, Debug)]
@@ -173,21 +180,52 @@ impl Registry<'_> {
     }
 
     pub(super) async fn referrers(&self, of: &Digest) -> Result<Index, SourceError> {
-        let mut order = Order::get(self.at(&format!("referrers/{of}"))?);
-        order.headers.insert(ACCEPT, HeaderValue::from_static(INDEX));
-        let answer = self.send(order).await?;
-        if answer.status() == StatusCode::OK && answer.header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(INDEX))
-        {
+        let mut list: Option<Index> = None;
+        let mut page = Some(self.at(&format!("referrers/{of}"))?);
+        for _ in 0..MOST_PAGES {
+            let Some(target) = page.take() else { break };
+            let mut order = Order::get(target);
+            order.headers.insert(ACCEPT, HeaderValue::from_static(INDEX));
+            let answer = self.send(order).await?;
+            let (status, kind) = (answer.status(), answer.header(CONTENT_TYPE));
+            if status != StatusCode::OK || !kind.is_some_and(|kind| kind.starts_with(INDEX)) {
+                if list.is_some() || status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+                    return Err(self.odd("a question for signatures", status));
+                }
+                break;
+            }
+            page = self.next(&answer);
             let bytes = fetch::read(answer, &self.sources.bounds(manifest::MOST_BYTES), &Told::default()).await?;
-            return self.index(&bytes);
+            let more = self.index(&bytes)?;
+            let list = match &mut list {
+                None => list.insert(more),
+                Some(list) => {
+                    list.manifests.extend(more.manifests);
+                    list
+                }
+            };
+            if list.manifests.len() >= MOST_LISTED {
+                break;
+            }
         }
-        if answer.status().is_server_error() || answer.status() == StatusCode::TOO_MANY_REQUESTS {
-            return Err(self.odd("a question for signatures", answer.status()));
+        if let Some(list) = list {
+            return Ok(list);
         }
         match self.document(&fallback(of), INDEX).await? {
             Some((_, bytes)) => self.index(&bytes),
             None => Ok(Index::empty()),
         }
+    }
+
+    /// Where a list goes on, as the registry itself says. Nobody else is asked.
+    fn next(&self, answer: &Answer) -> Option<Target> {
+        let links = answer.response.headers().get_all(LINK).iter();
+        let next = links.filter_map(|link| link.to_str().ok()).find_map(next_of)?;
+        let target = answer.from.join(next).ok().filter(|target| target.origin() == self.origin());
+        if target.is_none() {
+            tracing::warn!(registry = %self.origin(), "the rest of a list is elsewhere, and is not looked at");
+        }
+        target
     }
 
     fn index(&self, bytes: &[u8]) -> Result<Index, SourceError> {
@@ -233,19 +271,45 @@ impl Registry<'_> {
             #[serde(default)]
             tags: Option<Vec<String>>,
         }
-        let answer = self.send(Order::get(self.at(&format!("tags/list?n={MOST_TAGS}"))?)).await?;
-        match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Err(SourceError::Missing { what: self.artifact.to_string() }),
-            status => return Err(self.odd("a question for tags", status)),
+        let mut tags = Vec::new();
+        let mut page = Some(self.at(&format!("tags/list?n={PAGE}"))?);
+        for _ in 0..MOST_PAGES {
+            let Some(target) = page.take().filter(|_| tags.len() < MOST_LISTED) else { break };
+            let answer = self.send(Order::get(target)).await?;
+            match answer.status() {
+                StatusCode::OK => {}
+                StatusCode::NOT_FOUND => return Err(SourceError::Missing { what: self.artifact.to_string() }),
+                status => return Err(self.odd("a question for tags", status)),
+            }
+            page = self.next(&answer);
+            let bytes = fetch::read(answer, &self.sources.bounds(manifest::MOST_BYTES), &Told::default()).await?;
+            let list: List = serde_json::from_slice(&bytes).map_err(|error| SourceError::Layout {
+                what: self.artifact.to_string(),
+                reason: format!("the list of its tags cannot be read: {error}"),
+            })?;
+            tags.extend(list.tags.unwrap_or_default());
         }
-        let bytes = fetch::read(answer, &self.sources.bounds(manifest::MOST_BYTES), &Told::default()).await?;
-        let list: List = serde_json::from_slice(&bytes).map_err(|error| SourceError::Layout {
-            what: self.artifact.to_string(),
-            reason: format!("the list of its tags cannot be read: {error}"),
-        })?;
-        let tags = list.tags.unwrap_or_default().into_iter().take(MOST_TAGS);
-        Ok(tags.filter_map(|tag| Some((version_of(&tag)?, tag))).collect())
+        tags.truncate(MOST_LISTED);
+        Ok(tags.into_iter().filter_map(|tag| Some((version_of(&tag)?, tag))).collect())
+    }
+}
+
+/// What a `Link` header names as the next page: `<URL>; rel="next"`, perhaps among others.
+fn next_of(header: &str) -> Option<&str> {
+    let mut rest = header;
+    loop {
+        let (url, after) = rest.split_once('<')?.1.split_once('>')?;
+        let end = after.find('<').unwrap_or(after.len());
+        let (params, others) = after.split_at(end);
+        let is_next = |param: &str| {
+            let Some((name, value)) = param.split_once('=') else { return false };
+            let value = value.trim().trim_matches('"');
+            name.trim().eq_ignore_ascii_case("rel") && value.split(' ').any(|one| one.eq_ignore_ascii_case("next"))
+        };
+        if params.split([';', ',']).any(is_next) {
+            return Some(url);
+        }
+        rest = others;
     }
 }
 
@@ -263,4 +327,25 @@ pub(super) fn fallback(of: &Digest) -> String {
 fn begins_at(answer: &Answer, at: u64) -> bool {
     let range = answer.header(CONTENT_RANGE).and_then(|text| text.strip_prefix("bytes "));
     range.and_then(|text| text.split('-').next()?.trim().parse().ok()) == Some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_of;
+
+    #[test]
+    fn the_next_page_is_found_among_links() {
+        for (header, next) in [
+            ("</v2/a/tags/list?n=1&last=x>; rel=\"next\"", Some("/v2/a/tags/list?n=1&last=x")),
+            ("</a>;rel=next", Some("/a")),
+            ("</a>; rel=\"prev\", </b,c>; title=\"x\"; REL=\"last Next\"", Some("/b,c")),
+            ("</a>; rel=\"nextish\"", None),
+            ("</a>", None),
+            ("/a; rel=next", None),
+            ("<", None),
+            ("", None),
+        ] {
+            assert_eq!(next_of(header), next, "{header}");
+        }
+    }
 }
