@@ -251,7 +251,7 @@ async fn apply(
     project: Option<&mut Project>,
     context: &Context,
     line: &Line,
-) -> Result<String, Error> {
+) -> Result<(String, Changes), Error> {
     let sources = context.config.sources();
     let fetched = match (update.there, update.index) {
         (There::Fetched(fetched), _) => *fetched,
