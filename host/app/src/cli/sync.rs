@@ -128,10 +128,11 @@ fn admits(entry: &Locked, candidate: &Candidate, project: &Project) -> Result<()
         // Who signed it cannot be said here, so it is for the configuration whether that is enough.
         (Standing::Unknown { .. } | Standing::NotChecked, _) => {}
         (_, Some(signer)) => is_by(entry, Some(signer))?,
-        (_, None) => match &entry.signer {
-            Some(said) => return Err(changed(entry, said, "nobody signed it")),
-            None => {}
-        },
+        (_, None) => {
+            if let Some(said) = &entry.signer {
+                return Err(changed(entry, said, "nobody signed it"));
+            }
+        }
     }
     project.admits(skill)
 }

@@ -146,7 +146,7 @@ impl Explain for CallError {
                 format!("name one of them: {}", known.join(", "))
             }
             Self::InvalidInput(_) => {
-                "the tool's schema lists the inputs; `ringfence run` with `--help` shows them".into()
+                "the tool's schema lists the inputs, and so does `ringfence run SKILL --help`".into()
             }
             Self::InputTooLarge { .. } => "give less, or raise `limits.input-kib`".into(),
             Self::TooManyValues { .. } => "give less, or raise `limits.hostcall-kib`".into(),
