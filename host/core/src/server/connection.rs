@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ServerError;
+use super::failure;
 use super::guard::Ending;
 use super::process::Process;
 use super::tools::TOOLS;
@@ -100,6 +101,8 @@ pub(super) enum Broken {
     TimedOut,
     /// It wants a token, or another one.
     SignIn,
+    /// It could not be asked, or what came is no answer to anything.
+    Silent(String),
     /// It goes on, and this is no answer to the call.
     Odd(String),
 }
@@ -247,8 +250,8 @@ impl Connection {
         }
         match error {
             ServiceError::Timeout { .. } => Broken::TimedOut,
-            ServiceError::McpError(error) => Broken::Odd(self.words(&error.message)),
-            error => Broken::Odd(self.words(&error.to_string())),
+            ServiceError::TransportSend(_) => Broken::Silent(failure::of_request(error, |text| self.words(text))),
+            error => Broken::Odd(failure::of_request(error, |text| self.words(text))),
         }
     }
 
@@ -336,22 +339,9 @@ async fn ungreeted(
         soon(|| process.has_ended()).await;
     }
     let epitaph = process.map(Process::epitaph).filter(|epitaph| !epitaph.is_empty());
-    let reason = ending.told().or(epitaph).unwrap_or_else(|| words(&chain(error), redaction));
+    let reason =
+        ending.told().or(epitaph).unwrap_or_else(|| failure::of_greeting(error, |text| words(text, redaction)));
     ServerError::Unavailable { name, reason }
-}
-
-/// An error with its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// What a server may ask of us: nothing. What it tells us: that its list changed. How often is counted where it comes in.

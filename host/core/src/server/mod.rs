@@ -10,6 +10,7 @@
 mod ask;
 mod connection;
 mod error;
+mod failure;
 mod guard;
 mod http;
 mod login;
@@ -300,10 +301,10 @@ impl Server {
     }
 
     async fn act(self: Arc<Self>, permit: Permit<Call>) -> Result<Answer, Refusal> {
-        let connection = self.connect().await.map_err(|error| self.refusal(&error))?;
+        let connection = self.connect().await.map_err(|error| self.refusal(error))?;
         let listed = match connection.tools(self.settings.start()).await {
             Ok(listed) => listed,
-            Err(broken) => return Err(self.refusal(&self.unlisted(&connection, broken).await)),
+            Err(broken) => return Err(self.refusal(self.unlisted(&connection, broken).await)),
         };
         self.compare(&listed);
         let ask = permit.ask();
@@ -327,19 +328,19 @@ impl Server {
                 Ok(Answer::Done(clean(result, &connection)))
             }
             Ok(Called::Failed(words)) => Ok(Answer::Failed(words)),
-            Err(Broken::Lost(why)) => {
-                Err(Refusal::Unavailable(format!("the server `{}` went away during the call: {why}", self.name)))
+            Err(broken) => {
+                let name = self.name.clone();
+                let error = match broken {
+                    Broken::Lost(reason) => ServerError::WentAway { name, reason },
+                    Broken::TimedOut => {
+                        ServerError::TimedOut { name, what: "answered", seconds: self.settings.call().as_secs() }
+                    }
+                    Broken::SignIn => return Err(self.refusal(self.signed_out(&connection).await)),
+                    Broken::Silent(reason) => ServerError::Unavailable { name, reason },
+                    Broken::Odd(reason) => ServerError::Odd { name, reason },
+                };
+                Err(Refusal::Server(Box::new(error)))
             }
-            Err(Broken::TimedOut) => Err(Refusal::TimedOut(
-                ServerError::TimedOut {
-                    name: self.name.clone(),
-                    what: "answered",
-                    seconds: self.settings.call().as_secs(),
-                }
-                .to_string(),
-            )),
-            Err(Broken::SignIn) => Err(self.refusal(&self.signed_out(&connection).await)),
-            Err(Broken::Odd(why)) => Err(Refusal::Unavailable(format!("the server `{}`: {why}", self.name))),
         }
     }
 
@@ -515,21 +516,20 @@ impl Server {
             Broken::TimedOut => {
                 ServerError::TimedOut { name, what: "listed its tools", seconds: self.settings.start().as_secs() }
             }
-            Broken::Lost(reason) | Broken::Odd(reason) if reason.is_empty() => {
+            Broken::Lost(reason) | Broken::Silent(reason) | Broken::Odd(reason) if reason.is_empty() => {
                 ServerError::Unavailable { name, reason: connection.epitaph() }
             }
-            Broken::Lost(reason) | Broken::Odd(reason) => ServerError::Unavailable { name, reason },
+            Broken::Lost(reason) | Broken::Silent(reason) | Broken::Odd(reason) => {
+                ServerError::Unavailable { name, reason }
+            }
         }
     }
 
     /// What whoever called a tool is told. What is wrong in the configuration is for the operator.
-    fn refusal(&self, error: &ServerError) -> Refusal {
+    fn refusal(&self, error: ServerError) -> Refusal {
         use crate::error::Explain as _;
         tracing::warn!(server = self.name, %error, help = error.hint(), "a server cannot be used");
-        match error {
-            ServerError::TimedOut { .. } => Refusal::TimedOut(error.to_string()),
-            _ => Refusal::Unavailable(format!("{error}; {}", error.hint())),
-        }
+        Refusal::Server(Box::new(error))
     }
 }
 
