@@ -7,6 +7,7 @@ mod call;
 mod lines;
 mod meta;
 mod person;
+mod refused;
 mod server;
 mod skills;
 pub(crate) mod socket;
@@ -117,5 +118,5 @@ pub(crate) fn router(host: Host, options: Options, outside: Outside) -> axum::Ro
         if first.shared() > SESSIONS { Err(std::io::Error::other("too many sessions")) } else { Ok(first.another()) }
     };
     let service = StreamableHttpService::new(make, Arc::new(LocalSessionManager::default()), config);
-    axum::Router::new().route_service("/mcp", service)
+    axum::Router::new().route_service("/mcp", service).layer(axum::middleware::from_fn(refused::told))
 }
