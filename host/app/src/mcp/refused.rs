@@ -11,8 +11,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use rmcp::model::{ErrorCode, ErrorData, RequestId, ServerJsonRpcMessage};
 
-use super::MESSAGE_BYTES;
 use super::lines::{Read, understood};
+use super::{BUSY, MESSAGE_BYTES};
 
 /// Most bytes of what the library says of a request.
 const WORDS: usize = 4 << 10;
@@ -41,6 +41,12 @@ pub(super) async fn told(request: Request, next: Next) -> Response {
     let allow = answer.headers().get(header::ALLOW).cloned();
     let said = to_bytes(answer.into_body(), WORDS).await.unwrap_or_default();
     let said = String::from_utf8_lossy(&said);
+    if said.ends_with(BUSY) {
+        let error = ErrorData::new(ErrorCode(-32000), format!("busy: {BUSY}; try again in a moment"), None);
+        let mut answer = refusal(StatusCode::SERVICE_UNAVAILABLE, error, None);
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        return answer;
+    }
     let mut answer = if status.is_server_error() {
         tracing::warn!(%status, "a request for MCP came to nothing: {said}");
         refusal(status, ErrorData::internal_error("the host could not do it", None), None)
