@@ -11,6 +11,7 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
     CreateMessageRequestParams, CreateMessageResult, CustomRequest, CustomResult, ElicitRequestParams, ElicitResult,
     ErrorCode, ErrorData, Implementation, JsonObject, ListRootsResult, PaginatedRequestParams, ProtocolVersion,
+    RequestMetaObject,
 };
 use rmcp::service::{
     ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, NotificationContext, Peer, RequestContext,
@@ -211,7 +212,8 @@ impl Connection {
     /// Calls a tool. Dropping the future tells the server that nobody waits any more.
     pub(super) async fn call(&self, wire: &str, input: JsonObject, within: Duration) -> Result<Called, Broken> {
         let _busy = Busy::new(self);
-        let params = CallToolRequestParams::new(wire.to_owned()).with_arguments(input);
+        let mut params = CallToolRequestParams::new(wire.to_owned()).with_arguments(input);
+        params.meta = carried();
         match self.unless_stopped(within, self.peer.call_tool_once(params)).await? {
             Ok(CallToolResponse::Complete(result)) => Ok(Called::Done(result)),
             Ok(_) => Err(Broken::Odd(
@@ -305,6 +307,13 @@ async fn soon(is_so: impl Fn() -> bool) {
 
 fn words(text: &str, redaction: &Redaction) -> String {
     plain::line(&redaction.text(text), WORDS).0
+}
+
+/// The trace that a call belongs to, where there is one: under the names of its headers, as MCP has it (SEP-414).
+fn carried() -> Option<RequestMetaObject> {
+    let carried = crate::trace::carried();
+    let fields: JsonObject = carried.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    (!fields.is_empty()).then(|| fields.into())
 }
 
 /// Counts a call under way.

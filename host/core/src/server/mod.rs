@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 use secrecy::SecretString;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 pub(crate) use ask::{Call, Change};
 use connection::{Broken, Called, Connection, Means, Redaction};
@@ -292,7 +293,8 @@ impl Server {
     pub(crate) async fn call(self: Arc<Self>, permit: Permit<Call>, session: &Session) -> Result<Answer, Refusal> {
         let receipt = permit.receipt();
         let server = Arc::clone(&self);
-        let answer = session.perform(async move { server.act(permit).await }).await;
+        let act = async move { server.act(permit).await }.instrument(receipt.span());
+        let answer = session.perform(act).await;
         match &answer {
             Ok(Answer::Failed(_)) => receipt.close("failed", String::new()),
             other => receipt.ended(other),
