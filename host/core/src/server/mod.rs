@@ -110,6 +110,9 @@ pub struct ServerReport {
     pub name: String,
     /// How it is started or reached; variables and secrets by their names.
     pub place: String,
+    /// Why it can be neither started nor reached as it is set up, in one sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<String>,
     pub standing: ServerStanding,
     /// Whether a person has signed in to it, and what came of that is kept.
     pub signed_in: bool,
@@ -253,6 +256,7 @@ impl Server {
         ServerReport {
             name: self.name.clone(),
             place: self.settings.place(),
+            wrong: self.settings.check(&self.name).err().map(|error| error.to_string()),
             standing,
             signed_in: self.is_signed_in(),
             version: held.as_ref().map(|held| held.version.clone()).unwrap_or_default(),
