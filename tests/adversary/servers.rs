@@ -215,6 +215,73 @@ async fn t90_a_server_that_does_not_begin_is_given_up_within_its_time() {
     }
 }
 
+/// A server that answers everything over HTTP with the same bytes.
+fn repeats(answer: String) -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = format!("http://{}/mcp", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut asked) = (stream.unwrap(), [0; 64 << 10]);
+            drop(stream.read(&mut asked).and_then(|_| stream.write_all(answer.as_bytes())));
+        }
+    });
+    at
+}
+
+fn answer(status: &str, kind: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+}
+
+#[tokio::test]
+async fn t90_a_server_over_http_that_does_not_begin_is_told_in_our_words_and_none_of_its_own() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (html, json) = ("<html>canary</html>", "{\"canary\": [1]}");
+    for (at, said) in [
+        (format!("http://{free}/mcp"), "it refused the connection"),
+        (repeats(answer("500 Oops", "text/plain", "canary")), "it answered HTTP 500"),
+        (repeats(answer("503 Oops", "application/json", json)), "it answered HTTP 503"),
+        (repeats(answer("403 No", "text/html", html)), "it answered HTTP 403"),
+        (repeats(answer("401 No", "text/plain", "canary")), "it answered HTTP 401"),
+        (repeats(answer("302 There", "text/html", html)), "it answered HTTP 302; redirects are not followed"),
+        (repeats(answer("200 OK", "text/html", html)), "it is no MCP server: it answered with HTML"),
+        (
+            repeats(answer("200 OK", "application/json", json)),
+            "it is no MCP server: it answered with JSON that is no message",
+        ),
+        (
+            repeats(answer("200 OK", "application/json", "{canary")),
+            "it is no MCP server: it answered with JSON that is no message",
+        ),
+        (repeats("220 canary ESMTP\r\n".into()), "what it answers is not HTTP, or it broke off"),
+    ] {
+        let settings = format!("[mcp-servers.far]\nurl = \"{at}\"\nstart-seconds = 10\n");
+        let home = Home::with_config(&settings);
+        let done = tokio::task::spawn_blocking(move || home.run(&["server", "approve", "far", "--yes"])).await.unwrap();
+        let told = format!("the server `far` cannot be used: {said}\n");
+        assert!(done.code != 0 && done.err.contains(&told), "{said}: {}", done.err);
+        assert!(done.err.contains("`mcp-servers.far` is right"), "the hint is about servers: {}", done.err);
+        let clean = ["canary", "rmcp", "ERROR", "WARN"].iter().all(|word| !done.err.contains(word));
+        assert!(clean && done.err.lines().count() <= 3, "{said}: {}", done.err);
+    }
+}
+
+#[tokio::test]
+async fn t90_a_call_of_a_server_that_is_gone_has_its_own_hint_and_not_one_about_models() {
+    let (ground, server) = attacked(&["exits"], "").await;
+    let error = ground.host.stored(&server, "echo", json!({ "text": "x" })).await.unwrap_err();
+    assert!(error.to_string().starts_with("the server `fake` went away during the call: "), "{error}");
+    assert_eq!(error.hint(), "call it again: it is started or reached anew");
+    for _ in 0..3 {
+        drop(ground.host.stored(&server, "echo", json!({ "text": "x" })).await);
+    }
+    let error = ground.host.stored(&server, "echo", json!({ "text": "x" })).await.unwrap_err();
+    assert!(error.kind() == "unavailable" && error.to_string().ends_with(" s"), "the hint is not in it: {error}");
+    assert!(error.hint().contains("`ringfence -v server approve fake`"), "{}", error.hint());
+    ground.host.host.clone().close().await.unwrap();
+}
+
 #[tokio::test]
 async fn t90_what_a_server_does_during_a_call_hurts_nobody_else() {
     for (mode, expected) in [

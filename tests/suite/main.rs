@@ -31,6 +31,7 @@ mod interrupt;
 mod keyring;
 mod logins;
 mod mcp;
+mod mcp_http;
 mod models;
 mod openai;
 mod packages;

@@ -172,7 +172,7 @@ fn asking(home: &Home) -> String {
 }
 
 /// The kinds of the newest runs, newest first: null where one went well.
-fn runs(home: &Home) -> Vec<Value> {
+pub(crate) fn runs(home: &Home) -> Vec<Value> {
     let database = rusqlite::Connection::open(home.state().join("state.db")).unwrap();
     let mut rows = database.prepare("select kind from runs order by seq desc").unwrap();
     let kinds = rows.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap();

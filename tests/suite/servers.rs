@@ -93,6 +93,18 @@ fn servers_of_another_client_are_taken_over_and_variables_stay_names() {
 }
 
 #[test]
+fn a_server_that_is_set_up_wrong_is_shown_as_that() {
+    let home = Home::with_config("[mcp-servers.both]\ncommand = \"true\"\nurl = \"https://a.test/\"\n");
+    let wrong = "the server `both` is not set up right: it must have either a `command` or a `url`";
+    home.run(&["server", "approve", "both", "--yes"]).fails("config-invalid", 2, wrong, "`mcp-servers.both`");
+    let listed = home.run(&["server", "list"]).worked();
+    assert!(listed.out.contains("not set up right"), "{}", listed.out);
+    assert_eq!(home.run(&["server", "list", "--format", "json"]).worked().json()[0]["wrong"], wrong);
+    let shown = home.run(&["server", "show", "both"]).worked();
+    assert!(shown.out.contains(&format!("{wrong}; correct `mcp-servers.both`")), "{}", shown.out);
+}
+
+#[test]
 fn a_project_can_neither_add_a_server_nor_change_one() {
     let home = Home::new();
     let marker = home.path("started");

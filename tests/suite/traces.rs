@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Done, Home, Provider, Server, TestHost, process};
+use crate::support::{Done, Home, Provider, Server, TestHost, process, servers};
 
 const KEY: &str = "sk-CANARY-0123456789abcdef";
 const PROMPT: &str = "PROMPTCANARY tell me";
@@ -305,6 +305,29 @@ async fn lines_of_the_log_are_sent_with_the_trace_that_they_belong_to_and_writte
     let written: Vec<_> = written.filter(|line| line["skill"] == "probe").collect();
     assert_eq!(written.len(), 1, "{errors}");
     assert_eq!((written[0]["message"].as_str(), written[0]["level"].as_str()), (Some("bees\\nswarm"), Some("WARN")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_tools_is_told_the_trace_of_a_call_where_there_is_one() {
+    let home = Home::with_config(&servers::table("fake", &["meta"], ""));
+    let collector = Collector::start(StatusCode::OK).await;
+    let told = |variables: &[(&str, &str)]| {
+        let mut command = home.command(&["run", "fake", "--tool", "echo", "--text", "x"]);
+        Done::of(command.envs(variables.iter().copied())).worked().json()
+    };
+    tokio::task::block_in_place(|| {
+        home.run(&["server", "approve", "fake", "--yes"]).worked();
+        assert_eq!(told(&[]).get("traceparent"), None);
+        let meta = told(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ]);
+        let parts: Vec<&str> = meta["traceparent"].as_str().unwrap_or_else(|| panic!("{meta}")).split('-').collect();
+        let spans = collector.spans();
+        let act = spans.iter().find(|span| span["spanId"] == parts[2]).unwrap_or_else(|| panic!("{meta} {spans:?}"));
+        assert_eq!(act["traceId"], parts[1]);
+        assert_eq!(act["parentSpanId"], named(&spans, "execute_tool fake/echo")["spanId"], "{act}");
+    });
 }
 
 /// One call of a tool by a client of `ringfence mcp`, in a trace of the client's.

@@ -102,6 +102,9 @@ pub enum Refusal {
     TooLarge(Excess),
     #[error("{0}")]
     TimedOut(String),
+    /// A server, which is for whoever runs this host to see to.
+    #[error("{0}")]
+    Server(Box<crate::server::ServerError>),
     #[error("the call was cancelled")]
     Cancelled,
 }
@@ -146,6 +149,9 @@ impl Explain for Refusal {
             Self::Invalid(_) => "invalid",
             Self::TooLarge(_) => "too-large",
             Self::TimedOut(_) => "timeout",
+            // What is wrong with it in the configuration is nothing that a caller did.
+            Self::Server(error) if error.kind() == "timeout" => "timeout",
+            Self::Server(_) => "unavailable",
             Self::Cancelled => "cancelled",
         }
     }
@@ -157,7 +163,8 @@ impl Explain for Refusal {
                 "raise `budget.{}.{}` in the configuration, or wait where the budget is a day's",
                 over.scope, over.unit
             ),
-            Self::Unavailable(_) => "try again later, or name another model".into(),
+            Self::Unavailable(_) => "try again later; where it is a model's answer, another model can be named".into(),
+            Self::Server(error) => error.hint(),
             Self::Invalid(_) => "correct the request; repeating it will not help".into(),
             Self::TooLarge(_) => "give less, or raise the limit in the configuration".into(),
             Self::TimedOut(_) => "try again, or raise the time limit of the skill".into(),

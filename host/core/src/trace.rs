@@ -26,7 +26,7 @@ pub fn carry_with(carrier: Carrier) {
     let _ = CARRIER.set(carrier);
 }
 
-/// What goes with a request to a provider that is made for the current span.
+/// What goes with a request to a provider, or with a call of a server's tool, that is made for the current span.
 pub(crate) fn carried() -> Vec<(&'static str, String)> {
     let Some(carrier) = CARRIER.get() else { return Vec::new() };
     let span = Span::current();

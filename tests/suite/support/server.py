@@ -118,6 +118,8 @@ def main():
             result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {"listChanged": True}}, "serverInfo": info}
         elif method == "tools/list":
             result = {"tools": tools()}
+        elif method == "tools/call" and MODE == "meta":
+            result = said(json.dumps(message["params"].get("_meta")))
         elif method == "tools/call":
             result = call(message["params"]["name"], message["params"].get("arguments", {}), call_id)
         else:

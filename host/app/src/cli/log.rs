@@ -15,9 +15,9 @@ use crate::ui::Format;
 /// What is traced goes to `telemetry` and not into the log: the audit says it all. `telemetry` gets the log's lines as well.
 pub(super) fn start(flags: &Flags, env: &Environment, telemetry: &Telemetry) {
     let level = match flags.verbose {
-        // The library of MCP warns of every request that is answered with an error.
-        0 => "warn,rmcp=error",
-        1 => "warn,rmcp=error,ringfence=info,ringfence_core=info",
+        // The library of MCP tells of others' mistakes, with pieces of what they sent. What of it matters is in errors of ours.
+        0 => "warn,rmcp=off",
+        1 => "warn,rmcp=off,ringfence=info,ringfence_core=info",
         2 => "info,ringfence=debug,ringfence_core=debug",
         _ => "debug,ringfence=trace,ringfence_core=trace",
     };

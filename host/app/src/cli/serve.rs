@@ -47,6 +47,10 @@ pub(crate) struct Args {
     /// Let everybody who reaches the server read /metrics
     #[arg(long)]
     open_metrics: bool,
+
+    /// Offer MCP clients only two tools, one that finds tools and one that calls them, for clients that read the list once
+    #[arg(long)]
+    meta_tools: bool,
 }
 
 pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error> {
@@ -75,6 +79,7 @@ pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error
         connections: args.max_connections as usize,
         invocations: context.config.settings.engine.concurrent as usize,
         open_metrics: args.open_metrics,
+        meta_tools: args.meta_tools,
         hidden: context.config.own_paths(),
     });
     let drain = Duration::from_secs(args.drain_seconds.into());

@@ -251,6 +251,7 @@ async fn list(context: &Context) -> Result<(), Error> {
 
 fn standing(report: &ServerReport) -> &'static str {
     match report.standing {
+        _ if report.wrong.is_some() => "not set up right",
         ServerStanding::Approved => "approved",
         ServerStanding::NotApproved => "not approved",
         ServerStanding::Changed => "changed since it was approved",
@@ -266,6 +267,9 @@ async fn show(name: &str, context: &Context) -> Result<(), Error> {
     }
     let signed = if report.signed_in { "; signed in" } else { "" };
     let mut text = format!("{name}: {}\n{}{signed}", visible(&report.place), standing(&report));
+    if let Some(wrong) = &report.wrong {
+        text += &format!("\n{}; correct `mcp-servers.{name}`", visible(wrong));
+    }
     if !report.version.is_empty() {
         text += &format!("; it called itself {}", visible(&report.version));
     }

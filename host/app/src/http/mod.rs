@@ -59,6 +59,8 @@ pub(crate) struct App {
     pub(crate) invocations: shelf::Shelf,
     /// Whether figures are for everybody.
     pub(crate) open_metrics: bool,
+    /// What clients of MCP are shown.
+    pub(crate) mcp: mcp::Options,
     /// Paths that no answer names: those of the host's own folders.
     pub(crate) hidden: Vec<String>,
     /// Cancelled when nothing new is taken: what only waits for news ends then.
@@ -77,6 +79,8 @@ pub(crate) struct Setup {
     /// Most invocations that were started and run or wait.
     pub(crate) invocations: usize,
     pub(crate) open_metrics: bool,
+    /// Whether clients of MCP are offered two tools that stand for all.
+    pub(crate) meta_tools: bool,
     pub(crate) hidden: Vec<String>,
 }
 
@@ -92,6 +96,7 @@ impl App {
             counts: Counts::default(),
             invocations: shelf::Shelf::new(setup.invocations),
             open_metrics: setup.open_metrics,
+            mcp: mcp::Options { meta_tools: setup.meta_tools, ..mcp::Options::default() },
             hidden: setup.hidden,
             closing: CancellationToken::new(),
             ending: CancellationToken::new(),
@@ -125,7 +130,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let (hidden, closing, ending) = (app.hidden.clone(), app.closing.clone(), app.ending.clone());
     let routes = routes.merge(openai::router(app.host.clone(), hidden.clone(), ending.clone()));
     let outside = mcp::Outside { hidden, closing, ending };
-    let routes = routes.merge(mcp::router(app.host.clone(), mcp::Options::default(), outside));
+    let routes = routes.merge(mcp::router(app.host.clone(), app.mcp, outside));
     // Other faces that are reached by HTTP are merged here: their routers see only what was let in, with its body already read.
     // A handler that is not for every client takes `Admin` as an argument; `Access` says who asks.
     guarded(routes, app)

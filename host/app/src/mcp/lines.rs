@@ -67,9 +67,9 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Lines<S> {
     }
 }
 
-/// What a line was.
+/// What a line, or the body of a request, was.
 #[allow(clippy::large_enum_variant, reason = "there is one at a time, and it is looked at once")]
-enum Read {
+pub(super) enum Read {
     Message(ClientJsonRpcMessage),
     Refused(ErrorData, Option<RequestId>),
     /// Nothing that somebody waits for.
@@ -166,8 +166,8 @@ fn memchr(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| *byte == b'\n')
 }
 
-/// Reads one line. What no request can be made of is answered as JSON-RPC says: <https://www.jsonrpc.org/specification>.
-fn understood(line: &[u8]) -> Read {
+/// Reads one message. What no request can be made of is answered as JSON-RPC says: <https://www.jsonrpc.org/specification>.
+pub(super) fn understood(line: &[u8]) -> Read {
     if line.is_empty() {
         return Read::Nothing;
     }
@@ -176,7 +176,7 @@ fn understood(line: &[u8]) -> Read {
         Err(error) => error,
     };
     let Ok(value) = serde_json::from_slice::<Value>(line) else {
-        let words = format!("the line is not JSON: {error}");
+        let words = format!("the message is not JSON: {error}");
         return Read::Refused(ErrorData::parse_error(words, None), None);
     };
     let Value::Object(fields) = &value else {
@@ -188,7 +188,7 @@ fn understood(line: &[u8]) -> Read {
         return Read::Nothing;
     }
     let id = fields.get("id").and_then(|id| serde_json::from_value(id.clone()).ok());
-    Read::Refused(ErrorData::invalid_request("the line is no message of JSON-RPC 2.0", None), id)
+    Read::Refused(ErrorData::invalid_request("this is no message of JSON-RPC 2.0", None), id)
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + 'static> Transport<RoleServer> for Lines<S> {

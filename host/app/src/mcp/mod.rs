@@ -7,7 +7,9 @@ mod call;
 mod lines;
 mod meta;
 mod person;
+mod refused;
 mod server;
+mod sessions;
 mod skills;
 pub(crate) mod socket;
 mod words;
@@ -17,7 +19,6 @@ use std::time::Duration;
 
 use ringfence_core::{Error, Host};
 use rmcp::service::{ServerInitializeError, serve_server_with_ct};
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -25,11 +26,16 @@ use tokio_util::sync::CancellationToken;
 use crate::trouble::Trouble;
 use lines::Lines;
 use server::Server;
+use sessions::Sessions;
 
 /// Most bytes of one message of a client: what a tool may be given at most, and room for what stands around it.
 const MESSAGE_BYTES: usize = 17 << 20;
 /// Most sessions of older clients over HTTP at once.
 const SESSIONS: usize = 1_024;
+/// Most requests over HTTP at once that need no session. Connections are what there is less of.
+const REQUESTS: usize = 4_096;
+/// Said where there are as many of them as there may be.
+const BUSY: &str = "as many clients are served as can be";
 /// How long the answer to the last call has to be written.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
@@ -114,8 +120,8 @@ pub(crate) fn router(host: Host, options: Options, outside: Outside) -> axum::Ro
     }));
     let make = move || {
         // A session holds one for as long as it lasts, and a request of the newer protocol for as long as it takes.
-        if first.shared() > SESSIONS { Err(std::io::Error::other("too many sessions")) } else { Ok(first.another()) }
+        if first.shared() > SESSIONS + REQUESTS { Err(std::io::Error::other(BUSY)) } else { Ok(first.another()) }
     };
-    let service = StreamableHttpService::new(make, Arc::new(LocalSessionManager::default()), config);
-    axum::Router::new().route_service("/mcp", service)
+    let service = StreamableHttpService::new(make, Arc::new(Sessions::new(SESSIONS)), config);
+    axum::Router::new().route_service("/mcp", service).layer(axum::middleware::from_fn(refused::told))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::Refusal;
+use crate::error::{Explain as _, Refusal};
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -44,6 +44,9 @@ impl From<Refusal> for types::Refusal {
                 Self::TooLarge(types::Excess { what: excess.what.into(), limit: excess.limit, actual: excess.actual })
             }
             Refusal::TimedOut(text) => Self::TimedOut(text),
+            Refusal::Server(error) if error.kind() == "timeout" => Self::TimedOut(error.to_string()),
+            // A guest has no other place for what would help.
+            Refusal::Server(error) => Self::Unavailable(format!("{error}; {}", error.hint())),
             Refusal::Cancelled => Self::Cancelled,
         }
     }

@@ -15,7 +15,7 @@ use crate::broker::Session;
 use crate::capability::words::types;
 use crate::catalog::tool::CallError;
 use crate::engine::linker::exports;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Explain as _, Refusal};
 use crate::server::{self, Server};
 
 /// Most bytes of a server's own words about why it failed.
@@ -47,7 +47,7 @@ pub(super) async fn call(
         Ok(server::Answer::Done(result)) => result,
         Ok(server::Answer::Failed(words)) => return Err(failed(server, words)),
         Err(Refusal::Cancelled) => return Err(InvokeError::Cancelled.into()),
-        Err(Refusal::TimedOut(_)) if tokio::time::Instant::now() >= session.deadline() => {
+        Err(refusal) if refusal.kind() == "timeout" && tokio::time::Instant::now() >= session.deadline() => {
             return Err(InvokeError::Deadline(wall).into());
         }
         Err(refusal) => return Err(refusal.into()),

@@ -11,6 +11,7 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
     CreateMessageRequestParams, CreateMessageResult, CustomRequest, CustomResult, ElicitRequestParams, ElicitResult,
     ErrorCode, ErrorData, Implementation, JsonObject, ListRootsResult, PaginatedRequestParams, ProtocolVersion,
+    RequestMetaObject,
 };
 use rmcp::service::{
     ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, NotificationContext, Peer, RequestContext,
@@ -22,6 +23,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ServerError;
+use super::failure;
 use super::guard::Ending;
 use super::process::Process;
 use super::tools::TOOLS;
@@ -100,6 +102,8 @@ pub(super) enum Broken {
     TimedOut,
     /// It wants a token, or another one.
     SignIn,
+    /// It could not be asked, or what came is no answer to anything.
+    Silent(String),
     /// It goes on, and this is no answer to the call.
     Odd(String),
 }
@@ -208,7 +212,8 @@ impl Connection {
     /// Calls a tool. Dropping the future tells the server that nobody waits any more.
     pub(super) async fn call(&self, wire: &str, input: JsonObject, within: Duration) -> Result<Called, Broken> {
         let _busy = Busy::new(self);
-        let params = CallToolRequestParams::new(wire.to_owned()).with_arguments(input);
+        let mut params = CallToolRequestParams::new(wire.to_owned()).with_arguments(input);
+        params.meta = carried();
         match self.unless_stopped(within, self.peer.call_tool_once(params)).await? {
             Ok(CallToolResponse::Complete(result)) => Ok(Called::Done(result)),
             Ok(_) => Err(Broken::Odd(
@@ -247,8 +252,8 @@ impl Connection {
         }
         match error {
             ServiceError::Timeout { .. } => Broken::TimedOut,
-            ServiceError::McpError(error) => Broken::Odd(self.words(&error.message)),
-            error => Broken::Odd(self.words(&error.to_string())),
+            ServiceError::TransportSend(_) => Broken::Silent(failure::of_request(error, |text| self.words(text))),
+            error => Broken::Odd(failure::of_request(error, |text| self.words(text))),
         }
     }
 
@@ -304,6 +309,13 @@ fn words(text: &str, redaction: &Redaction) -> String {
     plain::line(&redaction.text(text), WORDS).0
 }
 
+/// The trace that a call belongs to, where there is one: under the names of its headers, as MCP has it (SEP-414).
+fn carried() -> Option<RequestMetaObject> {
+    let carried = crate::trace::carried();
+    let fields: JsonObject = carried.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    (!fields.is_empty()).then(|| fields.into())
+}
+
 /// Counts a call under way.
 struct Busy<'a>(&'a Connection);
 
@@ -336,22 +348,9 @@ async fn ungreeted(
         soon(|| process.has_ended()).await;
     }
     let epitaph = process.map(Process::epitaph).filter(|epitaph| !epitaph.is_empty());
-    let reason = ending.told().or(epitaph).unwrap_or_else(|| words(&chain(error), redaction));
+    let reason =
+        ending.told().or(epitaph).unwrap_or_else(|| failure::of_greeting(error, |text| words(text, redaction)));
     ServerError::Unavailable { name, reason }
-}
-
-/// An error with its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// What a server may ask of us: nothing. What it tells us: that its list changed. How often is counted where it comes in.

@@ -12,8 +12,12 @@ pub enum ServerError {
     Settings { name: String, reason: String },
     #[error("the variable `{variable}`, which the server `{name}` needs, is not set")]
     Variable { name: String, variable: String },
-    #[error("the server `{name}` does not answer: {reason}")]
+    #[error("the server `{name}` cannot be used: {reason}")]
     Unavailable { name: String, reason: String },
+    #[error("the server `{name}` went away during the call: {reason}")]
+    WentAway { name: String, reason: String },
+    #[error("the server `{name}`: {reason}")]
+    Odd { name: String, reason: String },
     #[error("the server `{name}` has not {what} within {seconds} s")]
     TimedOut { name: String, what: &'static str, seconds: u64 },
     #[error("the server `{name}` may not be reached: {reason}")]
@@ -45,7 +49,7 @@ impl Explain for ServerError {
         match self {
             Self::Unknown { .. } => "not-found",
             Self::Settings { .. } | Self::Variable { .. } => "config-invalid",
-            Self::Unavailable { .. } => "unavailable",
+            Self::Unavailable { .. } | Self::WentAway { .. } | Self::Odd { .. } => "unavailable",
             Self::TimedOut { .. } => "timeout",
             Self::Address { .. } => "address-denied",
             Self::SignIn { .. } | Self::Login { .. } => "unauthorized",
@@ -62,11 +66,14 @@ impl Explain for ServerError {
             Self::Unknown { known, .. } => format!("configured are: {}", known.join(", ")),
             Self::Settings { name, .. } => format!("correct `mcp-servers.{}`", plain::word(name)),
             Self::Variable { variable, .. } => format!("set {variable}, or write `${{{variable}:-DEFAULT}}`"),
-            Self::Unavailable { name, .. } => {
+            Self::Unavailable { name, .. } | Self::Odd { name, .. } => {
+                let name = plain::word(name);
                 format!(
-                    "try what it is started or reached by on its own; `ringfence -v server approve {name}` shows its log"
+                    "see that it runs, and that `mcp-servers.{name}` is right; `ringfence -v server approve {name}` tries it, and \
+                     shows its log where it is started here"
                 )
             }
+            Self::WentAway { .. } => "call it again: it is started or reached anew".into(),
             Self::TimedOut { what: "answered", name, .. } => format!("raise `mcp-servers.{name}.call-seconds`"),
             Self::TimedOut { name, .. } => format!("raise `mcp-servers.{name}.start-seconds`"),
             Self::Address { name, .. } => {

@@ -184,12 +184,26 @@ fn needed(all: &AuthorizationMetadata) -> AuthorizationMetadata {
     metadata
 }
 
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
 /// What went wrong, in words without the code.
 fn failure(name: &str, passage: &Passage, error: &AuthError, code: Option<&str>) -> ServerError {
     if let Some(refused) = passage.refused() {
         return refused;
     }
-    let mut text = super::connection::chain(error);
+    let mut text = chain(error);
     if let Some(redactor) = code.and_then(|code| Redactor::new(&[code.to_owned().into()])) {
         text = redactor.text(&text);
     }

@@ -10,6 +10,7 @@
 mod ask;
 mod connection;
 mod error;
+mod failure;
 mod guard;
 mod http;
 mod login;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 use secrecy::SecretString;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 pub(crate) use ask::{Call, Change};
 use connection::{Broken, Called, Connection, Means, Redaction};
@@ -108,6 +110,9 @@ pub struct ServerReport {
     pub name: String,
     /// How it is started or reached; variables and secrets by their names.
     pub place: String,
+    /// Why it can be neither started nor reached as it is set up, in one sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<String>,
     pub standing: ServerStanding,
     /// Whether a person has signed in to it, and what came of that is kept.
     pub signed_in: bool,
@@ -251,6 +256,7 @@ impl Server {
         ServerReport {
             name: self.name.clone(),
             place: self.settings.place(),
+            wrong: self.settings.check(&self.name).err().map(|error| error.to_string()),
             standing,
             signed_in: self.is_signed_in(),
             version: held.as_ref().map(|held| held.version.clone()).unwrap_or_default(),
@@ -291,7 +297,8 @@ impl Server {
     pub(crate) async fn call(self: Arc<Self>, permit: Permit<Call>, session: &Session) -> Result<Answer, Refusal> {
         let receipt = permit.receipt();
         let server = Arc::clone(&self);
-        let answer = session.perform(async move { server.act(permit).await }).await;
+        let act = async move { server.act(permit).await }.instrument(receipt.span());
+        let answer = session.perform(act).await;
         match &answer {
             Ok(Answer::Failed(_)) => receipt.close("failed", String::new()),
             other => receipt.ended(other),
@@ -300,10 +307,10 @@ impl Server {
     }
 
     async fn act(self: Arc<Self>, permit: Permit<Call>) -> Result<Answer, Refusal> {
-        let connection = self.connect().await.map_err(|error| self.refusal(&error))?;
+        let connection = self.connect().await.map_err(|error| self.refusal(error))?;
         let listed = match connection.tools(self.settings.start()).await {
             Ok(listed) => listed,
-            Err(broken) => return Err(self.refusal(&self.unlisted(&connection, broken).await)),
+            Err(broken) => return Err(self.refusal(self.unlisted(&connection, broken).await)),
         };
         self.compare(&listed);
         let ask = permit.ask();
@@ -327,19 +334,19 @@ impl Server {
                 Ok(Answer::Done(clean(result, &connection)))
             }
             Ok(Called::Failed(words)) => Ok(Answer::Failed(words)),
-            Err(Broken::Lost(why)) => {
-                Err(Refusal::Unavailable(format!("the server `{}` went away during the call: {why}", self.name)))
+            Err(broken) => {
+                let name = self.name.clone();
+                let error = match broken {
+                    Broken::Lost(reason) => ServerError::WentAway { name, reason },
+                    Broken::TimedOut => {
+                        ServerError::TimedOut { name, what: "answered", seconds: self.settings.call().as_secs() }
+                    }
+                    Broken::SignIn => return Err(self.refusal(self.signed_out(&connection).await)),
+                    Broken::Silent(reason) => ServerError::Unavailable { name, reason },
+                    Broken::Odd(reason) => ServerError::Odd { name, reason },
+                };
+                Err(Refusal::Server(Box::new(error)))
             }
-            Err(Broken::TimedOut) => Err(Refusal::TimedOut(
-                ServerError::TimedOut {
-                    name: self.name.clone(),
-                    what: "answered",
-                    seconds: self.settings.call().as_secs(),
-                }
-                .to_string(),
-            )),
-            Err(Broken::SignIn) => Err(self.refusal(&self.signed_out(&connection).await)),
-            Err(Broken::Odd(why)) => Err(Refusal::Unavailable(format!("the server `{}`: {why}", self.name))),
         }
     }
 
@@ -515,21 +522,20 @@ impl Server {
             Broken::TimedOut => {
                 ServerError::TimedOut { name, what: "listed its tools", seconds: self.settings.start().as_secs() }
             }
-            Broken::Lost(reason) | Broken::Odd(reason) if reason.is_empty() => {
+            Broken::Lost(reason) | Broken::Silent(reason) | Broken::Odd(reason) if reason.is_empty() => {
                 ServerError::Unavailable { name, reason: connection.epitaph() }
             }
-            Broken::Lost(reason) | Broken::Odd(reason) => ServerError::Unavailable { name, reason },
+            Broken::Lost(reason) | Broken::Silent(reason) | Broken::Odd(reason) => {
+                ServerError::Unavailable { name, reason }
+            }
         }
     }
 
     /// What whoever called a tool is told. What is wrong in the configuration is for the operator.
-    fn refusal(&self, error: &ServerError) -> Refusal {
+    fn refusal(&self, error: ServerError) -> Refusal {
         use crate::error::Explain as _;
         tracing::warn!(server = self.name, %error, help = error.hint(), "a server cannot be used");
-        match error {
-            ServerError::TimedOut { .. } => Refusal::TimedOut(error.to_string()),
-            _ => Refusal::Unavailable(format!("{error}; {}", error.hint())),
-        }
+        Refusal::Server(Box::new(error))
     }
 }
 

@@ -177,6 +177,33 @@ mod tests {
     }
 
     #[test]
+    fn what_each_client_reads_is_written_letter_by_letter() {
+        let entry = Entry { name: "ringfence".into(), program: "/opt/ringfence".into() };
+        let json = |table: &str, more: &str| {
+            format!(
+                "{{\n  \"{table}\": {{\n    \"ringfence\": {{\n      \"args\": [\n        \"mcp\"\n      ],\n      \
+                 \"command\": \"/opt/ringfence\"{more}\n    }}\n  }}\n}}\n"
+            )
+        };
+        let servers = json("mcpServers", "");
+        let codex = "[mcp_servers.ringfence]\ncommand = \"/opt/ringfence\"\nargs = [\"mcp\"]\n";
+        for (client, file, text) in [
+            (Client::ClaudeCode, "/work/.mcp.json", servers.as_str()),
+            (Client::ClaudeDesktop, "/home/.config/Claude/claude_desktop_config.json", &servers),
+            (Client::Vscode, "/work/.vscode/mcp.json", &json("servers", ",\n      \"type\": \"stdio\"")),
+            (Client::Cursor, "/home/.cursor/mcp.json", &servers),
+            (Client::Zed, "/home/.config/zed/settings.json", &json("context_servers", "")),
+            (Client::Codex, "/home/.codex/config.toml", codex),
+        ] {
+            if client != Client::ClaudeDesktop || cfg!(target_os = "linux") {
+                assert_eq!(client.file(Path::new("/work"), Some(Path::new("/home"))).unwrap(), Path::new(file));
+            }
+            assert_eq!(client.form().snippet(&entry), text, "{client:?}");
+            assert_eq!(client.form().with("", &entry).unwrap().unwrap(), text, "{client:?}");
+        }
+    }
+
+    #[test]
     fn commands_are_for_a_shell() {
         let entry = Entry { name: "r".into(), program: "/a b/ringfence".into() };
         let of = |client: Client| client.command(&entry).unwrap();

@@ -32,7 +32,7 @@ impl From<Refusal> for Fault {
         match refusal {
             Refusal::Denied(_) => Self::Code(ErrorCode::NotPermitted),
             Refusal::OverBudget(_) | Refusal::TooLarge(_) => Self::Code(ErrorCode::Quota),
-            Refusal::Unavailable(_) => Self::Code(ErrorCode::Io),
+            Refusal::Unavailable(_) | Refusal::Server(_) => Self::Code(ErrorCode::Io),
             Refusal::Invalid(_) => Self::Code(ErrorCode::Invalid),
             Refusal::TimedOut(_) | Refusal::Cancelled => Self::Trap(refusal.into()),
         }
