@@ -577,6 +577,14 @@ impl Shared {
         self.index.all().await?.into_iter().map(Installed::try_from).collect::<Result<_, _>>().map_err(Error::from)
     }
 
+    /// Tells those who listen that a run has ended.
+    pub(crate) fn tell_ended(&self, run: impl FnOnce() -> RunEnded) {
+        if self.ended.receiver_count() > 0 {
+            // Whoever listened may have gone just now.
+            let _ = self.ended.send(run());
+        }
+    }
+
     /// An installed skill for a skill that calls it: read, checked and made ready once.
     pub(crate) async fn installed_skill(self: &Arc<Self>, installed: &Installed) -> Result<SkillRef, Error> {
         self.loaded.get(&installed.digest, || self.load_installed(installed, None)).await

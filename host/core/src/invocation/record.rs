@@ -49,17 +49,14 @@ impl<'a> Begun<'a> {
         trace::ended(self.session.span(), kind);
         self.host.sessions.audit.note(ran(&self.session, self.tool, &self.family, result));
         self.open.finished(ending(result, usage, self.sink.dropped().lines));
-        if self.host.ended.receiver_count() > 0 {
-            // Whoever asked for it may have gone just now.
-            let _ = self.host.ended.send(RunEnded {
-                skill: self.session.skill().to_owned(),
-                tool: self.tool.to_owned(),
-                caller: self.session.chain().last().copied().unwrap_or_default(),
-                kind,
-                usage,
-                took: self.started.elapsed(),
-            });
-        }
+        self.host.tell_ended(|| RunEnded {
+            skill: self.session.skill().to_owned(),
+            tool: self.tool.to_owned(),
+            caller: self.session.chain().last().copied().unwrap_or_default(),
+            kind,
+            usage,
+            took: self.started.elapsed(),
+        });
         usage
     }
 }

@@ -103,6 +103,28 @@ mod sources {
         pub(crate) struct Shared {
             pub(crate) sessions: Arc<crate::broker::Shared>,
         }
+
+        impl Shared {
+            /// Nobody listens here.
+            pub(crate) fn tell_ended<T>(&self, _: impl FnOnce() -> T) {}
+        }
+    }
+
+    pub mod server {
+        /// No server is called here.
+        #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+        #[error("the server cannot be used")]
+        pub struct ServerError;
+
+        impl crate::error::Explain for ServerError {
+            fn kind(&self) -> &'static str {
+                "unavailable"
+            }
+
+            fn hint(&self) -> String {
+                String::new()
+            }
+        }
     }
 
     pub mod invocation {
