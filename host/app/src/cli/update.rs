@@ -14,9 +14,9 @@ use crate::ui::table;
 
 /// Install newer versions of skills, from where they came from
 ///
-/// Shows what a new version asks for beyond the old one, and what else of it is new or went away. Nothing of that is granted by itself: a person is asked, and a script says
-/// --yes or --grant-nothing, or the skill stays as it is. What a person named by digest, and what was taken back to an older version
-/// at its source, stays as well.
+/// Shows what a new version asks for beyond the old one, and what else of it is new or went away. Nothing of that is granted by itself: a
+/// person is asked, and a script says --yes or --grant-nothing, or the skill stays as it is. What a person named by digest, and what was
+/// taken back to an older version at its source, stays as well.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// These skills; all where none is named

@@ -104,10 +104,7 @@ impl SessionManager for Sessions {
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, NoSession> {
         let answered = self.used(id);
-        let stream = self.kept.create_stream(id, message).await?;
-        Ok(stream.inspect(move |_| {
-            let _ = &answered;
-        }))
+        Ok(held_by(self.kept.create_stream(id, message).await?, answered))
     }
 
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), NoSession> {
@@ -129,11 +126,18 @@ impl SessionManager for Sessions {
         after: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, NoSession> {
         let answered = self.used(id);
-        let stream = self.kept.resume(id, after).await?;
-        Ok(stream.inspect(move |_| {
-            let _ = &answered;
-        }))
+        Ok(held_by(self.kept.resume(id, after).await?, answered))
     }
+}
+
+/// The same stream, which holds something until it goes.
+fn held_by<S>(stream: S, answered: Option<Arc<()>>) -> impl Stream<Item = ServerSseMessage> + Send + Sync + 'static
+where
+    S: Stream<Item = ServerSseMessage> + Send + Sync + 'static,
+{
+    stream.inspect(move |_| {
+        let _ = &answered;
+    })
 }
 
 #[cfg(test)]

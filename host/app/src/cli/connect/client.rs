@@ -163,7 +163,7 @@ mod tests {
         let entry = Entry { name: "ringfence".into(), program: "/opt/it's here/ringfence".into() };
         assert_eq!(ALL.len(), Client::value_variants().len());
         for client in ALL {
-            let file = client.file(Path::new("/work"), Some(Path::new("/home"))).unwrap();
+            let file = client.file(Path::new("/project"), Some(Path::new("/home"))).unwrap();
             assert!(file.is_absolute() && file.extension().is_some(), "{client:?}");
             assert_eq!(client.to_possible_value().unwrap().get_name(), client.word());
             let written = client.form().with("", &entry).unwrap().unwrap();
@@ -188,15 +188,15 @@ mod tests {
         let servers = json("mcpServers", "");
         let codex = "[mcp_servers.ringfence]\ncommand = \"/opt/ringfence\"\nargs = [\"mcp\"]\n";
         for (client, file, text) in [
-            (Client::ClaudeCode, "/work/.mcp.json", servers.as_str()),
+            (Client::ClaudeCode, "/project/.mcp.json", servers.as_str()),
             (Client::ClaudeDesktop, "/home/.config/Claude/claude_desktop_config.json", &servers),
-            (Client::Vscode, "/work/.vscode/mcp.json", &json("servers", ",\n      \"type\": \"stdio\"")),
+            (Client::Vscode, "/project/.vscode/mcp.json", &json("servers", ",\n      \"type\": \"stdio\"")),
             (Client::Cursor, "/home/.cursor/mcp.json", &servers),
             (Client::Zed, "/home/.config/zed/settings.json", &json("context_servers", "")),
             (Client::Codex, "/home/.codex/config.toml", codex),
         ] {
             if client != Client::ClaudeDesktop || cfg!(target_os = "linux") {
-                assert_eq!(client.file(Path::new("/work"), Some(Path::new("/home"))).unwrap(), Path::new(file));
+                assert_eq!(client.file(Path::new("/project"), Some(Path::new("/home"))).unwrap(), Path::new(file));
             }
             assert_eq!(client.form().snippet(&entry), text, "{client:?}");
             assert_eq!(client.form().with("", &entry).unwrap().unwrap(), text, "{client:?}");
