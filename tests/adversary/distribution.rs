@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ringfence_core::Error;
 use ringfence_core::catalog::source::{
     Anonymous, CatalogSettings, Credentials, Digest, Fetched, Held, Index, Login, Newer, Reference, Sources,
     SourcesConfig,
 };
+use ringfence_core::{Error, Progress, Step};
 use serde_json::{Value, json};
 
 use crate::support::peer::{Peer, Said};
@@ -194,19 +194,7 @@ async fn signatures_are_listed_by_the_api_of_referrers_and_kept_there() {
 
     // A registry that keeps the list itself says so, and nobody writes one under the tag.
     for keeps in [true, false] {
-        let peer = Peer::says(move |head| {
-            let mut words = head.split(' ');
-            let created = |headers: &str| match answer("201 Created", headers, b"") {
-                Said::Once(said) => Said::AfterBody(said),
-                other => other,
-            };
-            match (words.next().unwrap_or_default(), words.next().unwrap_or_default()) {
-                ("POST", _) => answer("202 Accepted", "location: /upload\r\n", b""),
-                ("PUT", path) if path.contains("/manifests/") && keeps => created("oci-subject: sha256:00\r\n"),
-                ("PUT", _) => created(""),
-                _ => missing(),
-            }
-        });
+        let peer = takes_everything(keeps);
         let desk = Desk::new();
         let file = desk.home.path().join("hello.wasm");
         std::fs::write(&file, &bytes).unwrap();
@@ -218,6 +206,45 @@ async fn signatures_are_listed_by_the_api_of_referrers_and_kept_there() {
         let tagged = heads.iter().any(|head| head.starts_with("PUT") && head.contains("/manifests/sha256-"));
         assert_eq!(tagged, !keeps, "{heads:?}");
     }
+}
+
+/// A registry that takes whatever it is sent. `keeps` says whether it lists by itself what refers to something.
+fn takes_everything(keeps: bool) -> Peer {
+    Peer::says(move |head| {
+        let mut words = head.split(' ');
+        let created = |headers: &str| match answer("201 Created", headers, b"") {
+            Said::Once(said) => Said::AfterBody(said),
+            other => other,
+        };
+        match (words.next().unwrap_or_default(), words.next().unwrap_or_default()) {
+            ("POST", _) => answer("202 Accepted", "location: /upload\r\n", b""),
+            ("PUT", path) if path.contains("/manifests/") && keeps => created("oci-subject: sha256:00\r\n"),
+            ("PUT", _) => created(""),
+            _ => missing(),
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_tells_how_much_has_gone() {
+    const PIECE: u64 = 64 << 10;
+    let peer = takes_everything(true);
+    let desk = Desk::new();
+    let file = desk.home.path().join("hello.wasm");
+    let bytes = wat::with_section(component(), "padding", &[0; 3 * PIECE as usize]);
+    std::fs::write(&file, &bytes).unwrap();
+    let Reference::Oci(artifact) = Reference::parse(&at(&peer, "a/hello:1"), |_| false).unwrap() else { panic!() };
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let telling = Arc::clone(&told);
+    let progress: Progress = Arc::new(move |step| telling.lock().unwrap().push(step));
+    desk.sources.push(&file, &artifact, Some(progress)).await.unwrap();
+    let (what, total) = (artifact.to_string(), bytes.len() as u64);
+    let step = |done| Step::Sending { what: what.clone(), done, total };
+    assert_eq!(*told.lock().unwrap(), [PIECE, 2 * PIECE, 3 * PIECE, total].map(step));
+    // Stores of blobs want to know the length, and not every one takes chunks.
+    let heads = peer.heads();
+    assert!(heads.iter().any(|head| head.contains(&format!("content-length: {total}"))), "{heads:?}");
+    assert!(!heads.iter().any(|head| head.contains("transfer-encoding")), "{heads:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -475,6 +502,89 @@ async fn t103_what_broke_off_is_taken_up_and_checked_in_whole() {
         assert_eq!(desk.fetch(&at(&peer, "hello:1")).await.unwrap().incoming.bytes, bytes);
         assert_eq!(desk.left(), [""; 0]);
     }
+}
+
+/// A server of one file, which says a hundred bytes of it at the first time and the rest when it is asked for.
+fn breaks_off(file: Arc<Mutex<(Vec<u8>, String)>>) -> Peer {
+    Peer::says(move |head| {
+        let head = head.to_ascii_lowercase();
+        let (bytes, tag) = file.lock().unwrap().clone();
+        let named = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let from: Option<usize> = named("range: bytes=").map(|rest| rest.trim_end_matches('-').parse().unwrap());
+        match from {
+            _ if !head.starts_with("get /hello.wasm ") => missing(),
+            Some(from) if named("if-range: ") == Some(&tag) => {
+                let range =
+                    format!("etag: {tag}\r\ncontent-range: bytes {from}-{}/{}\r\n", bytes.len() - 1, bytes.len());
+                answer("206 Partial Content", &range, &bytes[from..])
+            }
+            // To that its answer is the whole of what it has now.
+            Some(_) => answer("200 OK", &format!("etag: {tag}\r\n"), &bytes),
+            None => {
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\netag: {tag}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                    bytes.len()
+                );
+                Said::Once([head.as_bytes(), &bytes[..100]].concat())
+            }
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t103_a_file_that_broke_off_is_taken_up_where_its_server_gives_it_a_name() {
+    let (old, new) = (component(), wat::named("hello", "1.1.0", json!({})));
+    let file = Arc::new(Mutex::new((old.clone(), "\"one\"".to_owned())));
+    let peer = breaks_off(Arc::clone(&file));
+    let url = peer.url("/hello.wasm");
+    let ranges = || peer.heads().iter().filter(|head| head.contains("range: bytes=")).count();
+    let desk = Desk::new();
+    assert_eq!(desk.fetch(&url).await.unwrap().incoming.bytes, old);
+    assert!(peer.heads().iter().any(|head| head.contains("range: bytes=100-") && head.contains("if-range: \"one\"")));
+    assert_eq!((ranges(), desk.left()), (1, vec![]));
+
+    // A name that does not promise the same bytes: nothing is kept that nobody could go on with.
+    file.lock().unwrap().1 = "W/\"one\"".into();
+    assert_eq!(desk.refused(&url).await.0, "unavailable");
+    assert_eq!((ranges(), desk.left()), (1, vec![]));
+
+    // As an earlier process left it. Since then the file is another one, or the server says a part of another one.
+    let name = desk.home.path().join("fetching").join(Digest::of(url.as_bytes()).hex());
+    let leave = |bytes: &[u8], tag: Option<&str>| {
+        std::fs::write(name.with_extension("part"), bytes).unwrap();
+        tag.map(|tag| std::fs::write(name.with_extension("tag"), tag).unwrap());
+    };
+    leave(&old[..100], Some("\"one\""));
+    *file.lock().unwrap() = (new.clone(), "\"two\"".to_owned());
+    assert_eq!(desk.fetch(&url).await.unwrap().incoming.bytes, new);
+    assert_eq!((ranges(), desk.left()), (2, vec![]));
+    // Killed before it could say what it is a part of.
+    leave(&[7; 50], None);
+    assert_eq!(desk.fetch(&url).await.unwrap().incoming.bytes, new);
+    leave(&[7; 50], Some("W/\"two\""));
+    assert_eq!(desk.fetch(&url).await.unwrap().incoming.bytes, new);
+    // All of it is there.
+    leave(&new, Some("\"two\""));
+    assert_eq!(desk.fetch(&url).await.unwrap().incoming.bytes, new);
+    assert_eq!(desk.left(), [""; 0]);
+
+    let (whole, parts) = (new.clone(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&parts);
+    let liar = Peer::says(move |head| match head.to_ascii_lowercase().contains("range: bytes=") {
+        _ if head.contains(".minisig") || head.contains(".sigstore") => missing(),
+        true => {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let range = format!("etag: \"two\"\r\ncontent-range: bytes 100-{}/{}\r\n", whole.len() - 1, whole.len());
+            answer("206 Partial Content", &range, &whole[100..])
+        }
+        false => answer("200 OK", "etag: \"two\"\r\n", &whole),
+    });
+    let url = liar.url("/hello.wasm");
+    let name = desk.home.path().join("fetching").join(Digest::of(url.as_bytes()).hex());
+    std::fs::write(name.with_extension("part"), &old[..100]).unwrap();
+    std::fs::write(name.with_extension("tag"), "\"one\"").unwrap();
+    assert_eq!(desk.fetch(&url).await.unwrap().incoming.bytes, new);
+    assert_eq!((parts.load(Ordering::SeqCst), desk.left()), (1, vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -818,6 +928,31 @@ fn t107_a_lock_that_was_touched_installs_nothing_and_stays_as_it_is() {
 }
 
 #[test]
+fn t107_what_is_installed_is_by_whom_the_lock_says() {
+    let home = Home::unsigned();
+    let (ada, eve) = (key(&home, "ada"), key(&home, "eve"));
+    home.write("work/ringfence.toml", "");
+    let file = home.write("work/skills/hello.wasm", wat::named("hello", "1.0.0", json!({}))).display().to_string();
+    home.run(&["sign", &file, "--key", "ada"]).worked();
+    home.run(&["add", "./skills/hello.wasm", "--lock", "--trust", &ada]).worked();
+    let lock = std::fs::read_to_string(home.path("work/ringfence.lock")).unwrap();
+    assert!(lock.contains(&format!("signer = \"{ada}\"")), "{lock}");
+    home.run(&["sync"]).worked();
+    home.write("work/ringfence.lock", lock.replace(&ada, &eve));
+    for args in [&["sync"][..], &["sync", "--frozen"]] {
+        home.run(args).fails("publisher-changed", 3, &format!("is signed by {eve}, and it is signed by "), "history");
+    }
+    // What has to be fetched first as well.
+    home.run(&["remove", "hello"]).worked();
+    home.write("work/ringfence.lock", lock.replace(&ada, &eve));
+    home.run(&["sync", "--trust", &ada]).fails("publisher-changed", 3, &eve, "history");
+    assert_eq!(versions(&home), []);
+    home.write("work/ringfence.lock", &lock);
+    home.run(&["sync", "--trust", &ada]).worked();
+    assert_eq!(versions(&home), [("hello".into(), "1.0.0".into())]);
+}
+
+#[test]
 fn t107_a_fixed_lock_admits_what_it_names_and_nothing_else() {
     let (home, lock) = locked();
     home.write("work/skills/hello.wasm", wat::named("hello", "1.1.0", json!({})));
@@ -945,7 +1080,8 @@ fn t109_an_update_that_imports_more_is_shown_and_waits() {
     home.write("work/old.wasm", &one);
     let done = home.run(&["add", "./old.wasm", "--allow-downgrade", "--yes"]).worked();
     assert!(done.err.contains("hello 1.0.0, in place of 1.3.0\nIt imports"), "{done:?}");
-    home.run(&["add", "hello"]).worked();
+    let added = home.run(&["add", "hello", "--yes", "--format", "json"]).worked().json();
+    assert_eq!(added["changes"]["imports"], json!({ "new": [], "gone": [clock("0")] }));
     assert_eq!(versions(&home), [("hello".into(), "1.3.0".into())]);
 }
 

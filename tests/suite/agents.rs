@@ -361,6 +361,21 @@ fn a_grant_for_a_chat_lasts_as_long_as_it() {
 }
 
 #[test]
+fn a_chat_goes_on_with_the_configuration_as_it_is_now() {
+    let always = |text: &str| format!("[[answers]]\ntimes = 0\ntext = \"{text}\"\n");
+    let home = home(&always("First."), "");
+    let mut terminal = Terminal::start(&home, &["chat", "-v"]);
+    terminal.expect("> ").press("Hello\r").expect("First.").expect("> ");
+    home.write(".config/ringfence/config.toml", config(&home, &always("Second.")));
+    terminal.expect("the configuration was read again").press("Hello\r").expect("Second.").expect("> ");
+    // What cannot be read changes nothing.
+    home.write(".config/ringfence/config.toml", "models = 1");
+    terminal.expect("the configuration holds as it was").press("Hello\r").expect("Second.").expect("> ");
+    terminal.press("\x04").expect("ringfence chat --resume ");
+    assert_eq!(terminal.end().0, 0);
+}
+
+#[test]
 fn a_chat_at_a_terminal_streams_asks_and_is_interrupted() {
     let answers = r#"
         [[answers]]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ringfence_core::{Call, Caller, Grants, Host, SkillRef};
 use serde_json::json;
 
-use crate::support::hosts::{open, said};
+use crate::support::hosts::{open, said, stored};
 use crate::support::{Done, Home, Provider, Reply, TestHost, probe};
 
 #[test]
@@ -301,6 +301,31 @@ async fn an_install_that_fails_leaves_the_version_before_it_with_all_that_it_kee
     test.home.run(&["add", &two, "--grant-nothing"]).worked();
     let new = test.host.load_installed("keeper", None).await.unwrap();
     assert_eq!(said(&test.stored(&new, "read", json!({ "key": "a" })).await.unwrap()), "one (0 to 1)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hosts_that_bring_the_same_state_up_to_date_do_it_once() {
+    const KEYS: usize = 200;
+    let test = TestHost::new().await;
+    let (one, two) = (keeper(&test, "1.0.0", "").await, keeper(&test, "1.1.0", STATE_1).await);
+    let old = test.host.load_file(one.as_ref(), Some("keeper".as_ref()), None).await.unwrap();
+    test.host.grant(old.identity(), Grants::parse(["kv"]).unwrap()).await.unwrap();
+    for n in 0..KEYS {
+        test.stored(&old, "put", json!({ "key": format!("k{n}"), "value": "one" })).await.unwrap();
+    }
+    let other = open(&test.home, "").await.unwrap();
+    let first_call = async |host: &Host| {
+        let new = host.load_file(two.as_ref(), Some("keeper".as_ref()), None).await.unwrap();
+        host.invoke(stored(&new, "read", json!({ "key": "k0" }))).await.map(|done| said(&done)).unwrap()
+    };
+    let said_by = tokio::join!(first_call(&test.host), first_call(&other));
+    assert_eq!(said_by, ("one (0 to 1)".into(), "one (0 to 1)".into()));
+    let new = test.host.load_file(two.as_ref(), Some("keeper".as_ref()), None).await.unwrap();
+    for n in 0..KEYS {
+        let kept = test.stored(&new, "read", json!({ "key": format!("k{n}") })).await.unwrap();
+        assert_eq!(said(&kept), "one (0 to 1)", "k{n}");
+    }
+    other.close().await.unwrap();
 }
 
 #[test]

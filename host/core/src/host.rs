@@ -13,7 +13,7 @@ mod upgrade;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -242,7 +242,12 @@ impl Host {
             open.await.map_err(|_| invocation::InvokeError::HostFault)??
         };
         let disk = files::Disk::new(io.clone(), places);
-        let sessions = Arc::new(broker::Shared { audit, rules: ArcSwap::from_pointee(settings.rules.clone()), io });
+        let sessions = Arc::new(broker::Shared {
+            audit,
+            rules: ArcSwap::from_pointee(settings.rules.clone()),
+            io,
+            in_place: AtomicUsize::new(0),
+        });
         seal_from_time_to_time(&sessions);
         let shared = Arc::new(Shared {
             sessions,

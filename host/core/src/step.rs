@@ -10,7 +10,7 @@ pub enum Step {
     /// Bytes come from a server. `total` where it has told how many there will be.
     Fetching { what: String, done: u64, total: Option<u64> },
     /// Bytes go to a server.
-    Sending { what: String, total: u64 },
+    Sending { what: String, done: u64, total: u64 },
     /// It is ready.
     Ready,
 }

@@ -48,9 +48,12 @@ pub(crate) fn skill(call: &str, module: &str, beside: &str) -> Vec<u8> {
 
 /// A whole skill with this manifest in it, as `ringfence build` packs it.
 pub(crate) fn packaged_skill(manifest: &serde_json::Value) -> Vec<u8> {
-    let mut bytes = skill("(i32.const 128)", "", "");
-    let (name, data) = ("ringfence:manifest", manifest.to_string());
-    // A custom section: kind 0, size in LEB128, a name with its length, bytes.
+    with_section(skill("(i32.const 128)", "", ""), "ringfence:manifest", manifest.to_string().as_bytes())
+}
+
+/// With a custom section at its end.
+pub(crate) fn with_section(mut bytes: Vec<u8>, name: &str, data: &[u8]) -> Vec<u8> {
+    // Kind 0, size in LEB128, a name with its length, bytes.
     bytes.push(0);
     let mut size = 1 + name.len() + data.len();
     while size > 0x7f {
@@ -59,7 +62,7 @@ pub(crate) fn packaged_skill(manifest: &serde_json::Value) -> Vec<u8> {
     }
     bytes.extend([size as u8, name.len() as u8]);
     bytes.extend(name.bytes());
-    bytes.extend(data.bytes());
+    bytes.extend(data);
     bytes
 }
 

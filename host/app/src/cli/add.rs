@@ -2,7 +2,7 @@ use ringfence_core::catalog::signature::SourceKind;
 use ringfence_core::catalog::source::Reference;
 use ringfence_core::{Candidate, Error, Host};
 
-use super::consent::{self, Wanted};
+use super::consent::{self, Changes, Wanted};
 use super::lock::{self, Project};
 use super::{Context, publisher, source};
 use crate::grants;
@@ -85,6 +85,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
             return Err(error);
         }
     };
+    let changes = candidate.before().map(|_| Changes::of(&candidate));
     let name = install(&host, candidate, decision).await?;
     let skill = host.load_installed(&name, Some(line.steps())).await?;
     line.clear();
@@ -96,7 +97,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
             _ => project.put(host.locked(&skill, &reference, Some(exact)).await?)?,
         }
     }
-    super::show::print(&host, &skill, context).await?;
+    super::show::print(&host, &skill, changes, context).await?;
     host.close().await
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio_util::sync::CancellationToken;
 
-use super::Context;
+use super::{Context, follow};
 use crate::grants;
 use crate::trouble::Trouble;
 use crate::ui::person::{self, Terminal};
@@ -56,7 +56,7 @@ pub(crate) struct Args {
 
 const LAST: &str = "last";
 
-pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
+pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<ExitCode, Error> {
     let host = context.host().await?;
     let done = match &args.remove {
         Some(id) => host.remove_transcript(id).await.map(|()| ExitCode::SUCCESS),
@@ -83,7 +83,7 @@ async fn list(host: &Host, context: &Context) -> Result<(), Error> {
     print(&table::text(&table))
 }
 
-async fn talk(host: &Host, args: &Args, context: &Context) -> Result<ExitCode, Error> {
+async fn talk(host: &Host, args: &Args, context: &Arc<Context>) -> Result<ExitCode, Error> {
     let resumed = match args.resume.as_deref() {
         None => None,
         Some(LAST) => {
@@ -105,12 +105,13 @@ async fn talk(host: &Host, args: &Args, context: &Context) -> Result<ExitCode, E
         return screen.answer(&answer, &transcript).map(|()| ExitCode::SUCCESS);
     }
     screen.greet(&agent, &transcript).await?;
-    converse(&agent, &mut transcript, &screen, context).await
+    let _following = follow::in_background(host, context);
+    converse(host, &mut transcript, &screen, context).await
 }
 
-/// One message after the other, until the person ends it.
+/// One message after the other, until the person ends it. Each is for the agent as it is configured then.
 async fn converse(
-    agent: &Agent,
+    host: &Host,
     transcript: &mut Transcript,
     screen: &Screen<'_>,
     context: &Context,
@@ -122,7 +123,10 @@ async fn converse(
             continue;
         }
         let interrupt = context.turns.begin(&context.cancel);
-        let answer = screen.turn(agent, transcript, &message, interrupt.token().clone()).await;
+        let answer = match host.agent(transcript.agent()) {
+            Ok(agent) => screen.turn(&agent, transcript, &message, interrupt.token().clone()).await,
+            Err(error) => Err(error),
+        };
         drop(interrupt);
         match answer {
             Ok(answer) => screen.answer(&answer, transcript)?,

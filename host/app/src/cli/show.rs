@@ -2,9 +2,10 @@ use clap_complete::engine::ArgValueCompleter;
 use ringfence_core::policy::Grants;
 use ringfence_core::{Error, Host, SkillRef};
 
+use super::Context;
 use super::completions::Skills;
+use super::consent::{self, Changes};
 use super::target::Target;
-use super::{Context, consent};
 use crate::grants;
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
@@ -44,7 +45,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
         return host.close().await;
     }
     // What a name leads to may have to be asked over the network.
-    context.unless_cancelled(print(&host, &skill, context)).await?;
+    context.unless_cancelled(print(&host, &skill, None, context)).await?;
     host.close().await
 }
 
@@ -57,13 +58,18 @@ fn none(skill: &str, what: &str) -> Error {
     )
 }
 
-/// The skill in plain words; JSON for programs.
-pub(super) async fn print(host: &Host, skill: &SkillRef, context: &Context) -> Result<(), Error> {
+/// The skill in plain words; JSON for programs, with how it differs from the version before it where it has just taken its place.
+pub(super) async fn print(
+    host: &Host,
+    skill: &SkillRef,
+    changes: Option<Changes>,
+    context: &Context,
+) -> Result<(), Error> {
     let (manifest, tools, held) = (skill.manifest(), skill.tools(), host.grants(skill.identity()));
     let open = host.missing(skill, &Grants::default()).await;
     let signer = host.signed_by(skill.identity()).await?;
     if context.json() {
-        return crate::ui::print_json(&serde_json::json!({
+        let mut shown = serde_json::json!({
             "identity": skill.identity(),
             "digest": skill.digest(),
             "signer": signer,
@@ -72,7 +78,11 @@ pub(super) async fn print(host: &Host, skill: &SkillRef, context: &Context) -> R
             "left-out": skill.left_out(),
             "grants": held,
             "missing": open,
-        }));
+        });
+        if let Some(changes) = changes {
+            shown["changes"] = serde_json::json!(changes);
+        }
+        return crate::ui::print_json(&shown);
     }
     let mut text = format!("{} {}\n{}\n", manifest.name, manifest.version, manifest.description);
     text += &format!("\ndigest   {}\n", skill.digest());

@@ -104,7 +104,9 @@ impl Line {
                 let kib = |bytes: u64| bytes.div_ceil(1024);
                 line.count(kib(done), total.map(kib), format!("KiB of {what}"));
             }
-            Step::Sending { what, total } => line.say(format!("sending {} KiB to {what}", total.div_ceil(1024))),
+            Step::Sending { what, done, total } => {
+                line.count(done.div_ceil(1024), Some(total.div_ceil(1024)), format!("KiB to {what}"));
+            }
             Step::Ready => line.clear(),
         })
     }

@@ -18,7 +18,7 @@ use crate::plain;
 use crate::policy::Grants;
 use crate::policy::rules::{Rule, Rules};
 use crate::policy::taint::{Taint, Touch};
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Mutex, PoisonError};
 use crate::trace;
 
@@ -61,6 +61,29 @@ pub(crate) struct Shared {
     pub(crate) audit: Audit,
     pub(crate) rules: ArcSwap<Rules>,
     pub(crate) io: tokio::runtime::Handle,
+    /// Acts that are polled with their guests now.
+    pub(crate) in_place: AtomicUsize,
+}
+
+/// Most acts that are polled with their guests at once. Where so many are under way they wait for something slow, and for as long as a
+/// guest waits it keeps the pages of its stack that the act needed to begin: 20 KiB for a request over HTTP.
+const IN_PLACE: usize = 64;
+
+/// One act that is polled with its guest.
+struct InPlace<'a>(&'a AtomicUsize);
+
+impl<'a> InPlace<'a> {
+    /// None where there are enough of them.
+    fn take(count: &'a AtomicUsize) -> Option<Self> {
+        let place = Self(count);
+        (count.fetch_add(1, Ordering::Relaxed) < IN_PLACE).then_some(place)
+    }
+}
+
+impl Drop for InPlace<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// One invocation as its capabilities see it. Cheap to clone.
@@ -467,16 +490,17 @@ impl Session {
     /// As [`perform`](Self::perform), for an act that the guest waits for and that does nothing before it is polled.
     ///
     /// A light guest is polled by the workers that do input and output anyway. Then the act is polled with it, since handing
-    /// it to another worker costs more than most acts. Sockets, timers and tasks of the act still belong to those workers,
+    /// it to another worker costs more than most acts, as long as there are not many of them. Sockets, timers and tasks of the act still belong to those workers,
     /// wherever the guest goes meanwhile. A panic ends the invocation.
     pub async fn perform_in_place<T: Send + 'static>(
         &self,
         act: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, Refusal> {
         let io = &self.0.shared.io;
-        if !tokio::runtime::Handle::try_current().is_ok_and(|here| here.id() == io.id()) {
+        let is_here = tokio::runtime::Handle::try_current().is_ok_and(|here| here.id() == io.id());
+        let Some(_place) = InPlace::take(&self.0.shared.in_place).filter(|_| is_here) else {
             return self.perform(act).await;
-        }
+        };
         let mut act = std::pin::pin!(act);
         let act = std::future::poll_fn(|cx| {
             let _here = io.enter();

@@ -11,13 +11,19 @@ use crate::journal::audit::Audit;
 use crate::policy::Grants;
 use crate::policy::rules::Rules;
 use crate::state::State;
+use crate::sync::atomic::AtomicUsize;
 
 impl Shared {
     /// For tests of capabilities: a host's common part on a state of its own.
     pub(crate) fn on(state: State, rules: Rules) -> Arc<Self> {
         let dir = state.path().parent().map(std::path::Path::to_owned).unwrap_or_default();
         let audit = Audit::open(state.clone(), &dir).unwrap();
-        Arc::new(Self { audit, rules: arc_swap::ArcSwap::from_pointee(rules), io: tokio::runtime::Handle::current() })
+        Arc::new(Self {
+            audit,
+            rules: arc_swap::ArcSwap::from_pointee(rules),
+            io: tokio::runtime::Handle::current(),
+            in_place: AtomicUsize::new(0),
+        })
     }
 }
 

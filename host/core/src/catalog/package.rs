@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use wasm_encoder::{ComponentSection, CustomSection};
-use wasmparser::{Parser, Payload};
+use wasmparser::{BinaryReader, Parser, Payload};
 
 use super::reflect::Docs;
 use super::tool::Tool;
@@ -140,6 +140,27 @@ impl Package {
     pub(crate) fn seal(bytes: &mut Vec<u8>) {
         let digest = Sha256::digest(&*bytes).to_vec();
         CustomSection { name: WHOLE.into(), data: digest.into() }.append_to_component(bytes);
+    }
+
+    /// Whether it ends where a section ends, as a component that somebody is still writing mostly does not. Anything that is no WebAssembly
+    /// ends well: it will not become any by waiting. Strangers' bytes: looks at the headers of the outermost sections alone.
+    pub(crate) fn ends_well(bytes: &[u8]) -> bool {
+        const MAGIC: &[u8] = b"\0asm";
+        let Some((head, rest)) = bytes.split_at_checked(8) else {
+            return !MAGIC.starts_with(bytes.get(..4).unwrap_or(bytes));
+        };
+        if !head.starts_with(MAGIC) {
+            return true;
+        }
+        let mut reader = BinaryReader::new(rest, 0);
+        while !reader.eof() {
+            let skipped =
+                reader.read_u8().and_then(|_| reader.read_var_u32()).and_then(|size| reader.read_bytes(size as usize));
+            if skipped.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether it ends with a seal that is right. Strangers' bytes: reads no more than the end of them and their digest.

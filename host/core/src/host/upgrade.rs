@@ -25,6 +25,9 @@ const STEP: LimitSettings = LimitSettings {
     handles: None,
 };
 
+/// The folder whose lock says which process runs a step.
+const TURN: &str = "upgrades";
+
 /// How often a step is begun again because the version that serves wrote meanwhile.
 const TRIES: usize = 3;
 
@@ -65,8 +68,15 @@ impl Shared {
         let name = || generation.manifest.name.clone();
         let to = generation.manifest.state_version();
         let (mut before, scratch) = (to, scratch(identity));
+        let mut turn = None;
         for _ in 0..TRIES {
-            let change = match version(&self.state, identity).await? {
+            let mut found = version(&self.state, identity).await?;
+            if turn.is_none() && found.is_some_and(|from| from < to) && !generation.upgrade.is_empty() {
+                // Another process would write to the same copy. It may have done all that there is to do before this one's turn.
+                turn = Some(self.state.turn_in(TURN).await?);
+                found = version(&self.state, identity).await?;
+            }
+            let change = match found {
                 Some(from) if from > to => {
                     return Err(ReloadError::StateNewer { name: name(), found: from, known: to }.into());
                 }

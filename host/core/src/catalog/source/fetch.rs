@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::digest::{Digest, Hasher};
 use super::error::SourceError;
+use super::known::{MOST_TAG, is_strong};
 use super::wire::{Answer, late};
 use crate::files;
 use crate::step::{Progress, Step};
@@ -23,7 +24,7 @@ pub(super) struct Bounds {
     pub(super) whole: Duration,
 }
 
-/// What is told while bytes come.
+/// What is told while bytes come or go.
 #[derive(Clone, Default)]
 pub(super) struct Told {
     pub(super) what: String,
@@ -34,6 +35,12 @@ impl Told {
     fn at(&self, done: u64, total: Option<u64>) {
         if let Some(progress) = &self.progress {
             progress(Step::Fetching { what: self.what.clone(), done, total });
+        }
+    }
+
+    pub(super) fn sent(&self, done: u64, total: u64) {
+        if let Some(progress) = &self.progress {
+            progress(Step::Sending { what: self.what.clone(), done, total });
         }
     }
 }
@@ -97,31 +104,38 @@ pub(super) async fn drain(
     }
 }
 
-/// A file that is being fetched, named by what it has to become. What has come stays for the next try, and is looked at by nobody
-/// but that one. A second process that fetches the same at the same time keeps its bytes in memory alone.
+/// How often a transfer that broke off is taken up again.
+pub(super) const TRIES: u32 = 3;
+
+/// A file that is being fetched, named by what it has to become or by where it comes from. What has come stays for the next try, and is
+/// looked at by nobody but that one. A second process that fetches the same at the same time keeps its bytes in memory alone.
 pub(super) struct Partial {
     path: PathBuf,
     file: Option<std::fs::File>,
     bytes: Vec<u8>,
     hasher: Hasher,
+    /// What its server calls what it is a part of, where it has no name of its own.
+    tag: Option<String>,
 }
 
 impl Partial {
     /// Takes up what an earlier try has left. Blocks.
-    pub(super) fn open(dir: &Path, digest: &Digest, limit: u64) -> Result<Self, SourceError> {
+    pub(super) fn open(dir: &Path, name: &Digest, limit: u64) -> Result<Self, SourceError> {
         use std::os::unix::fs::OpenOptionsExt as _;
-        let path = dir.join(format!("{}.part", digest.hex()));
+        let path = dir.join(format!("{}.part", name.hex()));
         files::make_private_dir(dir).map_err(|error| unwritten(&path, &error))?;
         let mut options = std::fs::OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
         let mut file = options.open(&path).map_err(|error| unwritten(&path, &error))?;
         if file.try_lock().is_err() {
-            return Ok(Self { path, file: None, bytes: Vec::new(), hasher: Hasher::default() });
+            return Ok(Self { path, file: None, bytes: Vec::new(), hasher: Hasher::default(), tag: None });
         }
         let mut bytes = Vec::new();
         (&mut file).take(limit + 1).read_to_end(&mut bytes).map_err(|error| unwritten(&path, &error))?;
-        let mut partial = Self { path, file: Some(file), bytes, hasher: Hasher::default() };
+        let tag = crate::catalog::read_component(&tag_of(&path), MOST_TAG as u64).ok();
+        let tag = tag.and_then(|tag| String::from_utf8(tag).ok()).filter(|tag| is_strong(tag));
+        let mut partial = Self { path, file: Some(file), bytes, hasher: Hasher::default(), tag };
         if partial.bytes.len() as u64 > limit {
             partial.restart()?;
         }
@@ -138,6 +152,31 @@ impl Partial {
         Ok(())
     }
 
+    /// As [`restart`](Self::restart), for what its server calls by this name, and for nothing else. What has a weak name or none cannot be
+    /// taken up: nobody could say what it is a part of.
+    pub(super) fn restart_as(&mut self, tag: Option<&str>) -> Result<(), SourceError> {
+        self.restart()?;
+        self.tag = tag.filter(|tag| is_strong(tag)).map(str::to_owned);
+        if self.file.is_none() {
+            return Ok(());
+        }
+        // While there are no bytes that it could be wrong about.
+        let path = tag_of(&self.path);
+        match &self.tag {
+            Some(tag) => files::write_unsynced(&path, tag.as_bytes()).map_err(|error| unwritten(&path, &error)),
+            None => {
+                // There is none for most of them.
+                drop(std::fs::remove_file(&path));
+                Ok(())
+            }
+        }
+    }
+
+    /// What its server calls what it is a part of.
+    pub(super) fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
     pub(super) fn digest(&self) -> Digest {
         self.hasher.clone().finish()
     }
@@ -152,10 +191,11 @@ impl Partial {
 /// One of which nothing has come is of no use to the next try.
 impl Drop for Partial {
     fn drop(&mut self) {
-        if self.file.is_some()
-            && self.bytes.is_empty()
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
+        if self.file.is_none() || !self.bytes.is_empty() {
+            return;
+        }
+        drop(std::fs::remove_file(tag_of(&self.path)));
+        if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::debug!(%error, path = %self.path.display(), "a partial file could not be removed");
         }
     }
@@ -174,6 +214,11 @@ impl Sink for Partial {
     fn length(&self) -> u64 {
         self.bytes.len() as u64
     }
+}
+
+/// Where the name of what a partial file is a part of is kept.
+fn tag_of(partial: &Path) -> PathBuf {
+    partial.with_extension("tag")
 }
 
 pub(super) fn unwritten(path: &Path, error: &std::io::Error) -> SourceError {

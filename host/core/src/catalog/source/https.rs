@@ -1,11 +1,11 @@
 //! One file on a server, and the signatures that lie beside it.
 
 use reqwest::StatusCode;
-use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
+use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH, IF_RANGE};
 
 use super::digest::Digest;
 use super::error::SourceError;
-use super::fetch::{self, Told};
+use super::fetch::{self, Partial, Sink as _, TRIES, Told};
 use super::known::Known;
 use super::reference::WebFile;
 use super::wire::Order;
@@ -33,7 +33,7 @@ impl Inner {
         named: Option<&Origin>,
         told: &Told,
     ) -> Result<Fetched, SourceError> {
-        let got = self.ask(&file.target, named, self.limit, told, None).await?;
+        let got = self.component(&file.target, named, told, None).await?;
         self.web_file_of(file, named, got).await
     }
 
@@ -47,7 +47,7 @@ impl Inner {
         told: &Told,
     ) -> Result<Option<Fetched>, SourceError> {
         let known = self.known.get(&file.target).filter(|known| known.digest.as_str() == held);
-        match self.ask(&file.target, named, self.limit, told, known.as_ref()).await? {
+        match self.component(&file.target, named, told, known.as_ref()).await? {
             Got::Same => Ok(None),
             got => self.web_file_of(file, named, got).await.map(Some),
         }
@@ -74,6 +74,94 @@ impl Inner {
         Ok(Fetched { incoming, digest, exact })
     }
 
+    /// The bytes of a component, unless they are those that are `known`. A transfer that breaks off is taken up where it ended, now or at
+    /// the next try, where the server has given them a strong name: what it calls the same is the same (RFC 9110, sections 8.8.1 and 13.1.5).
+    async fn component(
+        &self,
+        target: &Target,
+        named: Option<&Origin>,
+        told: &Told,
+        known: Option<&Known>,
+    ) -> Result<Got, SourceError> {
+        let (dir, name, limit) = (self.partial_dir(), Digest::of(target.url().as_str().as_bytes()), self.limit);
+        let open = tokio::task::spawn_blocking(move || Partial::open(&dir, &name, limit));
+        let broke = |error: tokio::task::JoinError| SourceError::Unavailable {
+            what: target.place(),
+            reason: error.to_string(),
+        };
+        let mut partial = open.await.map_err(broke)??;
+        let mut tries = 1;
+        loop {
+            let had = partial.length();
+            let done = self.rest(target, named, told, known, &mut partial).await;
+            let can_go_on = partial.tag().is_some() && partial.length() > 0;
+            match done {
+                Ok(StatusCode::OK) => {
+                    let tag = partial.tag().map(str::to_owned);
+                    return Ok(Got::Bytes { bytes: partial.remove(), tag });
+                }
+                Ok(status) => {
+                    drop(partial.remove());
+                    return Ok(if status == StatusCode::NOT_MODIFIED { Got::Same } else { Got::Nothing });
+                }
+                // It has come further than before, so it is worth another try.
+                Err(SourceError::Unavailable { reason, .. })
+                    if can_go_on && tries < TRIES && partial.length() > had =>
+                {
+                    tracing::debug!(reason, "taken up again");
+                    tries += 1;
+                }
+                Err(error) => {
+                    // More than there may be, or a part of nobody knows what.
+                    if !can_go_on || matches!(error, SourceError::TooLarge { .. }) {
+                        drop(partial.remove());
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Asks for what is left of a component, and says what became of it: it is there, it is what is known, or there is none.
+    async fn rest(
+        &self,
+        target: &Target,
+        named: Option<&Origin>,
+        told: &Told,
+        known: Option<&Known>,
+        partial: &mut Partial,
+    ) -> Result<StatusCode, SourceError> {
+        let (mut order, mut had) = (Order::get(target.clone()), partial.length());
+        let is_known = is_known(&mut order, known);
+        match partial.tag().and_then(|tag| HeaderValue::from_str(tag).ok()) {
+            Some(tag) if had > 0 => {
+                order.from(had);
+                order.headers.insert(IF_RANGE, tag);
+            }
+            // Left by one that was killed before it could say what it is a part of.
+            _ => {
+                partial.restart()?;
+                had = 0;
+            }
+        }
+        let answer = self.wire.send(order, named).await?;
+        match answer.status() {
+            // With its name, which it has to give: a part of something else would not be found out.
+            StatusCode::PARTIAL_CONTENT if had > 0 && answer.begins_at(had) && answer.header(ETAG) == partial.tag() => {
+            }
+            StatusCode::OK => partial.restart_as(answer.header(ETAG))?,
+            // All of it was there already, or the server does not do ranges, or not this one.
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if had > 0 => {
+                partial.restart_as(None)?;
+                return Box::pin(self.rest(target, named, told, known, partial)).await;
+            }
+            StatusCode::NOT_MODIFIED if is_known => return Ok(StatusCode::NOT_MODIFIED),
+            status => return is_nothing(target, status).map(|()| StatusCode::NOT_FOUND),
+        }
+        fetch::drain(answer, partial, &self.bounds(self.limit), told).await?;
+        Ok(StatusCode::OK)
+    }
+
     /// The bytes at an address; None where there is nothing.
     pub(super) async fn download(
         &self,
@@ -98,11 +186,7 @@ impl Inner {
         known: Option<&Known>,
     ) -> Result<Got, SourceError> {
         let mut order = Order::get(target.clone());
-        let tag = known.and_then(|known| HeaderValue::from_str(&known.tag).ok());
-        let is_known = tag.is_some();
-        if let Some(tag) = tag {
-            order.headers.insert(IF_NONE_MATCH, tag);
-        }
+        let is_known = is_known(&mut order, known);
         let answer = self.wire.send(order, named).await?;
         match answer.status() {
             StatusCode::OK => {
@@ -111,12 +195,24 @@ impl Inner {
                 Ok(Got::Bytes { bytes, tag })
             }
             StatusCode::NOT_MODIFIED if is_known => Ok(Got::Same),
-            // Stores of objects say 403 of what is not there.
-            StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::FORBIDDEN => Ok(Got::Nothing),
-            status => Err(SourceError::Unavailable {
-                what: target.origin().to_string(),
-                reason: format!("it answers {status}"),
-            }),
+            status => is_nothing(target, status).map(|()| Got::Nothing),
+        }
+    }
+}
+
+/// Asks only for what is not `known`, where that has a name that can be sent. Says whether it has.
+fn is_known(order: &mut Order, known: Option<&Known>) -> bool {
+    let tag = known.and_then(|known| HeaderValue::from_str(&known.tag).ok());
+    tag.is_some_and(|tag| order.headers.insert(IF_NONE_MATCH, tag).is_none())
+}
+
+/// Whether an answer says that there is nothing. Any other is an error.
+fn is_nothing(target: &Target, status: StatusCode) -> Result<(), SourceError> {
+    match status {
+        // Stores of objects say 403 of what is not there.
+        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::FORBIDDEN => Ok(()),
+        status => {
+            Err(SourceError::Unavailable { what: target.origin().to_string(), reason: format!("it answers {status}") })
         }
     }
 }

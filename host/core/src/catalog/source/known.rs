@@ -10,7 +10,7 @@ use crate::files;
 use crate::net::Target;
 
 /// A longer name is not kept.
-const MOST_TAG: usize = 256;
+pub(super) const MOST_TAG: usize = 256;
 
 /// The file of one, which holds a few words.
 const MOST_BYTES: u64 = 4 << 10;
@@ -79,7 +79,7 @@ impl Shelf {
 }
 
 /// Whether it is a strong entity tag (RFC 9110, section 8.8.3) of a sensible length.
-fn is_strong(tag: &str) -> bool {
+pub(super) fn is_strong(tag: &str) -> bool {
     let inside = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     tag.len() <= MOST_TAG && inside.is_some_and(|inside| inside.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'~')))
 }

@@ -145,7 +145,7 @@ impl Sources {
             crate::engine::precheck::check(&bytes)?;
         }
         let signatures = Signature::beside(file)?;
-        Ok(Registry::of(&self.0, to, true, true)?.push(bytes, &signatures, progress.as_ref()).await?)
+        Ok(Registry::of(&self.0, to, true, true)?.push(bytes, &signatures, progress).await?)
     }
 
     /// The index that is configured.

@@ -1,16 +1,21 @@
 //! The one way out for what is fetched and published, hop by hop: look up once, check every address, pin them, send. Redirects are
 //! followed here and by nobody else, and each of them is checked as the first hop was.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RANGE};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, LOCATION,
+    RANGE,
+};
 use reqwest::{Method, StatusCode};
 use tokio::time::timeout;
 
 use super::error::SourceError;
+use super::fetch::Told;
 use super::reference::is_literal;
 use super::settings::CatalogSettings;
 use crate::net::address::{self, LOOPBACK, Network};
@@ -26,18 +31,43 @@ const KEPT: usize = 8;
 
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// Bytes of a body between two reports of how many have gone.
+const PIECE: usize = 64 << 10;
+
 /// What is to be sent.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Order {
     pub(super) method: Method,
     pub(super) target: Target,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Who is told how much of the body has gone.
+    pub(super) told: Told,
 }
 
 impl Order {
     pub(super) fn get(target: Target) -> Self {
-        Self { method: Method::GET, target, headers: HeaderMap::new(), body: Bytes::new() }
+        Self { method: Method::GET, target, headers: HeaderMap::new(), body: Bytes::new(), told: Told::default() }
+    }
+
+    /// Asks for what comes behind this many bytes (RFC 9110, section 14.2).
+    pub(super) fn from(&mut self, had: u64) {
+        if had > 0
+            && let Ok(range) = HeaderValue::try_from(format!("bytes={had}-"))
+        {
+            self.headers.insert(RANGE, range);
+        }
+    }
+
+    /// The body in pieces, each of which is told of when the connection takes it.
+    fn pieces(&self) -> reqwest::Body {
+        let (mut rest, told, total) = (self.body.clone(), self.told.clone(), self.body.len() as u64);
+        let pieces = std::iter::from_fn(move || {
+            let piece = rest.split_to(rest.len().min(PIECE));
+            told.sent(total - rest.len() as u64, total);
+            (!piece.is_empty()).then_some(Ok::<_, Infallible>(piece))
+        });
+        reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))
     }
 }
 
@@ -55,6 +85,12 @@ impl Answer {
 
     pub(super) fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// Whether it is what comes behind this many bytes: `Content-Range: bytes 100-199/200`.
+    pub(super) fn begins_at(&self, had: u64) -> bool {
+        let range = self.header(CONTENT_RANGE).and_then(|text| text.strip_prefix("bytes "));
+        range.and_then(|text| text.split('-').next()?.trim().parse().ok()) == Some(had)
     }
 }
 
@@ -104,7 +140,8 @@ impl Wire {
             if next.origin() != order.target.origin() {
                 // Credentials stay with whom they are for.
                 let keep = |name| order.headers.get(&name).cloned().map(|value| (name, value));
-                order.headers = [ACCEPT, ACCEPT_ENCODING, IF_NONE_MATCH, RANGE].into_iter().filter_map(keep).collect();
+                order.headers =
+                    [ACCEPT, ACCEPT_ENCODING, IF_NONE_MATCH, IF_RANGE, RANGE].into_iter().filter_map(keep).collect();
             }
             order.target = next;
         }
@@ -129,7 +166,8 @@ impl Wire {
         let mut request =
             client.request(order.method.clone(), order.target.url().clone()).headers(order.headers.clone());
         if !order.body.is_empty() || matches!(order.method, Method::POST | Method::PUT) {
-            request = request.body(order.body.clone());
+            // Of pieces the length is not known by itself, and not every store of blobs takes a body without one.
+            request = request.header(CONTENT_LENGTH, order.body.len()).body(order.pieces());
         }
         // A body that is on its way may take longer than a server may be silent.
         let patience = self.stall + Duration::from_secs(order.body.len() as u64 >> 16);

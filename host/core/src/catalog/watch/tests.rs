@@ -104,6 +104,42 @@ async fn t101_where_the_system_tells_nothing_it_looks_by_the_clock() {
     assert!(begun.elapsed() <= 2 * POLL, "{:?}", begun.elapsed());
 }
 
+/// Runs it where the kernel watches no more folders, as with `fs.inotify.max_user_watches` used up: for this thread, and those it begins.
+#[cfg(target_os = "linux")]
+fn without_watches<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    use seccompiler::{SeccompAction, SeccompFilter, TargetArch, apply_filter};
+    std::thread::scope(|scope| {
+        let limited = scope.spawn(|| {
+            let full = SeccompAction::Errno(libc::ENOSPC.unsigned_abs());
+            let calls = [(libc::SYS_inotify_add_watch, Vec::new())].into();
+            let arch = TargetArch::try_from(std::env::consts::ARCH).unwrap();
+            let filter = SeccompFilter::new(calls, SeccompAction::Allow, full, arch).unwrap();
+            let program: seccompiler::BpfProgram = filter.try_into().unwrap();
+            apply_filter(&program).unwrap();
+            run()
+        });
+        limited.join().unwrap()
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn t101_where_the_system_watches_no_more_folders_it_looks_by_the_clock() {
+    without_watches(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let mut ground = Ground::of("src", false);
+            assert!(ground.watch.polls(), "nothing tells");
+            for text in ["a", "bc"] {
+                ground.write("src/deep/lib.rs", text);
+                let begun = Instant::now();
+                ground.changes().await;
+                assert!(begun.elapsed() <= 2 * POLL, "{:?}", begun.elapsed());
+            }
+        });
+    });
+}
+
 #[tokio::test(start_paused = true)]
 async fn t101_a_hint_that_is_lost_costs_a_minute() {
     let mut ground = Ground::of("skill.wasm", false);

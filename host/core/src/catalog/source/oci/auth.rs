@@ -113,7 +113,8 @@ fn order(mut target: Target, service: Option<&str>, scope: &str, login: Option<&
         form.append_pair("refresh_token", token.expose_secret()).append_pair("scope", scope);
         form.append_pair("service", service.unwrap_or_default());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        return Ok(Order { method: Method::POST, target, headers, body: Bytes::from(form.finish()) });
+        let body = Bytes::from(form.finish());
+        return Ok(Order { method: Method::POST, headers, body, ..Order::get(target) });
     }
     let mut url = target.url().clone();
     let mut query = url.query_pairs_mut();

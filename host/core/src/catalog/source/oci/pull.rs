@@ -1,7 +1,7 @@
 //! Fetching: a manifest, the component that it names, and what refers to it.
 
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LINK, RANGE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LINK};
 use semver::Version;
 
 use super::Registry;
@@ -9,13 +9,10 @@ use super::manifest::{self, Descriptor, INDEX, Index, MANIFEST};
 use crate::catalog::signature::{SIGNATURE_BYTES, SIGNATURES, Signature};
 use crate::catalog::source::digest::Digest;
 use crate::catalog::source::error::SourceError;
-use crate::catalog::source::fetch::{self, Partial, Sink as _, Told};
+use crate::catalog::source::fetch::{self, Partial, Sink as _, TRIES, Told};
 use crate::catalog::source::reference::At;
 use crate::catalog::source::wire::{Answer, Order};
 use crate::net::Target;
-
-/// How often a transfer that broke off is taken up again.
-const TRIES: u32 = 3;
 
 /// Most tags, and most manifests that refer to another one, that are looked at.
 const MOST_LISTED: usize = 10_000;
@@ -140,14 +137,10 @@ impl Registry<'_> {
         }
         let mut order = Order::get(self.at(&format!("blobs/{}", blob.digest))?);
         let had = partial.length();
-        if had > 0
-            && let Ok(range) = HeaderValue::try_from(format!("bytes={had}-"))
-        {
-            order.headers.insert(RANGE, range);
-        }
+        order.from(had);
         let answer = self.send(order).await?;
         match answer.status() {
-            StatusCode::PARTIAL_CONTENT if had > 0 && begins_at(&answer, had) => {}
+            StatusCode::PARTIAL_CONTENT if had > 0 && answer.begins_at(had) => {}
             StatusCode::OK => partial.restart()?,
             StatusCode::NOT_FOUND => {
                 return Err(SourceError::Missing { what: format!("the component of {}", self.artifact) });
@@ -321,12 +314,6 @@ pub(crate) fn version_of(tag: &str) -> Option<Version> {
 /// The tag that lists what refers to a manifest where a registry has no API for it.
 pub(super) fn fallback(of: &Digest) -> String {
     format!("sha256-{}", of.hex())
-}
-
-/// `Content-Range: bytes 100-199/200`.
-fn begins_at(answer: &Answer, at: u64) -> bool {
-    let range = answer.header(CONTENT_RANGE).and_then(|text| text.strip_prefix("bytes "));
-    range.and_then(|text| text.split('-').next()?.trim().parse().ok()) == Some(at)
 }
 
 #[cfg(test)]

@@ -15,9 +15,10 @@ use crate::catalog::package::Package;
 use crate::catalog::signature::Signature;
 use crate::catalog::source::digest::Digest;
 use crate::catalog::source::error::SourceError;
+use crate::catalog::source::fetch::Told;
 use crate::catalog::source::reference::At;
 use crate::catalog::source::wire::{self, Order};
-use crate::step::{Progress, Step};
+use crate::step::Progress;
 
 /// What is in a registry now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,7 +39,7 @@ impl Registry<'_> {
         &self,
         component: Vec<u8>,
         signatures: &[Signature],
-        progress: Option<&Progress>,
+        progress: Option<Progress>,
     ) -> Result<Pushed, SourceError> {
         let At::Tag(tag) = &self.artifact.at else {
             let reason = "a digest is of what is there already: name a tag".into();
@@ -55,11 +56,9 @@ impl Registry<'_> {
             subject: None,
             annotations: annotations(&component),
         };
-        if let Some(progress) = progress {
-            progress(Step::Sending { what: self.artifact.to_string(), total: layer.size });
-        }
-        self.put_blob(&layer, component).await?;
-        self.put_blob(&manifest.config, config).await?;
+        let told = Told { what: self.artifact.to_string(), progress };
+        self.put_blob(&layer, component, told).await?;
+        self.put_blob(&manifest.config, config, Told::default()).await?;
         let (subject, _) = self.put_manifest(&manifest, Some(tag)).await?;
         for signature in signatures {
             self.refer(&subject, signature).await?;
@@ -85,8 +84,8 @@ impl Registry<'_> {
             subject: Some(subject.clone()),
             annotations: BTreeMap::new(),
         };
-        self.put_blob(&layer, signature.bytes.clone()).await?;
-        self.put_blob(&referrer.config, empty).await?;
+        self.put_blob(&layer, signature.bytes.clone(), Told::default()).await?;
+        self.put_blob(&referrer.config, empty, Told::default()).await?;
         let (mut listed, is_kept) = self.put_manifest(&referrer, None).await?;
         if is_kept {
             return Ok(());
@@ -101,7 +100,7 @@ impl Registry<'_> {
         self.put_document(INDEX, bytes, &fallback(&subject.digest)).await.map(|_| ())
     }
 
-    async fn put_blob(&self, blob: &Descriptor, bytes: Vec<u8>) -> Result<(), SourceError> {
+    async fn put_blob(&self, blob: &Descriptor, bytes: Vec<u8>, told: Told) -> Result<(), SourceError> {
         let there = Order { method: Method::HEAD, ..Order::get(self.at(&format!("blobs/{}", blob.digest))?) };
         if self.send(there).await?.status() == StatusCode::OK {
             return Ok(());
@@ -120,7 +119,7 @@ impl Registry<'_> {
         let mut url = target.url().clone();
         url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
         let target = target.join(url.as_str()).map_err(|_| nowhere())?;
-        let mut put = Order { method: Method::PUT, body: Bytes::from(bytes), ..Order::get(target) };
+        let mut put = Order { method: Method::PUT, body: Bytes::from(bytes), told, ..Order::get(target) };
         put.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         match self.send(put).await?.status() {
             StatusCode::CREATED => Ok(()),
