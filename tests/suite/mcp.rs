@@ -2,7 +2,9 @@
 //! library's.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -463,6 +465,61 @@ fn what_was_asked_before_the_end_is_answered() {
     drop(client.input.take());
     assert_eq!(client.next()["id"], id);
     assert_eq!(client.child.wait().unwrap().code(), Some(0));
+}
+
+/// Three requests in a row as a script would write them, and the ids of what was answered.
+fn answered(said: &str) -> Vec<u64> {
+    let messages = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("{line}")));
+    let mut ids: Vec<u64> = messages.map(|message| message["id"].as_u64().unwrap()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+fn three() -> String {
+    let request = |id: u64, method: &str, params: Value| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+    let info = json!({ "name": "by-hand", "version": "1" });
+    let begin = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info });
+    let lines = [
+        request(1, "initialize", begin),
+        json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+        request(2, "tools/list", json!({})),
+        request(3, "ping", json!({})),
+    ];
+    lines.map(|line| format!("{line}\n")).concat()
+}
+
+#[test]
+fn streams_may_be_sockets_and_files_and_are_left_as_they_were() {
+    let home = Home::new();
+    // As Node.js starts programs: one socket for each stream. What they are shared with must not find them changed.
+    let ((ours, theirs), (out, said)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+    let flags = [&theirs, &said].map(|end| rustix::fs::fcntl_getfl(end).unwrap());
+    let (input, output) = (theirs.try_clone().unwrap(), said.try_clone().unwrap());
+    let mut command = home.command(&["mcp"]);
+    command.stdin(OwnedFd::from(input)).stdout(OwnedFd::from(output));
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    (&ours).write_all(three().as_bytes()).unwrap();
+    let mut lines = BufReader::new(&out).lines();
+    let said_there: Vec<String> = (0..3).map(|_| lines.next().unwrap().unwrap() + "\n").collect();
+    assert_eq!(answered(&said_there.concat()), [1, 2, 3]);
+    assert_eq!([&theirs, &said].map(|end| rustix::fs::fcntl_getfl(end).unwrap()), flags);
+    drop((ours, theirs));
+    assert!(child.wait().unwrap().success());
+
+    // A file, which cannot be waited for, and a pipe that others read as well.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let before = rustix::fs::fcntl_getfl(&writer).unwrap();
+    let script = home.write("work/script.jsonl", three());
+    let mut command = home.command(&["mcp"]);
+    command.stdin(std::fs::File::open(&script).unwrap()).stdout(writer.try_clone().unwrap());
+    let mut child = command.spawn().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(rustix::fs::fcntl_getfl(&writer).unwrap(), before);
+    drop((command, writer));
+    let mut said = String::new();
+    { reader }.read_to_string(&mut said).unwrap();
+    assert_eq!(answered(&said), [1, 2, 3]);
 }
 
 #[test]

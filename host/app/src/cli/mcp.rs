@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use ringfence_core::{Error, Host};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::target::Target;
 use super::{Context, follow};
 use crate::mcp::socket::{self, Hello, Open, Sessions, Socket};
-use crate::mcp::{self, Options};
+use crate::mcp::{self, Options, stdio};
 use crate::trouble::Trouble;
 use crate::ui::Format;
 use crate::ui::progress::Line;
@@ -42,24 +43,34 @@ async fn serve(args: Args, context: &Arc<Context>) -> Result<(), Error> {
     let paths = paths.iter().map(|path| Ok(target(path)?.identity())).collect::<Result<Vec<_>, Error>>()?;
     if let Some(stream) = socket::connect(&context.config.dirs.state).await {
         let hello = Hello::new(meta_tools, paths);
-        let served = socket::proxy(stream, hello, tokio::io::stdin(), tokio::io::stdout());
+        let (input, output) = stdio::streams().into_inner();
+        let served = socket::proxy(stream, hello, input, output);
         return tokio::select! {
             served = served => served,
             () = context.cancel.cancelled() => Ok(()),
         };
     }
+    let client = stdio::streams();
     let host = context.full_host().await?;
-    let served = hold(&host, paths, Options { meta_tools, ..Options::default() }, context).await;
+    let served = hold(&host, paths, Options { meta_tools, ..Options::default() }, client, context).await;
     // Calls that were under way hold the host until they have settled.
     served.and(host.close().await)
 }
 
 /// Serves this process's client by a host of its own.
-async fn hold(host: &Host, paths: Vec<String>, options: Options, context: &Arc<Context>) -> Result<(), Error> {
+async fn hold<S>(
+    host: &Host,
+    paths: Vec<String>,
+    options: Options,
+    client: S,
+    context: &Arc<Context>,
+) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
     context.unless_cancelled(open(host, context)(paths)).await?;
     let _following = follow::in_background(host, context);
-    let stdio = tokio::io::join(tokio::io::stdin(), tokio::io::stdout());
-    mcp::session(host.clone(), options, stdio, &context.cancel).await
+    mcp::session(host.clone(), options, client, &context.cancel).await
 }
 
 /// Lets the clients of other processes in. Where that cannot be, they are served by hosts of their own.

@@ -12,6 +12,7 @@ mod server;
 mod sessions;
 mod skills;
 pub(crate) mod socket;
+pub(crate) mod stdio;
 mod words;
 
 use std::sync::Arc;
