@@ -62,6 +62,10 @@ fn kind(stream: impl AsFd) -> Option<FileType> {
 struct Socket(AsyncFd<OwnedFd>);
 
 impl Socket {
+    #[expect(
+        deprecated,
+        reason = "for types whose descriptor may change, which an OwnedFd's cannot; what stands in its place is unsafe"
+    )]
     fn of(stream: impl AsFd) -> io::Result<Self> {
         AsyncFd::new(stream.as_fd().try_clone_to_owned()?).map(Self)
     }

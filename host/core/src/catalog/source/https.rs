@@ -132,7 +132,7 @@ impl Inner {
         partial: &mut Partial,
     ) -> Result<StatusCode, SourceError> {
         let (mut order, mut had) = (Order::get(target.clone()), partial.length());
-        let is_known = is_known(&mut order, known);
+        let is_known = only_if_new(&mut order, known);
         match partial.tag().and_then(|tag| HeaderValue::from_str(tag).ok()) {
             Some(tag) if had > 0 => {
                 order.from(had);
@@ -186,7 +186,7 @@ impl Inner {
         known: Option<&Known>,
     ) -> Result<Got, SourceError> {
         let mut order = Order::get(target.clone());
-        let is_known = is_known(&mut order, known);
+        let is_known = only_if_new(&mut order, known);
         let answer = self.wire.send(order, named).await?;
         match answer.status() {
             StatusCode::OK => {
@@ -201,7 +201,7 @@ impl Inner {
 }
 
 /// Asks only for what is not `known`, where that has a name that can be sent. Says whether it has.
-fn is_known(order: &mut Order, known: Option<&Known>) -> bool {
+fn only_if_new(order: &mut Order, known: Option<&Known>) -> bool {
     let tag = known.and_then(|known| HeaderValue::from_str(&known.tag).ok());
     tag.is_some_and(|tag| order.headers.insert(IF_NONE_MATCH, tag).is_none())
 }
