@@ -122,6 +122,8 @@ pub(crate) fn router(host: Host, options: Options, outside: Outside) -> axum::Ro
         // A session holds one for as long as it lasts, and a request of the newer protocol for as long as it takes.
         if first.shared() > SESSIONS + REQUESTS { Err(std::io::Error::other(BUSY)) } else { Ok(first.another()) }
     };
-    let service = StreamableHttpService::new(make, Arc::new(Sessions::new(SESSIONS)), config);
-    axum::Router::new().route_service("/mcp", service).layer(axum::middleware::from_fn(refused::told))
+    let sessions = Arc::new(Sessions::new(SESSIONS));
+    let service = StreamableHttpService::new(make, Arc::clone(&sessions), config);
+    let told = axum::middleware::from_fn_with_state(sessions, refused::told);
+    axum::Router::new().route_service("/mcp", service).layer(told)
 }
