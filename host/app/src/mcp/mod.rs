@@ -4,6 +4,7 @@
 //! bring everything with them (2026-07-28). <https://modelcontextprotocol.io/specification/2026-07-28>
 
 mod call;
+mod document;
 mod lines;
 mod meta;
 mod person;
@@ -22,6 +23,8 @@ use rmcp::service::{ServerInitializeError, serve_server_with_ct};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use document::document;
 
 use crate::trouble::Trouble;
 use lines::Lines;
