@@ -342,6 +342,27 @@ fn limits_end_a_task_with_their_kind() {
 }
 
 #[test]
+fn a_task_that_is_interrupted_says_how_to_go_on() {
+    let home = home("[[answers]]\ntext = \"Done.\"\n", "[agents.a]\n");
+    let script = |answers: &str| {
+        home.write(".config/ringfence/config.toml", format!("[agents.a]\n{}", config(&home, answers)));
+    };
+    let done = home.run(&["agent", "run", "a", "Do it"]).worked();
+    assert!(!done.err.contains("--resume"), "it has its answer: {done:?}");
+    script("[[answers]]\ntext = \"Once upon a time\"\nchunk = 4\nafter = 2\ngate = \"shut\"\n");
+    let mut terminal = Terminal::start(&home, &["agent", "run", "a", "Tell me a story"]);
+    terminal.expect("Once upo").press(CTRL_C);
+    terminal.expect("ringfence chat --resume ").expect(" goes on with this");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 130, "{shown}");
+    let kept = home.run(&["chat", "--list", "--format", "json"]).worked().json();
+    let id = kept[0]["id"].as_str().unwrap();
+    assert!(shown.contains(&format!("ringfence chat --resume {id} goes")), "{id}: {shown}");
+    script("[[answers]]\ncontains = [\"Tell me a story\", \"Once upo\", \"And?\"]\ntext = \"Well.\"\n");
+    pipe(&home, &["chat", "--resume", id], "And?").gives("Well.\n");
+}
+
+#[test]
 fn a_grant_for_a_chat_lasts_as_long_as_it() {
     let answers = "[[answers]]\ntimes = 0\ncontains = [\"<untrusted-output tool\"]\ntext = \"Done.\"\n\
                    [[answers]]\ntimes = 0\ntool-calls = [{ name = \"probe_put\", input = { key = \"k\", value = \"v\" } }]\n";
