@@ -278,7 +278,6 @@ async fn t90_a_server_over_http_that_does_not_begin_is_told_in_our_words_and_non
         (repeats(answer("500 Oops", "text/plain", "canary")), "it answered HTTP 500"),
         (repeats(answer("503 Oops", "application/json", json)), "it answered HTTP 503"),
         (repeats(answer("403 No", "text/html", html)), "it answered HTTP 403"),
-        (repeats(answer("401 No", "text/plain", "canary")), "it answered HTTP 401"),
         (repeats(answer("302 There", "text/html", html)), "it answered HTTP 302; redirects are not followed"),
         (repeats(answer("200 OK", "text/html", html)), "it is no MCP server: it answered with HTML"),
         (
@@ -291,15 +290,26 @@ async fn t90_a_server_over_http_that_does_not_begin_is_told_in_our_words_and_non
         ),
         (repeats("220 canary ESMTP\r\n".into()), "what it answers is not HTTP, or it broke off"),
     ] {
-        let settings = format!("[mcp-servers.far]\nurl = \"{at}\"\nstart-seconds = 10\n");
-        let home = Home::with_config(&settings);
-        let done = tokio::task::spawn_blocking(move || home.run(&["server", "approve", "far", "--yes"])).await.unwrap();
+        let done = approved_at(at).await;
         let told = format!("the server `far` cannot be used: {said}\n");
         assert!(done.code != 0 && done.err.contains(&told), "{said}: {}", done.err);
         assert!(done.err.contains("`mcp-servers.far` is right"), "the hint is about servers: {}", done.err);
         let clean = ["canary", "rmcp", "ERROR", "WARN"].iter().all(|word| !done.err.contains(word));
         assert!(clean && done.err.lines().count() <= 3, "{said}: {}", done.err);
     }
+    // It wants a token, and does not say where there are any.
+    let done = approved_at(repeats(answer("401 No", "text/plain", "canary"))).await;
+    assert!(
+        done.code != 0 && done.err.contains("the server `far` wants a sign-in: it answered HTTP 401\n"),
+        "{done:?}"
+    );
+    assert!(done.err.contains("`ringfence server login far`") && !done.err.contains("canary"), "{done:?}");
+}
+
+/// What the program says when a person wants to approve the server there.
+async fn approved_at(url: String) -> crate::support::Done {
+    let home = Home::with_config(&format!("[mcp-servers.far]\nurl = \"{url}\"\nstart-seconds = 10\n"));
+    tokio::task::spawn_blocking(move || home.run(&["server", "approve", "far", "--yes"])).await.unwrap()
 }
 
 #[tokio::test]
