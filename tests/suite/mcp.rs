@@ -810,4 +810,12 @@ fn a_client_is_registered_beside_all_that_stands_in_its_file() {
     home.run(&["connect", "vscode", "--write"]).fails("already-exists", 2, "`ringfence`", "--name");
     home.run(&["connect", "vscode", "--write", "--name", "mine"]).worked();
     home.run(&["connect", "vscode", "--name", "no way"]).fails("usage", 2, "no way", "--help");
+    for (client, variable, file) in
+        [("codex", "CODEX_HOME", "config.toml"), ("zed", "XDG_CONFIG_HOME", "zed/settings.json")]
+    {
+        let elsewhere = home.path(&format!("elsewhere-{client}"));
+        let mut command = home.command(&["connect", client, "--write"]);
+        let done = crate::support::Done::of(command.env(variable, &elsewhere)).worked();
+        assert!(cfg!(target_os = "macos") || elsewhere.join(file).is_file(), "{done:?}");
+    }
 }
