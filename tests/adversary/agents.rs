@@ -135,13 +135,16 @@ fn calls(name: &str, arguments: &str) -> String {
     format!("{first}{}data: [DONE]\n\n", chunk(json!({}), json!("tool_calls")))
 }
 
+/// How a stream ends that calls nothing.
+const END: &str = "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\
+                   \"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
 /// A model that makes the call that the message of the person names, and then says `fine`.
 fn obedient() -> Teller {
     Teller::answering(|body| {
         let last = body["messages"].as_array().unwrap().last().unwrap();
         if last["role"] == "tool" {
-            let end = r#"data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
-            return Says::Once(stream(&format!("{}{end}\n\ndata: [DONE]\n\n", word("fine"))));
+            return Says::Once(stream(&format!("{}{END}", word("fine"))));
         }
         let asked = last["content"].as_str().unwrap();
         let (name, arguments) = asked.split_once(' ').unwrap();
@@ -194,6 +197,25 @@ async fn t85_arguments_are_checked_and_reach_no_further_than_the_skill() {
     for arguments in ["{\"text\":\"x\",\"text\":\"x\",\"count\":2}", &*large] {
         let (done, _) = scene.run(&format!("a_typed {arguments}")).await;
         assert_eq!(done.unwrap(), "fine");
+    }
+    // As many bytes as no model writes come to nothing, and cost nobody else anything.
+    for (bytes, may) in [(100_000, true), (10 << 20, false)] {
+        let arguments = format!("{{\"text\":\"{}\"}}", "y".repeat(bytes));
+        let answers = stream(&calls("a_echo", &arguments));
+        let teller = Teller::answering(move |body| {
+            let has_called = body["messages"].as_array().unwrap().iter().any(|message| message["role"] == "tool");
+            Says::Once(if has_called { stream(&format!("{}{END}", word("fine"))) } else { answers.clone() })
+        });
+        let ground = Scene::ground("skills = [\"a\"]", &teller.config(1)).await;
+        let scene = Scene { ground, _scripts: Home::new() };
+        let (done, transcript) = scene.run("Go").await;
+        let ran = scene.runs().await.iter().any(|run| run.skill == "a");
+        assert_eq!(ran, may, "{bytes}: {done:?}");
+        match done {
+            Ok(answer) => assert_eq!((answer.as_str(), results(&transcript)[0].is_error), ("fine", !may), "{bytes}"),
+            Err(error) => assert!(!may && ["unavailable", "too-large"].contains(&error.kind()), "{bytes}: {error}"),
+        }
+        scene.ground.survived_probe().await;
     }
     // The skill has been granted one server, and the model has no more.
     for url in ["https://other.test/", "http://127.0.0.1:1/", "https://allowed.test.evil.test/", "file:///etc/passwd"] {

@@ -61,13 +61,22 @@ fn t110_who_guesses_is_stopped_and_a_token_that_was_taken_back_opens_nothing() {
 
     let file = server.home.state().join("client.token");
     std::fs::write(&file, "another-token-of-at-least-32-characters").unwrap();
-    let begun = Instant::now();
-    until("the old token is refused", || (server.get("/v1/tools").status != 200).then_some(()));
+    // Whoever asks more than a second after it is refused, however busy this machine is.
+    let taken_back = |token: &str, since: Instant| {
+        let bearer = Server::bearer(token);
+        loop {
+            let asked = since.elapsed();
+            match server.ask("GET /v1/tools", &[&bearer], "").status {
+                200 => assert!(asked <= Duration::from_secs(1), "it opens after {asked:?}"),
+                status => return assert!(matches!(status, 401 | 429), "{status}"),
+            }
+        }
+    };
+    taken_back(&server.client, Instant::now());
     let new = Server::bearer("another-token-of-at-least-32-characters");
     assert_eq!(server.ask("GET /v1/tools", &[&new], "").status, 200);
     std::fs::remove_file(&file).unwrap();
-    until("the removed token is refused", || (server.ask("GET /v1/tools", &[&new], "").status != 200).then_some(()));
-    assert!(begun.elapsed() < Duration::from_secs(60));
+    taken_back("another-token-of-at-least-32-characters", Instant::now());
     assert_eq!(server.ask("GET /v1/tools", &[&Server::bearer(&server.admin)], "").status, 200);
 }
 
@@ -218,15 +227,18 @@ fn t114_who_is_slow_or_silent_is_let_go_and_keeps_nobody_out() {
         assert!(took >= Duration::from_secs(5), "it was let go for its silence: {took:?}");
     }
 
-    // Many that only connect: each newcomer takes the place of one of them.
-    let mut crowd = Vec::new();
-    for n in 0..200 {
+    // Many that only connect: each newcomer takes the place of one of them. Those that were let go long ago are not kept here either.
+    let mut crowd = std::collections::VecDeque::new();
+    for n in 0..10_000 {
         let mut one = server.connect();
         if n % 2 == 0 {
             let _ = one.write_all(b"GET / HTTP/1.1\r\n");
         }
-        crowd.push(one);
-        if n % 20 == 0 {
+        crowd.push_back(one);
+        if crowd.len() > 200 {
+            crowd.pop_front();
+        }
+        if n % 500 == 0 {
             assert_eq!(server.ask("GET /healthz", &[], "").body, "ok\n");
         }
     }
@@ -236,7 +248,7 @@ fn t114_who_is_slow_or_silent_is_let_go_and_keeps_nobody_out() {
             let mut one = server.connect();
             let _ = one
                 .write_all(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n").as_bytes());
-            crowd.push(one);
+            crowd.push_back(one);
         }
         assert_eq!(server.ask("GET /healthz", &[], "").body, "ok\n");
     }
@@ -312,7 +324,7 @@ fn t114_a_client_that_never_reads_or_goes_away_holds_nothing_up() {
     let started = server.post("/v1/invocations", &[], &input).json();
     let id = started["invocation"].as_str().unwrap();
     // Readers that never read, while it emits 3 MB.
-    let deaf: Vec<_> = (0..20)
+    let deaf: Vec<_> = (0..500)
         .map(|_| {
             let mut stream = server.connect();
             let head = format!("GET /v1/invocations/{id}/events HTTP/1.1\r\nHost: localhost\r\n{bearer}\r\n\r\n");

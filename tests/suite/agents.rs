@@ -327,11 +327,13 @@ fn limits_end_a_task_with_their_kind() {
     let forever =
         "[[answers]]\ntimes = 0\ntool-calls = [{ name = \"fly\" }]\nusage = { input-tokens = 1, output-tokens = 60 }\n";
     let agents = "[agents.short]\nmax-steps = 2\n[agents.poor]\nmax-tokens = 100\nskills = [\"probe\"]\n\
-                  description = \"Has little.\"\n";
+                  description = \"Has little.\"\n[agents.frugal]\nmax-dollars = 0.0415\n\
+                  [models.prices.\"s/m\"]\ninput = 0\noutput = 10_000_000\n";
     let home = home(forever, agents);
     let task = |name: &str| home.run(&["agent", "run", name, "Fly to the moon", "-q"]);
     task("short").fails("too-many-steps", 5, "all of its 2 steps", "agents.short.max-steps");
     task("poor").fails("budget-exhausted", 3, "100 output-tokens", "agents.poor.max-tokens");
+    task("frugal").fails("budget-exhausted", 3, "600 of 41500 micro-dollars", "agents.frugal.max-dollars");
     pipe(&home, &["agent", "run", "short", "-q"], "Fly").fails("too-many-steps", 5, "2 steps", "max-steps");
     let listed = home.run(&["agent", "list"]).worked().out;
     for words in ["chat", "short", "poor", "Has little.", "none"] {
@@ -339,6 +341,27 @@ fn limits_end_a_task_with_their_kind() {
     }
     let wrong = home.run(&["agent", "list", "--set", "agents.short.max-steps=0"]);
     wrong.fails("config-invalid", 2, "0 is not between 1 and 1000", "agents.short.max-steps");
+}
+
+#[test]
+fn a_task_that_is_interrupted_says_how_to_go_on() {
+    let home = home("[[answers]]\ntext = \"Done.\"\n", "[agents.a]\n");
+    let script = |answers: &str| {
+        home.write(".config/ringfence/config.toml", format!("[agents.a]\n{}", config(&home, answers)));
+    };
+    let done = home.run(&["agent", "run", "a", "Do it"]).worked();
+    assert!(!done.err.contains("--resume"), "it has its answer: {done:?}");
+    script("[[answers]]\ntext = \"Once upon a time\"\nchunk = 4\nafter = 2\ngate = \"shut\"\n");
+    let mut terminal = Terminal::start(&home, &["agent", "run", "a", "Tell me a story"]);
+    terminal.expect("Once upo").press(CTRL_C);
+    terminal.expect("ringfence chat --resume ").expect(" goes on with this");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 130, "{shown}");
+    let kept = home.run(&["chat", "--list", "--format", "json"]).worked().json();
+    let id = kept[0]["id"].as_str().unwrap();
+    assert!(shown.contains(&format!("ringfence chat --resume {id} goes")), "{id}: {shown}");
+    script("[[answers]]\ncontains = [\"Tell me a story\", \"Once upo\", \"And?\"]\ntext = \"Well.\"\n");
+    pipe(&home, &["chat", "--resume", id], "And?").gives("Well.\n");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `ringfence serve`: what programs get from it, as they ask for it.
 
+use std::io::Write as _;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
@@ -182,6 +183,65 @@ fn an_admin_grants_refuses_and_takes_back_and_a_client_does_not() {
         assert_eq!((told.status, told.kind().as_deref()), (status, Some(kind)), "{line} {body} {told:?}");
     }
     server.still_works();
+}
+
+#[test]
+fn a_call_with_a_key_is_made_once_and_its_answer_given_again() {
+    let server = Server::new();
+    let key = |name: &str| format!("Idempotency-Key: {name}");
+    let echo = |key: &str, text: &str| server.post("/v1/tools/probe_echo", &[key], &json!({ "text": text }));
+    let (first, again, other) = (echo(&key("k"), "a"), echo(&key("k"), "a"), echo(&key("l"), "a"));
+    assert_eq!((first.status, again.status, other.status), (200, 200, 200), "{first:?}");
+    assert_eq!(first.json(), again.json(), "the same invocation");
+    assert_eq!(first.json()["outcome"]["content"][0]["text"], "a");
+    let id = |answer: &crate::support::server::Answer| answer.json()["invocation"].as_str().unwrap().to_owned();
+    assert_ne!(id(&first), id(&other));
+    let shown = server.get(&format!("/v1/invocations/{}", id(&first)));
+    assert_eq!(shown.json()["status"], "done", "{shown:?}");
+    // Without one each call is a call.
+    let plain = || server.post("/v1/tools/probe_echo", &[], &json!({ "text": "a" }));
+    assert_ne!(id(&plain()), id(&plain()));
+    // What fails fails again, and was not tried again.
+    let put = || server.post("/v1/tools/probe_put", &[&key("p")], &json!({ "key": "a", "value": "b" }));
+    assert_eq!([put(), put()].map(|answer| answer.kind()), ["refused"; 2].map(|kind| Some(kind.to_owned())));
+    assert_eq!(server.figure("ringfence_calls_total{result=\"refused\"}"), 1);
+    // Another request of the same key, whatever is different about it.
+    let started = json!({ "tool": "probe_echo", "input": { "text": "a" } });
+    for conflict in [
+        echo(&key("k"), "b"),
+        server.post("/v1/tools/probe_typed", &[&key("k")], &json!({ "text": "a" })),
+        server.post("/v1/invocations", &[&key("k")], &started),
+    ] {
+        assert_eq!((conflict.status, conflict.kind().as_deref()), (409, Some("conflict")), "{conflict:?}");
+    }
+    for bad in [key(""), key(&"k".repeat(300)), format!("{}\r\n{}", key("a"), key("b"))] {
+        assert_eq!(echo(&bad, "a").kind().as_deref(), Some("invalid-input"), "{bad}");
+    }
+    server.still_works();
+}
+
+#[test]
+fn a_call_with_a_key_goes_on_without_its_client_and_is_there_when_it_comes_back() {
+    let server = Server::new();
+    let body = json!({ "ms": 1_500 });
+    let text = body.to_string();
+    let head = format!(
+        "POST /v1/tools/probe_sleep HTTP/1.1\r\nHost: localhost\r\n{}\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{text}",
+        Server::bearer(&server.client),
+        text.len()
+    );
+    let mut gone = server.connect();
+    gone.write_all(head.as_bytes()).unwrap();
+    until("the call runs", || (server.figure("ringfence_invocations_running") == 1).then_some(()));
+    drop(gone);
+    let back = server.post("/v1/tools/probe_sleep", &["Idempotency-Key: k"], &body);
+    assert_eq!(back.status, 200, "{back:?}");
+    let runs = until("it is on record", || {
+        let runs = server.get("/v1/runs?limit=10").json();
+        (!runs.as_array().unwrap().is_empty()).then_some(runs)
+    });
+    assert_eq!((runs.as_array().unwrap().len(), &runs[0]["kind"]), (1, &json!("ok")), "it was one call: {runs}");
 }
 
 /// The events of an invocation from behind `after`, to their end: number, name, data.

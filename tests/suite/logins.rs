@@ -300,13 +300,14 @@ async fn t91_what_comes_back_from_somebody_else_signs_nobody_in() {
         (format!("state={state}"), "no code"),
         (format!("{right}&code=another"), "no code"),
         (format!("{right}&iss=http%3A%2F%2Fevil.test"), "two issuers"),
-        (format!("state={state}&code={CODE}&iss=http%3A%2F%2Fevil.test"), "issuer mismatch"),
+        (format!("state={state}&code={CODE}&iss=http%3A%2F%2Fevil.test"), "calls itself `http://evil.test`"),
         // It says that it always names itself.
-        (format!("state={state}&code={CODE}"), "missing required issuer"),
+        (format!("state={state}&code={CODE}"), "does not name the issuer"),
     ] {
         let error = host.finish_login(&login, &query).await.unwrap_err();
         assert!(error.kind() == "unauthorized" && error.to_string().contains(word), "{query}: {error}");
         assert!(!error.to_string().contains(CODE) && !error.to_string().contains('\u{1b}'), "{error}");
+        assert!(!error.to_string().contains("No"), "their own words: {error}");
     }
     assert_eq!(host.finish_login(&other, &right).await.unwrap_err().kind(), "unauthorized", "of another attempt");
     assert!(far.play(|play| play.forms.is_empty()), "no code was sent anywhere");
@@ -326,7 +327,7 @@ async fn t91_metadata_that_lies_leads_nobody_astray() {
     let lies: [(&str, Lie, &str, &str); 9] = [
         ("another resource", resource("https://other.test/mcp".into()), "unauthorized", "other.test"),
         ("another port", resource("http://127.0.0.1:1/mcp".into()), "unauthorized", "127.0.0.1:1"),
-        ("another issuer", over(json!({ "issuer": "https://other.test" })), "unauthorized", "issuer mismatch"),
+        ("another issuer", over(json!({ "issuer": "https://other.test" })), "unauthorized", "calls itself"),
         ("no issuer", over(json!({ "issuer": null })), "unauthorized", "issuer"),
         ("no PKCE", over(json!({ "code_challenge_methods_supported": null })), "unauthorized", "PKCE"),
         ("weak PKCE", over(json!({ "code_challenge_methods_supported": ["plain"] })), "unauthorized", "S256"),

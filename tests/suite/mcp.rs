@@ -334,7 +334,8 @@ fn what_is_no_request_is_answered_and_the_session_goes_on() {
         client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/of-tomorrow", "params": { "a": 1 } }));
         client.send(&json!({ "jsonrpc": "2.0", "id": 12345, "result": {} }));
         client.cancel(99_999);
-        for method in ["tools/lists", "prompts/list", "resources/subscribes", "logging/setLevel", "rpc.discover"] {
+        for method in ["tools/lists", "completion/complete", "resources/subscribes", "logging/setLevel", "rpc.discover"]
+        {
             let unknown = client.ask(method, json!({ "level": "info" }));
             assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
         }
@@ -590,7 +591,7 @@ fn a_question_of_the_newer_protocol_is_another_request() {
 }
 
 #[test]
-fn what_authors_wrote_for_models_is_read_by_the_extension_and_as_a_resource() {
+fn what_authors_wrote_for_models_is_read_by_the_extension_as_a_resource_and_as_a_prompt() {
     use sha2::{Digest as _, Sha256};
     let home = Home::new();
     asking_unasked(&home);
@@ -607,8 +608,23 @@ fn what_authors_wrote_for_models_is_read_by_the_extension_and_as_a_resource() {
         assert_eq!((&listed[0]["uri"], &listed[0]["frontmatter"]["description"]), (&json!(uri), &json!("Asks.")));
         let one = client.ask("skills/get", json!({ "uri": uri }))["result"]["skill"].take();
         assert_eq!(one, listed[0]);
-        assert_eq!(client.ask("resources/list", json!({}))["result"]["resources"][0]["uri"], uri);
-        let read = client.ask("resources/read", json!({ "uri": uri }))["result"]["contents"][0].take();
+        let resource = client.ask("resources/list", json!({}))["result"]["resources"][0].take();
+        assert_eq!((&resource["uri"], &resource["name"]), (&json!(uri), &json!("asks")));
+        assert_eq!(client.ask("resources/templates/list", json!({}))["result"]["resourceTemplates"], json!([]));
+        let prompts = client.ask("prompts/list", json!({}))["result"]["prompts"].take();
+        assert_eq!(prompts, json!([{ "name": "asks", "description": "Asks." }]));
+        let prompt = client.ask("prompts/get", json!({ "name": "asks" }))["result"]["messages"].take();
+        assert_eq!((&prompt[0]["role"], &prompt[1]), (&json!("user"), &Value::Null), "{prompt}");
+        let prompt = prompt[0]["content"]["text"].as_str().unwrap();
+        assert!(prompt.starts_with("Call `echo` with a text.") && prompt.contains("`asks_echo`"), "{prompt}");
+        for other in ["probe", "other"] {
+            assert_eq!(client.ask("prompts/get", json!({ "name": other }))["error"]["code"], -32602);
+        }
+        let read = client.ask("resources/read", json!({ "uri": uri }))["result"].take();
+        if matches!(era, Era::Requests) {
+            assert_eq!((&read["ttlMs"], &read["cacheScope"]), (&json!(60_000), &json!("private")), "{read}");
+        }
+        let read = &read["contents"][0];
         let text = read["text"].as_str().unwrap();
         assert!(text.contains("Call `echo` with a text.") && text.contains("`asks_echo`"), "{text}");
         let digest: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -851,4 +867,12 @@ fn a_client_is_registered_beside_all_that_stands_in_its_file() {
     home.run(&["connect", "vscode", "--write"]).fails("already-exists", 2, "`ringfence`", "--name");
     home.run(&["connect", "vscode", "--write", "--name", "mine"]).worked();
     home.run(&["connect", "vscode", "--name", "no way"]).fails("usage", 2, "no way", "--help");
+    for (client, variable, file) in
+        [("codex", "CODEX_HOME", "config.toml"), ("zed", "XDG_CONFIG_HOME", "zed/settings.json")]
+    {
+        let elsewhere = home.path(&format!("elsewhere-{client}"));
+        let mut command = home.command(&["connect", client, "--write"]);
+        let done = crate::support::Done::of(command.env(variable, &elsewhere)).worked();
+        assert!(cfg!(target_os = "macos") || elsewhere.join(file).is_file(), "{done:?}");
+    }
 }

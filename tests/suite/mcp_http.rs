@@ -121,6 +121,8 @@ fn what_is_no_request_over_http_is_answered_as_over_a_stream_of_lines() {
         ("POST /mcp", &["Accept: text/plain"], ping, 406, "text/event-stream"),
         ("GET /mcp", &["Accept: text/plain"], "", 406, "text/event-stream"),
         ("GET /mcp", &[ACCEPT, unknown], "", 404, "Session not found"),
+        ("DELETE /mcp", &[ACCEPT, unknown], "", 404, "Session not found"),
+        ("DELETE /mcp", &[ACCEPT], "", 400, "Session ID"),
         ("PUT /mcp", &[ACCEPT], ping, 405, "Method Not Allowed"),
     ] {
         let answer = server.ask(line, &[&[&*bearer, JSON], more].concat(), body);
@@ -131,6 +133,8 @@ fn what_is_no_request_over_http_is_answered_as_over_a_stream_of_lines() {
         assert!(said["jsonrpc"] == "2.0" && words.contains(word), "{line} {more:?}: {said}");
         assert_eq!(answer.head.contains("allow: "), status == 405, "{answer:?}");
     }
+    let end = || server.ask("DELETE /mcp", &[&bearer, &session], "").status;
+    assert_eq!((end(), end()), (202, 404), "a session ends once");
     server.still_works();
 }
 

@@ -768,8 +768,8 @@ typedef struct {
 typedef struct ringfence_skill_user_question_t {
   // What to ask: 1 to 2,000 bytes. Shown as the skill's words, never as the host's.
   guest_string_t   text;
-  // JSON Schema of the answer: a `boolean`, a `string` (with `enum` for a choice), a `number`, an `integer`, or a flat
-  // object of these. None means a string.
+  // JSON Schema of the answer: a `boolean`, a `string` (with `enum`, or `oneOf` with titles, for a choice), a `number`, an
+  // `integer`, an `array` of choices, or a flat object of these. None means a string.
   ringfence_skill_user_option_json_t   schema;
   // Most milliseconds to wait. The invocation's deadline holds as well.
   guest_option_u32_t   timeout_ms;

@@ -721,7 +721,7 @@ void rf_tools_cancel(rf_tools_pending *pending);
 
 typedef struct rf_question {
     const char *text;
-    const char *schema;           /* JSON Schema of the answer: a boolean, string, number, integer, or a flat object of these */
+    const char *schema;           /* JSON Schema of the answer: a boolean, string, number, integer, choices, or a flat object of these */
     const char *const *choices;   /* RF_TEXTS("plain", "formal"): one of these */
     uint32_t timeout_ms;          /* 0: the call's deadline alone */
     const char *remember;         /* under this name the person may have the host keep the answer */

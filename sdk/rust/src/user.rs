@@ -60,7 +60,8 @@ impl Ask {
         self
     }
 
-    /// Says what the answer looks like: the JSON Schema of a boolean, a string, a number, an integer, or a flat object of these.
+    /// Says what the answer looks like: the JSON Schema of a boolean, a string, a number, an integer, a list of choices, or a flat
+    /// object of these.
     pub fn schema(mut self, schema: Value) -> Self {
         self.schema = Some(schema);
         self

@@ -12,7 +12,7 @@ export interface QuestionOptions {
   remember?: string;
 }
 
-/** Asks for a text, or for what a schema says: a boolean, a text, a number, or a flat object of these. At most 2,000 bytes. */
+/** Asks for a text, or for what a schema says: a boolean, a text, a number, a list of choices, or a flat object of these. At most 2,000 bytes. */
 export function ask(question: string, options?: QuestionOptions): string;
 export function ask<T>(question: string, options: QuestionOptions & { schema: Schema<T> }): T;
 export function ask(question: string, options: QuestionOptions & { schema?: Schema } = {}): unknown {

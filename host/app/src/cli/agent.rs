@@ -52,8 +52,7 @@ async fn task_for(name: &str, task: Option<&str>, allow: &[String], context: &Co
     };
     let screen = Screen::new(context);
     let mut transcript = Transcript::new(agent.name());
-    let answer = screen.turn(&agent, &mut transcript, &task, context.cancel.clone()).await;
-    let shown = answer.and_then(|answer| screen.answer(&answer, &transcript));
+    let shown = screen.only_turn(&agent, &mut transcript, &task).await;
     let closed = host.close().await;
     shown.and(closed).map(|()| ExitCode::SUCCESS)
 }

@@ -101,8 +101,7 @@ async fn talk(host: &Host, args: &Args, context: &Arc<Context>) -> Result<ExitCo
     let screen = Screen::new(context);
     if !std::io::stdin().is_terminal() {
         let message = context.unless_cancelled(piped()).await?;
-        let answer = screen.turn(&agent, &mut transcript, &message, context.cancel.clone()).await?;
-        return screen.answer(&answer, &transcript).map(|()| ExitCode::SUCCESS);
+        return screen.only_turn(&agent, &mut transcript, &message).await.map(|()| ExitCode::SUCCESS);
     }
     screen.greet(&agent, &transcript).await?;
     let _following = follow::in_background(host, context);
@@ -137,8 +136,8 @@ async fn converse(
             break;
         }
     }
-    if transcript.messages().len() > begun && !context.quiet && !context.json() {
-        note(&format!("\nringfence chat --resume {} goes on with this", transcript.id()));
+    if transcript.messages().len() > begun {
+        screen.goes_on("\n", transcript);
     }
     Ok(if context.cancel.is_cancelled() { ExitCode::from(130) } else { ExitCode::SUCCESS })
 }
@@ -236,8 +235,30 @@ impl<'a> Screen<'a> {
         }
     }
 
+    /// The only message of this process, and its answer. Where there is none, what was done for it is not lost.
+    pub(super) async fn only_turn(
+        &self,
+        agent: &Agent,
+        transcript: &mut Transcript,
+        message: &str,
+    ) -> Result<(), Error> {
+        let begun = transcript.messages().len();
+        let answer = self.turn(agent, transcript, message, self.context.cancel.clone()).await;
+        if answer.is_err() && transcript.messages().len() > begun {
+            self.goes_on("", transcript);
+        }
+        self.answer(&answer?, transcript)
+    }
+
+    /// How a person goes on with a conversation that is kept.
+    fn goes_on(&self, before: &str, transcript: &Transcript) {
+        if !self.context.quiet && !self.context.json() {
+            note(&format!("{before}ringfence chat --resume {} goes on with this", transcript.id()));
+        }
+    }
+
     /// One message and what comes of it. What was streamed ends with its line.
-    pub(super) async fn turn(
+    async fn turn(
         &self,
         agent: &Agent,
         transcript: &mut Transcript,
@@ -301,7 +322,7 @@ impl<'a> Screen<'a> {
     }
 
     /// What is left to print of an answer.
-    pub(super) fn answer(&self, answer: &Answer, transcript: &Transcript) -> Result<(), Error> {
+    fn answer(&self, answer: &Answer, transcript: &Transcript) -> Result<(), Error> {
         if self.context.json() {
             return print(&format!("{}\n", json!({ "type": "end", "transcript": transcript.id(), "answer": answer })));
         }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Context, follow};
 use crate::http::{self, App, Listener, Names, Setup, TlsFiles, Tokens};
+use crate::trouble::Trouble;
 
 /// Where a server listens that was told nothing.
 const ADDRESS: &str = "127.0.0.1:7420";
@@ -22,7 +23,7 @@ const ADDRESS: &str = "127.0.0.1:7420";
 pub(crate) struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = ADDRESS)]
-    listen: SocketAddr,
+    listen: String,
 
     /// The certificate, with those above it, as a PEM file
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -56,7 +57,9 @@ pub(crate) struct Args {
 pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error> {
     let tls = args.tls_cert.clone().zip(args.tls_key.clone());
     let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
-    let door = Listener::tcp(args.listen, tls.as_ref()).await?;
+    let listen = address(&args.listen)?;
+    let names = Names::new(listen, &args.allow_host)?;
+    let door = Listener::tcp(listen, tls.as_ref()).await?;
     let url = door.url().unwrap_or_default();
     let host = context.full_host().await?;
     let dirs = &context.config.dirs;
@@ -75,7 +78,7 @@ pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error
     let app = App::new(Setup {
         host: host.clone(),
         tokens,
-        names: Names::new(args.listen, &args.allow_host),
+        names,
         connections: args.max_connections as usize,
         invocations: context.config.settings.engine.concurrent as usize,
         open_metrics: args.open_metrics,
@@ -87,6 +90,32 @@ pub(super) async fn run(args: &Args, context: &Arc<Context>) -> Result<(), Error
     let served = http::serve(app, listeners, context.cancel.clone(), drain).await;
     let closed = host.close().await;
     served.and(closed)
+}
+
+/// An address of this machine with a port. A name could mean many, all but one: nobody is asked what it means.
+fn address(text: &str) -> Result<SocketAddr, Error> {
+    let ip = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    ip.parse().map_err(|_| {
+        let rest = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
+        let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
+        let hint = if rest.parse::<u16>().is_ok() || (host.is_empty() && port.parse::<u16>().is_ok()) {
+            format!("write `--listen 127.0.0.1:{}`", rest.trim_start_matches(':'))
+        } else if rest.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_ipv6()) {
+            format!("write the port behind it, as in `--listen [{rest}]:7420`")
+        } else if rest.parse::<std::net::IpAddr>().is_ok() || rest == "localhost" {
+            format!("write the port behind it, as in `--listen {rest}:7420`")
+        } else if rest != text && address(rest).is_ok() {
+            format!("write `--listen {rest}`")
+        } else {
+            "write an IP address of this machine and a port, as in `--listen 127.0.0.1:7420`; a name by which clients reach it goes into \
+             `--allow-host`"
+                .to_owned()
+        };
+        Trouble::new("usage", format!("`--listen {text}` is not an address with a port"), hint)
+    })
 }
 
 /// Where it is reached, and which files hold the tokens: never what they are.
@@ -113,5 +142,38 @@ fn made_room(connections: u32) {
     if limit.current.is_some_and(|now| now < current) {
         // Then connections beyond it wait until others end.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum: limit.maximum });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn localhost_is_this_machine_and_what_is_no_address_is_refused_with_one() {
+        for (good, means) in [
+            ("127.0.0.1:0", "127.0.0.1:0"),
+            ("[::1]:7420", "[::1]:7420"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("localhost:7420", "127.0.0.1:7420"),
+        ] {
+            assert_eq!(address(good).unwrap().to_string(), means);
+        }
+        for (bad, hint) in [
+            ("7420", "`--listen 127.0.0.1:7420`"),
+            (":7420", "`--listen 127.0.0.1:7420`"),
+            ("127.0.0.1", "`--listen 127.0.0.1:7420`"),
+            ("localhost", "`--listen localhost:7420`"),
+            ("::1", "`--listen [::1]:7420`"),
+            ("http://127.0.0.1:80/", "`--listen 127.0.0.1:80`"),
+            ("http://localhost:80", "`--listen localhost:80`"),
+            ("skills.example.com:443", "`--allow-host`"),
+            ("localhost:70000", "an IP address of this machine"),
+            ("", "an IP address of this machine"),
+        ] {
+            let error = address(bad).unwrap_err();
+            assert!(error.kind() == "usage" && error.to_string().contains(&format!("`--listen {bad}`")), "{error}");
+            assert!(error.hint().contains(hint), "{bad}: {}", error.hint());
+        }
     }
 }

@@ -106,6 +106,11 @@ impl Configuration {
         Config::load(&self.flags, &self.env, &self.here)
     }
 
+    /// A variable that belongs to another program, where it is set and not empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        self.env.get(name)
+    }
+
     /// The files that it is read from, whether they exist or not.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let chosen = self.flags.config.clone();

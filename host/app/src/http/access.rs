@@ -15,7 +15,10 @@ use axum::http::{HeaderMap, HeaderName, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use ringfence_core::Error;
+
 use super::{App, Problem};
+use crate::trouble::Trouble;
 
 /// Wrong tokens that a peer may bring in a minute.
 const TRIES: u32 = 10;
@@ -78,8 +81,9 @@ impl<S: Sync> FromRequestParts<S> for Admin {
 pub(crate) struct Names(Vec<String>);
 
 impl Names {
-    /// The names of this machine for itself, the address that is listened on where it is one, and `more`.
-    pub(crate) fn new(address: SocketAddr, more: &[String]) -> Self {
+    /// The names of this machine for itself, the address that is listened on where it is one, and `more`. One that no request could have is
+    /// refused: whoever gave it would look for the fault elsewhere.
+    pub(crate) fn new(address: SocketAddr, more: &[String]) -> Result<Self, Error> {
         let mut names: Vec<String> = ["127.0.0.1", "localhost", "[::1]"].map(str::to_owned).into();
         if !address.ip().is_unspecified() {
             names.push(match address.ip() {
@@ -87,8 +91,17 @@ impl Names {
                 IpAddr::V6(ip) => format!("[{ip}]"),
             });
         }
-        names.extend(more.iter().map(|name| name.to_ascii_lowercase()));
-        Self(names)
+        for name in more {
+            if !is_name(name) {
+                return Err(Trouble::new(
+                    "usage",
+                    format!("`--allow-host {name}` is not the name of a host"),
+                    advice(name),
+                ));
+            }
+            names.push(name.to_ascii_lowercase());
+        }
+        Ok(Self(names))
     }
 
     /// Whether `authority`, a name with or without a port, is one of them. Which port does not matter: it may have been forwarded.
@@ -98,6 +111,36 @@ impl Names {
             _ => authority,
         };
         self.0.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Whether a request can name its host so, which is without a port here.
+fn is_name(name: &str) -> bool {
+    let ipv6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    match ipv6 {
+        Some(ip) => ip.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => name.len() <= 253 && name.split('.').all(is_label),
+    }
+}
+
+/// What to write in place of what is no name: the name in it, where there is one.
+fn advice(given: &str) -> String {
+    let rest = given.split_once("://").map_or(given, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    let bare = match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => authority,
+    };
+    match given.parse::<std::net::Ipv6Addr>() {
+        Ok(ip) => format!("write `--allow-host [{ip}]`"),
+        Err(_) if is_name(bare) => {
+            format!("write `--allow-host {bare}`, without a scheme, a port or a path: any port will do")
+        }
+        Err(_) => "write a name as it stands in a URL, such as `--allow-host skills.example.com`".to_owned(),
     }
 }
 
@@ -264,7 +307,32 @@ mod tests {
 
     fn names(more: &[&str]) -> Names {
         let more: Vec<String> = more.iter().map(|name| (*name).to_owned()).collect();
-        Names::new("127.0.0.1:7420".parse().unwrap(), &more)
+        Names::new("127.0.0.1:7420".parse().unwrap(), &more).unwrap()
+    }
+
+    #[test]
+    fn a_name_that_no_request_can_have_is_refused_with_the_one_that_was_meant() {
+        let told =
+            |name: &str| Names::new("127.0.0.1:0".parse().unwrap(), &[name.to_owned()]).map_err(|error| error.hint());
+        for good in ["x", "skills.example.com", "UPPER.example", "10.0.0.7", "[2001:db8::1]", "a_b.internal"] {
+            assert!(told(good).is_ok(), "{good}");
+        }
+        for (bad, hint) in [
+            ("http://x", "`--allow-host x`"),
+            ("https://skills.example.com:8443/mcp?a#b", "`--allow-host skills.example.com`"),
+            ("skills.example.com:443", "`--allow-host skills.example.com`"),
+            ("skills.example.com/", "`--allow-host skills.example.com`"),
+            ("http://me@x/", "`--allow-host x`"),
+            ("2001:db8::1", "`--allow-host [2001:db8::1]`"),
+            ("http://[::1]:80", "`--allow-host [::1]`"),
+            ("", "such as"),
+            ("*.example.com", "such as"),
+            ("two names", "such as"),
+            ("a..b", "such as"),
+            ("[nothing]", "such as"),
+        ] {
+            assert!(told(bad).unwrap_err().contains(hint), "{bad}: {:?}", told(bad));
+        }
     }
 
     fn kind(names: &Names, target: &str, hosts: &[&str]) -> Option<String> {

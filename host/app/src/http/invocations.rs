@@ -115,7 +115,7 @@ pub(super) async fn start(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let key = key(&headers, &body)?;
+    let key = key(&headers, &[&body])?;
     let asked: Start = serde_json::from_slice(&body).map_err(|error| {
         Problem::new(
             "invalid-input",
@@ -124,33 +124,51 @@ pub(super) async fn start(
         )
     })?;
     let offer = tools::find(&app, &asked.tool).await?;
-    let begun = app.invocations.begin(&offer, access.rights, key, app.ending.child_token())?;
-    let started = match begun {
-        Begun::Before(started) => started,
-        Begun::New(started) => {
-            let input = asked.input.map_or_else(|| "{}".to_owned(), |input| input.get().to_owned());
-            let running = Running { started: Arc::clone(&started), app: Arc::clone(&app) };
-            let work = async move {
-                // The room of the body is taken until the input is used up.
-                let _held = held;
-                running.work(&offer, input).await;
-            };
-            tokio::spawn(work.instrument(Span::current()));
-            started
-        }
-    };
+    let input = asked.input.map_or_else(|| "{}".to_owned(), |input| input.get().to_owned());
+    let started = begin(&app, &offer, access, key, input, held)?;
     let place = format!("/v1/invocations/{}", started.id);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], Json(View::new(&started, &app))).into_response())
 }
 
+/// Begins an invocation of its own, unless the same request did so before.
+pub(super) fn begin(
+    app: &Arc<App>,
+    offer: &Arc<Offer>,
+    access: Access,
+    key: Option<Key>,
+    input: String,
+    held: Option<Extension<Held>>,
+) -> Result<Arc<Started>, Problem> {
+    let started = match app.invocations.begin(offer, access.rights, key, app.ending.child_token())? {
+        Begun::Before(started) => return Ok(started),
+        Begun::New(started) => started,
+    };
+    let running = Running { started: Arc::clone(&started), app: Arc::clone(app) };
+    let offer = Arc::clone(offer);
+    let work = async move {
+        // The room of the body is taken until the input is used up.
+        let _held = held;
+        running.work(&offer, input).await;
+    };
+    tokio::spawn(work.instrument(Span::current()));
+    Ok(started)
+}
+
 /// What repeats a request: its key, and all of what it asked.
-fn key(headers: &HeaderMap, body: &[u8]) -> Result<Option<Key>, Problem> {
+pub(super) fn key(headers: &HeaderMap, asked: &[&[u8]]) -> Result<Option<Key>, Problem> {
     const NAME: HeaderName = HeaderName::from_static("idempotency-key");
     let mut all = headers.get_all(NAME).iter();
     let Some(first) = all.next() else { return Ok(None) };
     let text = first.to_str().ok().filter(|text| (1..=KEY).contains(&text.len()));
     match (text, all.next()) {
-        (Some(text), None) => Ok(Some(Key { key: text.to_owned(), request: Sha256::digest(body).into() })),
+        (Some(text), None) => {
+            let mut digest = Sha256::new();
+            for part in asked {
+                digest.update((part.len() as u64).to_be_bytes());
+                digest.update(part);
+            }
+            Ok(Some(Key { key: text.to_owned(), request: digest.finalize().into() }))
+        }
         _ => Err(Problem::new(
             "invalid-input",
             format!("an `Idempotency-Key` is one header of 1 to {KEY} characters"),

@@ -106,6 +106,11 @@ impl App {
 
 /// Everything that is served, behind the checks that hold for all of it.
 pub(crate) fn router(app: &Arc<App>) -> Router {
+    guarded(routes(app), app)
+}
+
+/// Everything that is served. `openapi.rs` has each, which is checked.
+fn routes(app: &Arc<App>) -> Router {
     let routes = Router::new()
         .route("/v1/skills", get(skills::list))
         .route("/v1/skills/{name}", get(skills::show))
@@ -130,10 +135,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let (hidden, closing, ending) = (app.hidden.clone(), app.closing.clone(), app.ending.clone());
     let routes = routes.merge(openai::router(app.host.clone(), hidden.clone(), ending.clone()));
     let outside = mcp::Outside { hidden, closing, ending };
-    let routes = routes.merge(mcp::router(app.host.clone(), app.mcp, outside));
     // Other faces that are reached by HTTP are merged here: their routers see only what was let in, with its body already read.
     // A handler that is not for every client takes `Admin` as an argument; `Access` says who asks.
-    guarded(routes, app)
+    routes.merge(mcp::router(app.host.clone(), app.mcp, outside))
 }
 
 fn guarded(routes: Router, app: &Arc<App>) -> Router {

@@ -157,6 +157,19 @@ impl Shelf {
         self.ended.notify_waiters();
     }
 
+    /// What came of an invocation, once it has ended.
+    pub(super) async fn end_of<'a>(&self, started: &'a Started) -> &'a End {
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            // Before the look: an end after it is told.
+            ended.as_mut().enable();
+            if let Some(end) = started.end.get() {
+                return end;
+            }
+            ended.await;
+        }
+    }
+
     /// Returns when none runs.
     pub(super) async fn none(&self) {
         loop {

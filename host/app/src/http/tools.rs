@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use ringfence_core::{Call, Caller, Error, InvocationId, Offer};
 use serde::Serialize;
 use serde_json::Value;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use super::{App, Problem, Segment};
+use super::{Access, App, Held, Problem, Segment, invocations};
 
 /// One tool that can be called.
 #[derive(Debug, Serialize, ToSchema)]
@@ -112,23 +113,34 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<ToolVie
 
 /// Call a tool and wait for its outcome
 ///
-/// The body is the tool's input. A client that goes away cancels the call.
+/// The body is the tool's input. A client that goes away cancels the call, unless it sent an `Idempotency-Key`: then the call goes on, and the
+/// same request gets what came of it, for a quarter of an hour after its end.
 #[utoipa::path(post, path = "/v1/tools/{name}", tag = "tools", operation_id = "tool_call",
-    params(("name" = String, Path)), request_body = Object,
-    responses((status = 200, body = FinishedView), (status = "default", body = super::problem::Written)))]
+    params(("name" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = Object,
+    responses((status = 200, body = FinishedView), (status = 409, body = super::problem::Written),
+        (status = "default", body = super::problem::Written)))]
 pub(super) async fn call(
     State(app): State<Arc<App>>,
+    access: Access,
+    held: Option<Extension<Held>>,
     Segment(name): Segment,
+    headers: HeaderMap,
     input: Bytes,
 ) -> Result<Response, Problem> {
+    let key = invocations::key(&headers, &[name.as_bytes(), &input])?;
     let offer = find(&app, &name).await?;
     let input = match input.is_empty() {
         true => "{}".to_owned(),
         false => String::from_utf8(input.into())
             .map_err(|_| Problem::new("invalid-input", "the body is not UTF-8", "send a JSON object"))?,
     };
-    let finished = invoke(&app, &offer, InvocationId::random(), input, None, app.ending.child_token()).await?;
-    Ok(Json(finished).into_response())
+    if key.is_none() {
+        let finished = invoke(&app, &offer, InvocationId::random(), input, None, app.ending.child_token()).await?;
+        return Ok(Json(finished).into_response());
+    }
+    let started = invocations::begin(&app, &offer, access, key, input, held)?;
+    let outcome = app.invocations.end_of(&started).await.result.clone()?;
+    Ok(Json(outcome).into_response())
 }
 
 /// The tool of this name.

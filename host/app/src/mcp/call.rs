@@ -33,8 +33,6 @@ const EVENTS: usize = 256;
 const PARKED: usize = 64;
 /// How long one waits at most.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// What the only question of a parked call is called.
-const QUESTION: &str = "question";
 
 /// How the person behind a client can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +78,7 @@ pub(super) async fn answer(
         },
         Some(state) => {
             let Waiting { running, asked, .. } = parked.take(state, &wanted)?;
-            match request.input_responses.as_ref().and_then(|answers| answers.get(QUESTION)) {
+            match request.input_responses.as_ref().and_then(|answers| answers.get(asked.name())) {
                 Some(answer) => asked.answered(answer),
                 None => return Ok(Ok(parked.put(Waiting::new(wanted, running, asked)).into())),
             }
@@ -277,7 +275,8 @@ impl Parked {
 
     fn put(&self, waiting: Waiting) -> InputRequiredResult {
         let name = format!("{:032x}", rand::random::<u128>());
-        let question = waiting.asked.form().map(|form| (QUESTION.to_owned(), InputRequest::Elicitation(form)));
+        let question =
+            waiting.asked.form().map(|form| (waiting.asked.name().to_owned(), InputRequest::Elicitation(form)));
         self.calls().insert(name.clone(), waiting);
         InputRequiredResult::new(Some(question.into_iter().collect()), Some(name))
     }

@@ -4,6 +4,7 @@
 //! bring everything with them (2026-07-28). <https://modelcontextprotocol.io/specification/2026-07-28>
 
 mod call;
+mod document;
 mod lines;
 mod meta;
 mod person;
@@ -23,6 +24,8 @@ use rmcp::service::{ServerInitializeError, serve_server_with_ct};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use document::document;
 
 use crate::trouble::Trouble;
 use lines::Lines;
@@ -123,6 +126,8 @@ pub(crate) fn router(host: Host, options: Options, outside: Outside) -> axum::Ro
         // A session holds one for as long as it lasts, and a request of the newer protocol for as long as it takes.
         if first.shared() > SESSIONS + REQUESTS { Err(std::io::Error::other(BUSY)) } else { Ok(first.another()) }
     };
-    let service = StreamableHttpService::new(make, Arc::new(Sessions::new(SESSIONS)), config);
-    axum::Router::new().route_service("/mcp", service).layer(axum::middleware::from_fn(refused::told))
+    let sessions = Arc::new(Sessions::new(SESSIONS));
+    let service = StreamableHttpService::new(make, Arc::clone(&sessions), config);
+    let told = axum::middleware::from_fn_with_state(sessions, refused::told);
+    axum::Router::new().route_service("/mcp", service).layer(told)
 }

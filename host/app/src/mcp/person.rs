@@ -17,6 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// The field of the answer, where the question is about one thing.
 const ANSWER: &str = "answer";
+/// What a question is called whose answer has no name.
+const UNNAMED: &str = "question";
 /// Most bytes of a message. What cannot be shown whole is not asked.
 const MESSAGE: usize = 16 << 10;
 
@@ -51,6 +53,14 @@ impl Asked {
     /// Whether a client can be asked this at all.
     pub(super) fn is_form(&self) -> bool {
         self.form().is_some()
+    }
+
+    /// What the question is called: as the skill calls the answer, or else one name for all.
+    pub(super) fn name(&self) -> &str {
+        match &self.question {
+            Question::Skill { remember: Some(name), .. } => name,
+            Question::Skill { .. } | Question::Approve(_) | Question::Keep { .. } => UNNAMED,
+        }
     }
 
     /// The question as a client shows it.
@@ -177,6 +187,19 @@ mod tests {
         assert_eq!(words, "The skill `a` asks (these are its words):\n| How\n| many?\\u{1b}[1m");
         asked.answered(&json!({ "action": "accept", "content": { "answer": 3 } }));
         assert_eq!(answer.try_recv(), Ok(Some(json!(3))));
+    }
+
+    #[test]
+    fn a_question_is_called_what_its_answer_is() {
+        let named = Question::Skill {
+            skill: "a".into(),
+            text: "Who?".into(),
+            schema: json!({ "type": "string" }),
+            remember: Some("user_name".into()),
+        };
+        assert_eq!(asked(named).0.name(), "user_name");
+        assert_eq!(asked(skill(json!({ "type": "string" }))).0.name(), "question");
+        assert_eq!(asked(approve("x")).0.name(), "question");
     }
 
     #[test]

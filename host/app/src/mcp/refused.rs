@@ -4,21 +4,27 @@
 //! The library answers with a status and a line of text, and calls what is no message the wrong kind of body.
 //! <https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#sending-messages-to-the-server>
 
+use std::sync::Arc;
+
 use axum::body::{Body, to_bytes};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use rmcp::model::{ErrorCode, ErrorData, RequestId, ServerJsonRpcMessage};
+use rmcp::transport::streamable_http_server::session::SessionManager as _;
 
 use super::lines::{Read, understood};
+use super::sessions::Sessions;
 use super::{BUSY, MESSAGE_BYTES};
 
 /// Most bytes of what the library says of a request.
 const WORDS: usize = 4 << 10;
+/// The header that names a session.
+const SESSION: &str = "mcp-session-id";
 
 /// Gives the answer to a request, and in place of a line of text an error that a client can read.
-pub(super) async fn told(request: Request, next: Next) -> Response {
+pub(super) async fn told(State(sessions): State<Arc<Sessions>>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     // It has been read, and has a cap of its own.
     let Ok(bytes) = to_bytes(body, MESSAGE_BYTES).await else {
@@ -26,8 +32,14 @@ pub(super) async fn told(request: Request, next: Next) -> Response {
         return refusal(StatusCode::PAYLOAD_TOO_LARGE, ErrorData::invalid_request(words, None), None);
     };
     let sent = head.method == Method::POST;
+    // The library says of any session that it is ended now.
+    let ends_nothing = head.method == Method::DELETE && !is_there(&sessions, &head.headers).await;
     let answer = next.run(Request::from_parts(head, Body::from(bytes.clone()))).await;
     let status = answer.status();
+    if ends_nothing && status.is_success() {
+        let words = "Not Found: Session not found";
+        return refusal(StatusCode::NOT_FOUND, ErrorData::new(ErrorCode(-32000), words, None), None);
+    }
     if !(status.is_client_error() || status.is_server_error()) || is_json(answer.headers()) {
         return answer;
     }
@@ -57,6 +69,14 @@ pub(super) async fn told(request: Request, next: Next) -> Response {
         answer.headers_mut().insert(header::ALLOW, allow);
     }
     answer
+}
+
+/// Whether there is the session that a request names.
+async fn is_there(sessions: &Sessions, headers: &HeaderMap) -> bool {
+    match headers.get(SESSION).and_then(|id| id.to_str().ok()) {
+        Some(id) => sessions.has_session(&id.into()).await.unwrap_or(false),
+        None => false,
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

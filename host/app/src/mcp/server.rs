@@ -5,9 +5,10 @@ use std::sync::Arc;
 use ringfence_core::{Error, Host};
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode,
-    ErrorData, GetSkillRequestParams, GetSkillResult, Implementation, ListResourcesResult, ListSkillsResult,
-    ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-    ReadResourceResult, ServerCapabilities, ServerConfig, SubscriptionFilter,
+    ErrorData, GetPromptRequestParams, GetPromptResponse, GetSkillRequestParams, GetSkillResult, Implementation,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListSkillsResult, ListToolsResult,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+    ServerCapabilities, ServerConfig, SubscriptionFilter,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{Peer, ServerHandler};
@@ -68,7 +69,7 @@ impl Shared {
     }
 
     async fn page(&self, uri: &str) -> Result<Arc<Page>, ErrorData> {
-        let found = self.pages.find(&self.host, uri).await.map_err(|error| self.internal(&error))?;
+        let found = self.pages().await?.into_iter().find(|page| page.uri == uri);
         found.ok_or_else(|| {
             let shown: String = uri.chars().take(200).collect();
             ErrorData::resource_not_found(format!("there is no {shown:?}"), Some(serde_json::json!({ "uri": uri })))
@@ -148,6 +149,7 @@ impl Server {
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder()
+            .enable_prompts()
             .enable_resources()
             .enable_tools()
             .enable_tool_list_changed()
@@ -224,7 +226,44 @@ impl ServerHandler for Server {
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let page = self.shared.page(&request.uri).await?;
-        Ok(ReadResourceResult::new(vec![page.contents()]).into())
+        let read = ReadResourceResult::new(vec![page.contents()]);
+        Ok(read.with_ttl_ms(self.shared.options.fresh()).with_cache_scope(CacheScope::Private).into())
+    }
+
+    /// Pages have names of their own; none is made of what a client puts in.
+    async fn list_resource_templates(
+        &self,
+        params: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        only_page(params)?;
+        let (none, fresh) = (ListResourceTemplatesResult::with_all_items(Vec::new()), self.shared.options.fresh());
+        Ok(none.with_ttl_ms(fresh).with_cache_scope(CacheScope::Private))
+    }
+
+    async fn list_prompts(
+        &self,
+        params: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        only_page(params)?;
+        let prompts = self.shared.pages().await?.iter().map(|page| page.prompt()).collect();
+        let fresh = self.shared.options.fresh();
+        Ok(ListPromptsResult::with_all_items(prompts).with_ttl_ms(fresh).with_cache_scope(CacheScope::Private))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        match self.shared.pages().await?.into_iter().find(|page| page.name() == request.name) {
+            Some(page) => Ok(page.prompted().into()),
+            None => {
+                let shown: String = request.name.chars().take(80).collect();
+                Err(ErrorData::invalid_params(format!("there is no prompt {shown:?}"), None))
+            }
+        }
     }
 
     async fn list_skills(
@@ -247,7 +286,8 @@ impl ServerHandler for Server {
             ErrorCode::RESOURCE_NOT_FOUND => ErrorData::invalid_params(error.message, error.data),
             _ => error,
         })?;
-        Ok(GetSkillResult::new(page.entry()))
+        let fresh = self.shared.options.fresh();
+        Ok(GetSkillResult::new(page.entry()).with_ttl_ms(fresh).with_cache_scope(CacheScope::Private))
     }
 
     async fn call_tool(
@@ -290,7 +330,10 @@ impl ServerHandler for Server {
             | "tools/list"
             | "tools/call"
             | "subscriptions/listen"
+            | "prompts/list"
+            | "prompts/get"
             | "resources/list"
+            | "resources/templates/list"
             | "resources/read"
             | "skills/list"
             | "skills/get" => {

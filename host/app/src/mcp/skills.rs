@@ -1,4 +1,5 @@
-//! What authors wrote for models beside their tools: each installed skill's `SKILL.md`, by the extension for skills and as a resource.
+//! What authors wrote for models beside their tools: each installed skill's `SKILL.md`, by the extension for skills, as a resource, and as
+//! a prompt, for a person whose client knows neither.
 //! <https://modelcontextprotocol.io/extensions/skills/overview> (SEP-2640)
 
 use std::collections::{BTreeSet, HashMap};
@@ -7,7 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ringfence_core::catalog::agent_skill::{self, AgentSkill};
 use ringfence_core::catalog::{Installed, Texts};
 use ringfence_core::{Error, Host, Toolbox};
-use rmcp::model::{Resource, ResourceContents, Skill, SkillFrontmatter, SkillResource, SkillResources};
+use rmcp::model::{
+    GetPromptResult, Prompt, PromptMessage, Resource, ResourceContents, Role, Skill, SkillFrontmatter, SkillResource,
+    SkillResources,
+};
 
 const MARKDOWN: &str = "text/markdown";
 
@@ -47,7 +51,7 @@ impl Page {
     }
 
     pub(super) fn resource(&self) -> Resource {
-        let mut resource = Resource::new(&self.uri, format!("{}/SKILL.md", self.skill.name));
+        let mut resource = Resource::new(&self.uri, &self.skill.name);
         resource.description = Some(self.skill.description.clone());
         resource.mime_type = Some(MARKDOWN.to_owned());
         resource.size = Some(self.text.len() as u64);
@@ -56,6 +60,20 @@ impl Page {
 
     pub(super) fn contents(&self) -> ResourceContents {
         ResourceContents::text(&self.text, &self.uri).with_mime_type(MARKDOWN)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.skill.name
+    }
+
+    /// Without arguments: the person says what they want in their own words.
+    pub(super) fn prompt(&self) -> Prompt {
+        Prompt::new(&self.skill.name, Some(&self.skill.description), None)
+    }
+
+    pub(super) fn prompted(&self) -> GetPromptResult {
+        GetPromptResult::new(vec![PromptMessage::new_text(Role::User, &self.skill.instructions)])
+            .with_description(&self.skill.description)
     }
 }
 
@@ -81,10 +99,6 @@ impl Pages {
         }
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
         Ok(pages)
-    }
-
-    pub(super) async fn find(&self, host: &Host, uri: &str) -> Result<Option<Arc<Page>>, Error> {
-        Ok(self.all(host).await?.into_iter().find(|page| page.uri == uri))
     }
 }
 

@@ -9,6 +9,7 @@ use ringfence_core::budget::Amount;
 use ringfence_core::capability::model::types::StopReason;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::error::Wrong;
 use super::job::{Done, Job};
@@ -18,28 +19,40 @@ use super::target::Target;
 use super::{App, fresh, now};
 
 /// What of a request is looked at. Wishes about sampling are the agent's configuration's to answer, and are left alone.
-#[derive(Debug, Deserialize)]
-struct Request {
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ChatCompletionRequest)]
+pub(super) struct Request {
+    /// `skill:NAME`, `skill:NAME/TOOL` or `agent:NAME`.
     model: String,
+    /// The last one is what is asked.
     messages: Vec<Said>,
+    /// Whether the answer comes as server-sent events.
     #[serde(default)]
     stream: Option<bool>,
     #[serde(default)]
     stream_options: Option<StreamOptions>,
     #[serde(default)]
+    #[schema(ignore)]
     n: Option<u32>,
     #[serde(default)]
+    #[schema(ignore)]
     tools: Option<Value>,
     #[serde(default)]
+    #[schema(ignore)]
     functions: Option<Value>,
     #[serde(default)]
+    #[schema(ignore)]
     response_format: Option<Value>,
     #[serde(default)]
+    #[schema(ignore)]
     tool_choice: Option<Value>,
     #[serde(default)]
+    #[schema(ignore)]
     stop: Option<Value>,
     #[serde(default)]
+    #[schema(ignore)]
     logprobs: Option<Value>,
+    /// Most tokens of answers of models.
     #[serde(default)]
     max_completion_tokens: Option<u64>,
     /// The older name of it.
@@ -47,12 +60,22 @@ struct Request {
     max_tokens: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ChatCompletionStreamOptions)]
 struct StreamOptions {
+    /// Whether a last event tells what was used.
     #[serde(default)]
     include_usage: bool,
 }
 
+/// Ask a skill or an agent, as OpenAI's chat completions are asked
+///
+/// Tools of the client's own are refused: the host calls those of skills. What is refused is refused by name.
+#[utoipa::path(post, path = "/v1/chat/completions", tag = "openai", operation_id = "openai_chat_completion",
+    request_body = Request,
+    responses((status = 200, description = "a `chat.completion`, or its chunks where `stream` is true",
+        content((Object = "application/json"), (String = "text/event-stream"))),
+        (status = "default", body = super::error::Written)))]
 pub(super) async fn complete(State(app): State<App>, bytes: Bytes) -> Result<Response, Wrong> {
     let request: Request = parse::body(&bytes)?;
     if request.n.is_some_and(|n| n != 1) {

@@ -53,6 +53,29 @@ impl Wrong {
     }
 }
 
+/// As it is written.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "the schema of what `written` makes")]
+#[schema(as = OpenAiError)]
+pub(super) struct Written {
+    error: Told,
+}
+
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "the schema of what `written` makes")]
+#[schema(as = OpenAiErrorDetail)]
+struct Told {
+    /// What happened, and what to do about it.
+    message: String,
+    /// The group that clients tell apart, such as `invalid_request_error`.
+    #[schema(rename = "type")]
+    kind: String,
+    /// The field of the request that it is about.
+    param: Option<String>,
+    /// The stable kind of the error, or `model_not_found`.
+    code: String,
+}
+
 fn written(status: StatusCode, code: &str, message: &str, hint: &str, param: Option<&str>) -> Value {
     let message = if hint.is_empty() { message.to_owned() } else { format!("{message}; {hint}") };
     let group = match status.as_u16() {

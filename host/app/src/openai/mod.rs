@@ -26,6 +26,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use ringfence_core::Host;
 use tokio_util::sync::CancellationToken;
+use utoipa::OpenApi;
 
 /// Most bytes of a request.
 const BODY_BYTES: usize = 16 << 20;
@@ -52,6 +53,15 @@ pub(crate) fn router(host: Host, hidden: Vec<String>, ending: CancellationToken)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(from_fn_with_state(app.clone(), error::tell))
         .with_state(app)
+}
+
+/// What these routes are, for the document of all routes.
+#[derive(OpenApi)]
+#[openapi(paths(models::list, models::one, chat::complete, responses::respond))]
+struct Document;
+
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
 }
 
 /// Seconds since 1970, as this interface tells times.

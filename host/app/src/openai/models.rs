@@ -8,9 +8,36 @@ use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
 use super::App;
-use super::error::Wrong;
+use super::error::{Written, Wrong};
 use super::target::Target;
 
+/// One name.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "the schema of what `model` makes")]
+#[schema(as = OpenAiModel)]
+struct Model {
+    id: String,
+    /// `model`.
+    object: String,
+    created: i64,
+    owned_by: String,
+}
+
+/// All names.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "the schema of what `list` gives")]
+#[schema(as = OpenAiModels)]
+struct List {
+    /// `list`.
+    object: String,
+    data: Vec<Model>,
+}
+
+/// What can be named as a `model`
+///
+/// `skill:NAME` or `skill:NAME/TOOL` for tools of skills, `agent:NAME` for agents.
+#[utoipa::path(get, path = "/v1/models", tag = "openai", operation_id = "openai_models",
+    responses((status = 200, body = List), (status = "default", body = Written)))]
 pub(super) async fn list(State(app): State<App>) -> Result<Json<Value>, Wrong> {
     let toolbox = app.host.toolbox().await?;
     let mut names = BTreeSet::new();
@@ -26,6 +53,10 @@ pub(super) async fn list(State(app): State<App>) -> Result<Json<Value>, Wrong> {
     Ok(Json(json!({ "object": "list", "data": data })))
 }
 
+/// Whether there is this model
+#[utoipa::path(get, path = "/v1/models/{id}", tag = "openai", operation_id = "openai_model",
+    params(("id" = String, Path, description = "as the list has it; it may have `/` in it")),
+    responses((status = 200, body = Model), (status = 404, body = Written)))]
 pub(super) async fn one(State(app): State<App>, id: Result<Path<String>, PathRejection>) -> Result<Json<Value>, Wrong> {
     let Path(id) =
         id.map_err(|_| Wrong::no_model("the name of the model is no text", "GET /v1/models lists what there is"))?;

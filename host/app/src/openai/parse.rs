@@ -5,6 +5,7 @@ use ringfence_core::capability::model::types::{Message, Role};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::error::Wrong;
 use super::target::shown;
@@ -17,26 +18,32 @@ pub(super) struct Asked {
 }
 
 /// One message of either interface.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = OpenAiMessage)]
 pub(super) struct Said {
+    /// `system`, `developer`, `user` or `assistant`.
     #[serde(default)]
     role: String,
+    /// A text, or parts of text.
     #[serde(default)]
     content: Option<Content>,
-    /// Of an item of `/v1/responses`.
+    /// Of an item of `/v1/responses`: `message`.
     #[serde(default, rename = "type")]
     kind: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = OpenAiContent)]
 enum Content {
     Text(String),
     Parts(Vec<Part>),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = OpenAiPart)]
 struct Part {
+    /// `text`, `input_text` or `output_text`.
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]

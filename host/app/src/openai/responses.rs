@@ -9,6 +9,7 @@ use ringfence_core::budget::Amount;
 use ringfence_core::capability::model::types::{Message, Role, StopReason};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::error::Wrong;
 use super::job::{Done, Job};
@@ -18,28 +19,40 @@ use super::target::Target;
 use super::{App, fresh, now};
 
 /// What of a request is looked at.
-#[derive(Debug, Deserialize)]
-struct Request {
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ResponseRequest)]
+pub(super) struct Request {
+    /// `skill:NAME`, `skill:NAME/TOOL` or `agent:NAME`.
     model: String,
+    /// A text, or messages of which the last one is what is asked.
     input: Input,
     #[serde(default)]
     instructions: Option<String>,
+    /// Whether the answer comes as server-sent events.
     #[serde(default)]
     stream: Option<bool>,
     #[serde(default)]
+    #[schema(ignore)]
     tools: Option<Value>,
     #[serde(default)]
+    #[schema(ignore)]
     previous_response_id: Option<Value>,
     #[serde(default)]
+    #[schema(ignore)]
     conversation: Option<Value>,
     #[serde(default)]
+    #[schema(ignore)]
     background: Option<Value>,
     #[serde(default)]
+    #[schema(ignore)]
     tool_choice: Option<Value>,
     #[serde(default)]
+    #[schema(ignore)]
     prompt: Option<Value>,
     #[serde(default)]
+    #[schema(ignore)]
     text: Option<Text>,
+    /// Most tokens of answers of models.
     #[serde(default)]
     max_output_tokens: Option<u64>,
 }
@@ -50,13 +63,22 @@ struct Text {
     format: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = ResponseInput)]
 enum Input {
     Text(String),
     Items(Vec<Said>),
 }
 
+/// Ask a skill or an agent, as OpenAI's responses are asked
+///
+/// Nothing is kept between two requests, and tools of the client's own are refused. What is refused is refused by name.
+#[utoipa::path(post, path = "/v1/responses", tag = "openai", operation_id = "openai_response",
+    request_body = Request,
+    responses((status = 200, description = "a `response`, or its events where `stream` is true",
+        content((Object = "application/json"), (String = "text/event-stream"))),
+        (status = "default", body = super::error::Written)))]
 pub(super) async fn respond(State(app): State<App>, bytes: Bytes) -> Result<Response, Wrong> {
     let request: Request = parse::body(&bytes)?;
     parse::only("tools", request.tools.as_ref(), |value| value.as_array().is_some_and(Vec::is_empty))?;

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use tracing::Instrument as _;
 
-use super::envelope::{RESULT_BYTES, RULE, readable, wrap};
+use super::envelope::{RESULT_BYTES, RULE, RULE_OF_SERVERS, readable, wrap};
 use super::event::{AgentEvent, Told};
 use super::record::Run;
 use super::tools::{Desk, Ended, Tools};
@@ -164,7 +164,8 @@ impl Work<'_> {
         let mut messages = Vec::with_capacity(transcript.messages().len() + 1);
         let rule = (!self.tools.listed().is_empty()).then_some(RULE);
         let instructions = Some(self.agent.settings.instructions.trim()).filter(|text| !text.is_empty());
-        let system: Vec<&str> = instructions.into_iter().chain(rule).collect();
+        let of_servers = self.tools.has_a_servers().then_some(RULE_OF_SERVERS);
+        let system: Vec<&str> = instructions.into_iter().chain(rule).chain(of_servers).collect();
         if !system.is_empty() {
             messages.push(Message::text(Role::System, system.join("\n\n")));
         }

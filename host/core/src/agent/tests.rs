@@ -127,6 +127,21 @@ async fn a_budget_of_tokens_is_used_up_and_then_ends_the_run() {
 }
 
 #[tokio::test]
+async fn a_budget_of_money_is_used_up_and_then_ends_the_run() {
+    let answers = format!("{FOREVER}usage = {{ input-tokens = 1, output-tokens = 4000 }}\n");
+    // Ten dollars for a million tokens, and four cents for each answer. As much is reserved for an answer as the longest would cost.
+    let prices = "[models.prices.\"s/m\"]\ninput = 0\noutput = 10_000_000\n";
+    for (dollars, steps) in [("0.1", 2), ("0.19", 4)] {
+        let stage = Stage::new(&answers, &format!("[agents.a]\nmax-dollars = {dollars}\n{prices}")).await;
+        let mut transcript = Transcript::new("a");
+        let error = stage.agent().run(&mut transcript, "Fly", Turn::default()).await.unwrap_err();
+        assert_eq!(error.kind(), "budget-exhausted", "{error}");
+        assert_eq!(error.hint(), "raise `agents.a.max-dollars` in the configuration, or give a smaller task");
+        assert_eq!(transcript.messages().len(), 1 + steps * 2, "{dollars}: {transcript:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_day_of_an_agent_has_an_end_as_a_skills_has() {
     let answers = "[[answers]]\ntimes = 0\ntext = \"x\"\nusage = { input-tokens = 1, output-tokens = 60 }\n";
     let settings = "[agents.a]\nmax-tokens = 50\n[agents.b]\n[budget.skill-day]\noutput-tokens = 100\n";

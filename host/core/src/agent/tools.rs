@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::ask::Use;
-use super::envelope::readable;
+use super::envelope::{readable, wrap_description};
 use super::settings::ALL;
 use super::{Agent, AgentError};
 use crate::broker::Session;
@@ -79,6 +79,11 @@ impl Tools {
         &self.listed
     }
 
+    /// Whether one of them is of a server.
+    pub(super) fn has_a_servers(&self) -> bool {
+        self.by_name.values().any(|offer| offer.is_a_servers())
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.listed.iter().map(|tool| tool.name.as_str())
     }
@@ -101,7 +106,11 @@ fn name_of(offer: &Offer) -> Name {
 /// The tool for a model. None where no model can be given it, as an old package may still have one.
 fn listed(offer: &Offer) -> Option<Tool> {
     let input_schema = schema::arguments(&offer.tool.input_schema).ok()?;
-    Some(Tool { name: offer.name.clone(), description: readable(&offer.tool.description), input_schema })
+    let description = match offer.is_a_servers() {
+        true => wrap_description(&offer.name, &offer.tool.description),
+        false => readable(&offer.tool.description),
+    };
+    Some(Tool { name: offer.name.clone(), description, input_schema })
 }
 
 /// What became of a call: `ok` or the kind of the error, and the words for the model.

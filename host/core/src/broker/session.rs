@@ -297,6 +297,17 @@ impl Session {
     /// Asks policy, reserves the budget, writes the intent down, and gives the right to act. Every refusal of a capability
     /// comes from here.
     pub async fn permit<A: Ask>(&self, ask: A) -> Result<Permit<A>, Refusal> {
+        if self.0.shared.in_place.load(Ordering::Relaxed) < IN_PLACE {
+            // Boxed: what the guest waits for next would lie behind it on the guest's stack.
+            return Box::pin(self.permit_here(ask)).await;
+        }
+        // A transaction takes 10 KiB of stack, which the guest would keep as long as it waits.
+        let session = self.clone();
+        let mut task = AbortOnDrop(self.0.shared.io.spawn(async move { session.permit_here(ask).await }));
+        task.joined().await
+    }
+
+    async fn permit_here<A: Ask>(&self, ask: A) -> Result<Permit<A>, Refusal> {
         self.check_entered(A::CAPABILITY, || ask.subject())?;
         self.0.ledger.count_host_call()?;
         if self.0.cancel.is_cancelled() {
@@ -453,13 +464,7 @@ impl Session {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => Err(Refusal::Cancelled),
-                done = &mut task.0 => match done {
-                    Ok(result) => result,
-                    Err(error) => {
-                        tracing::error!(%error, "a host function failed");
-                        Err(Panicked.into())
-                    }
-                },
+                done = task.joined() => done,
                 () = tokio::time::sleep_until(deadline) => {
                     Err(Refusal::TimedOut("the invocation's deadline has come".into()))
                 }
@@ -525,6 +530,16 @@ impl From<Panicked> for Refusal {
 
 /// A task that ends when nobody waits for it any more.
 pub struct AbortOnDrop<T>(pub tokio::task::JoinHandle<T>);
+
+impl<T> AbortOnDrop<Result<T, Refusal>> {
+    /// Its end. A panic inside of it is a refusal.
+    async fn joined(&mut self) -> Result<T, Refusal> {
+        (&mut self.0).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a host function failed");
+            Err(Panicked.into())
+        })
+    }
+}
 
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {

@@ -33,6 +33,13 @@ pub struct Offer {
     pub(crate) from: From,
 }
 
+impl Offer {
+    /// Whether it is a tool of a server, which wrote what it says of itself.
+    pub(crate) fn is_a_servers(&self) -> bool {
+        matches!(&self.from, From::Held(skill) if skill.runs_elsewhere())
+    }
+}
+
 /// Where the skill of a tool is found.
 #[derive(Clone, Debug)]
 pub(crate) enum From {

@@ -244,7 +244,7 @@ impl Connection {
     }
 
     async fn broken(&self, error: &ServiceError) -> Broken {
-        if error.is_authorization_required() {
+        if error.is_authorization_required() || failure::is_unauthorized_request(error) {
             return Broken::SignIn;
         }
         if self.is_lost() || matches!(error, ServiceError::TransportClosed) {
@@ -343,6 +343,9 @@ async fn ungreeted(
 ) -> ServerError {
     if error.is_authorization_required() || error.auth_challenge().is_some() {
         return ServerError::SignIn { name, reason: "it refuses requests without one".into() };
+    }
+    if failure::is_unauthorized(error) {
+        return ServerError::SignIn { name, reason: "it answered HTTP 401".into() };
     }
     if let Some(process) = process {
         soon(|| process.has_ended()).await;

@@ -34,6 +34,31 @@ pub(super) fn of_request(error: &ServiceError, words: impl Fn(&str) -> String) -
     }
 }
 
+/// Whether a server refused a greeting for want of a token, and did not say where to get one.
+pub(super) fn is_unauthorized(error: &ClientInitializeError) -> bool {
+    match error {
+        ClientInitializeError::TransportError { error, .. } => is_401(error),
+        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => is_unauthorized(fallback),
+        _ => false,
+    }
+}
+
+/// The same of a request after a greeting that went well.
+pub(super) fn is_unauthorized_request(error: &ServiceError) -> bool {
+    matches!(error, ServiceError::TransportSend(error) if is_401(error))
+}
+
+fn is_401(error: &DynamicTransportError) -> bool {
+    let inner: &(dyn Error + 'static) = error.error.as_ref();
+    let told = match inner.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        Some(StreamableHttpError::Client(error)) => error.status().map(|status| status.as_u16()),
+        Some(StreamableHttpError::HttpStatus(error)) => Some(error.status),
+        Some(StreamableHttpError::UnexpectedServerResponse(text)) => status(text),
+        _ => None,
+    };
+    told == Some(401)
+}
+
 fn of_transport(error: &DynamicTransportError) -> String {
     let inner: &(dyn Error + 'static) = error.error.as_ref();
     match inner.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
@@ -96,7 +121,7 @@ fn status(text: &str) -> Option<u16> {
 }
 
 /// Why bytes did not come or go.
-fn of_stream(error: &(dyn Error + 'static)) -> String {
+pub(super) fn of_stream(error: &(dyn Error + 'static)) -> String {
     let mut cause = Some(error);
     while let Some(inner) = cause {
         if let Some(refused) = inner.downcast_ref::<rustls::Error>() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rmcp::transport::auth::{
     AuthError, AuthorizationManager, AuthorizationMetadata, AuthorizationMetadataSource, CredentialStore as _,
-    InMemoryCredentialStore, OAuthClientConfig,
+    InMemoryCredentialStore, OAuthClientConfig, ProtectedResourceMetadataInvalidReason,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use url::form_urlencoded;
@@ -15,14 +15,24 @@ use url::form_urlencoded;
 use super::passage::Passage;
 use super::tokens::{self, Login};
 use super::{Server, ServerError};
-use crate::capability::secrets::{Redactor, Vault};
+use crate::capability::secrets::Vault;
 use crate::net::Target;
 use crate::plain;
 
 /// What this host calls itself where it registers (RFC 7591).
 const CLIENT: &str = "Ringfence";
-/// Bytes of a server's own words in an error.
+/// Bytes of what a server calls itself or another in an error.
 const WORDS: usize = 300;
+/// Why an issuer gives no token, in the words that there are for it (RFC 6749, RFC 8707).
+const REFUSALS: [&str; 7] = [
+    "invalid_grant",
+    "invalid_client",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "unauthorized_client",
+    "unsupported_grant_type",
+];
 
 /// A sign-in that was begun. Dropped, it leaves nothing behind.
 pub struct ServerLogin {
@@ -74,7 +84,7 @@ impl ServerLogin {
         let target = Target::parse(url).map_err(|refusal| ServerError::settings(&name, &refusal.to_string()))?;
         tokens::binding(&name, &target)?;
         let passage = Arc::new(Passage::new(&name, target.origin(), &settings.networks, &server.reach, None));
-        let failed = |error| failure(&name, &passage, &error, None);
+        let failed = |error| failure(&name, &passage, &error);
         let http: Arc<dyn rmcp::transport::auth::OAuthHttpClient> = passage.clone();
         let manager = AuthorizationManager::new_with_oauth_http_client(target.url().as_str(), http).await;
         let mut manager = manager.map_err(failed)?;
@@ -113,8 +123,11 @@ impl ServerLogin {
             return Err(wrong("what came back belongs to another attempt, or to nobody's".into()));
         }
         if let Some(error) = only(query, "error") {
-            let words = only(query, "error_description").map(|words| format!(": {words}")).unwrap_or_default();
-            return Err(wrong(format!("it was refused there ({})", plain::line(&format!("{error}{words}"), WORDS).0)));
+            // What stands beside it is for developers, and anybody's words.
+            let is_code =
+                (1..=40).contains(&error.len()) && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            let code = if is_code { format!(" (`{error}`)") } else { String::new() };
+            return Err(wrong(format!("it was refused there{code}")));
         }
         let Some(code) = only(query, "code") else {
             return Err(wrong("what came back holds no code".into()));
@@ -127,7 +140,7 @@ impl ServerLogin {
             .manager
             .exchange_code_for_token_with_issuer(&code, self.state.expose_secret(), issuer.as_deref())
             .await;
-        exchanged.map_err(|error| failure(&name, &self.passage, &error, Some(&code)))?;
+        exchanged.map_err(|error| failure(&name, &self.passage, &error))?;
         let kept = self.tokens.load().await.ok().flatten().filter(|kept| kept.token_response.is_some());
         let credentials = kept.ok_or_else(|| wrong("no token came of it".into()))?;
         let binding = tokens::binding(&name, &self.target)?;
@@ -184,28 +197,87 @@ fn needed(all: &AuthorizationMetadata) -> AuthorizationMetadata {
     metadata
 }
 
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
+/// What went wrong, in words of ours.
+fn failure(name: &str, passage: &Passage, error: &AuthError) -> ServerError {
+    passage.refused().unwrap_or_else(|| ServerError::Login { name: name.to_owned(), reason: reason(error) })
 }
 
-/// What went wrong, in words without the code.
-fn failure(name: &str, passage: &Passage, error: &AuthError, code: Option<&str>) -> ServerError {
-    if let Some(refused) = passage.refused() {
-        return refused;
+/// The library's own words are for whoever writes programs with it, and repeat what a server sent, which can be the code.
+fn reason(error: &AuthError) -> String {
+    let shown = |text: &str| plain::line(text, WORDS).0;
+    match error {
+        AuthError::NoAuthorizationSupport | AuthError::AuthorizationRequired => {
+            "it does not say where to sign in (RFC 9728, RFC 8414)".into()
+        }
+        AuthError::ProtectedResourceMetadataInvalid { reason, .. } => match &**reason {
+            ProtectedResourceMetadataInvalidReason::ResourceMismatch { permitted, .. } => {
+                format!(
+                    "it says of itself that it is `{}`, which is another server (RFC 9728)",
+                    shown(permitted.as_str())
+                )
+            }
+            _ => "what it says of itself (RFC 9728) does not name it".into(),
+        },
+        AuthError::AuthorizationServersUnavailable { authorization_servers, .. } => {
+            let issuers = authorization_servers.join("`, `");
+            format!("of the issuers that it names, `{}`, none says how to sign in there (RFC 8414)", shown(&issuers))
+        }
+        AuthError::DiscoveryRequestFailed { source, .. } => match source.downcast_ref::<ServerError>() {
+            Some(ServerError::Unavailable { reason, .. }) => reason.clone(),
+            _ => "where to sign in could not be asked".into(),
+        },
+        AuthError::PkceUnsupported => "its issuer does not know PKCE with S256".into(),
+        AuthError::AuthorizationServerMismatch { expected_issuer, received_issuer } => {
+            let (expected, received) = (shown(expected_issuer), shown(received_issuer));
+            format!("the issuer should be `{expected}`, and calls itself `{received}`")
+        }
+        AuthError::AuthorizationServerMissingIssuer { expected_issuer } => format!(
+            "what came back does not name the issuer `{}`, which says that it always does (RFC 9207)",
+            shown(expected_issuer)
+        ),
+        AuthError::RegistrationFailed(said) => match said.strip_prefix("HTTP ").and_then(|said| said.get(..3)) {
+            Some(status) if status.bytes().all(|byte| byte.is_ascii_digit()) => {
+                format!("the registration of this host was answered with HTTP {status}")
+            }
+            _ if said.contains("not supported") => "its issuer offers no registration of clients".into(),
+            _ => "the registration of this host came to nothing".into(),
+        },
+        AuthError::TokenExchangeFailed(said) => match REFUSALS.iter().find(|code| said.contains(*code)) {
+            Some(code) => format!("its issuer gives no token for what came back (`{code}`)"),
+            None => "its issuer gives no token for what came back".into(),
+        },
+        AuthError::CredentialStoreError(_) => "its tokens cannot be kept".into(),
+        AuthError::InternalError(_) => "this attempt has come to its end before".into(),
+        _ => "what it and its issuer say of signing in cannot be used".into(),
     }
-    let mut text = chain(error);
-    if let Some(redactor) = code.and_then(|code| Redactor::new(&[code.to_owned().into()])) {
-        text = redactor.text(&text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_issuer_sent_is_not_in_what_is_said_of_it() {
+        let unreached =
+            ServerError::Unavailable { name: "far".into(), reason: "`https://a.test`: no way leads to it".into() };
+        let discovery = |source| AuthError::DiscoveryRequestFailed { url: "https://a.test/".parse().unwrap(), source };
+        for (error, said) in [
+            (AuthError::RegistrationFailed("HTTP 403 Forbidden: secret".into()), "HTTP 403"),
+            (AuthError::RegistrationFailed("analyze response error: secret".into()), "came to nothing"),
+            (AuthError::RegistrationFailed("HTTP \u{e4}\u{e4}\u{e4}: secret".into()), "came to nothing"),
+            (
+                AuthError::TokenExchangeFailed("Server returned error response: invalid_grant: secret".into()),
+                "`invalid_grant`",
+            ),
+            (AuthError::TokenExchangeFailed("secret".into()), "no token for what came back"),
+            (AuthError::OAuthError("Invalid token URL: secret".into()), "cannot be used"),
+            (AuthError::MetadataError("secret".into()), "cannot be used"),
+            (AuthError::CredentialStoreError("secret".into()), "cannot be kept"),
+            (discovery(Box::new(unreached)), "`https://a.test`: no way leads to it"),
+            (discovery("secret".into()), "could not be asked"),
+        ] {
+            let reason = reason(&error);
+            assert!(reason.contains(said) && !reason.contains("secret"), "{error:?}: {reason}");
+        }
     }
-    ServerError::Login { name: name.to_owned(), reason: plain::line(&text, WORDS).0 }
 }

@@ -8,8 +8,8 @@ use rmcp::transport::auth::{OAuthHttpClient, OAuthHttpClientFuture, OAuthHttpReq
 use tokio::time::timeout;
 use url::form_urlencoded;
 
-use super::ServerError;
 use super::http::{Named, Reach};
+use super::{ServerError, failure};
 use crate::net::{Network, Origin, Target, client};
 
 /// How long a request with its answer may take.
@@ -60,7 +60,7 @@ impl Passage {
         let place = target.place();
         let exchange = async {
             let client = self.reach.client(&self.name, &target, &self.networks, named).await?;
-            let failed = |error: reqwest::Error| unavailable(format!("`{place}`: {}", client::chain(&error)));
+            let failed = |error: reqwest::Error| unavailable(format!("`{place}`: {}", failure::of_stream(&error)));
             let mut response = client.execute(request).await.map_err(failed)?;
             let mut body = Vec::new();
             while let Some(piece) = response.chunk().await.map_err(failed)? {

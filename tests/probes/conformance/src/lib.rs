@@ -59,10 +59,17 @@ fn logging_tool() -> String {
     "logged".to_owned()
 }
 
-fn asked(question: &str, properties: Value) -> Result<String, Failure> {
+fn form(question: &str, properties: Value) -> user::Ask {
     let required: Vec<String> = properties.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
-    let schema = json!({ "type": "object", "properties": properties, "required": required });
-    let answer: Value = user::ask(question).schema(schema).answer()?;
+    user::ask(question).schema(json!({ "type": "object", "properties": properties, "required": required }))
+}
+
+fn asked(question: &str, properties: Value) -> Result<String, Failure> {
+    answered(form(question, properties))
+}
+
+fn answered(question: user::Ask) -> Result<String, Failure> {
+    let answer: Value = question.answer()?;
     Ok(format!("Elicitation completed: action=accept, content={answer}"))
 }
 
@@ -87,16 +94,41 @@ fn elicitation_sep1034_defaults() -> Result<String, Failure> {
     )
 }
 
+/// Asks for one or several of what it lists, in every way in which that can be said.
+#[tool]
+fn elicitation_sep1330_enums() -> Result<String, Failure> {
+    let titled = json!([
+        { "const": "value1", "title": "First Option" },
+        { "const": "value2", "title": "Second Option" },
+        { "const": "value3", "title": "Third Option" },
+    ]);
+    let plain = ["option1", "option2", "option3"];
+    asked(
+        "Which of these?",
+        json!({
+            "untitledSingle": { "type": "string", "enum": plain },
+            "titledSingle": { "type": "string", "oneOf": titled },
+            "legacyEnum": {
+                "type": "string",
+                "enum": ["opt1", "opt2", "opt3"],
+                "enumNames": ["Option One", "Option Two", "Option Three"],
+            },
+            "untitledMulti": { "type": "array", "items": { "type": "string", "enum": plain } },
+            "titledMulti": { "type": "array", "items": { "anyOf": titled } },
+        }),
+    )
+}
+
 /// Asks while its answer is a stream.
 #[tool]
 fn streaming_elicitation() -> Result<String, Failure> {
     asked("What is your name?", json!({ "name": { "type": "string" } }))
 }
 
-/// Asks once.
+/// Asks once, for what it calls the user's name.
 #[tool]
 fn input_required_result_elicitation() -> Result<String, Failure> {
-    asked("What is your name?", json!({ "name": { "type": "string" } }))
+    answered(form("What is your name?", json!({ "name": { "type": "string" } })).remember("user_name"))
 }
 
 /// Asks once, and says that it was the same call.
@@ -128,6 +160,7 @@ ringfence_skill::export!(
     logging_tool,
     elicitation,
     elicitation_sep1034_defaults,
+    elicitation_sep1330_enums,
     streaming_elicitation,
     input_required_result_elicitation,
     input_required_result_request_state,

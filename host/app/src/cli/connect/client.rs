@@ -1,6 +1,6 @@
 //! The clients: where each keeps its servers, and in which form.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use ringfence_core::{Error, plain};
@@ -24,6 +24,18 @@ pub(super) enum Client {
     Zed,
     /// Codex
     Codex,
+}
+
+/// Where clients look for their files.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    /// The project.
+    pub(super) here: PathBuf,
+    pub(super) home: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`, where it is a whole path: others are ignored, as its specification says.
+    pub(super) xdg_config: Option<PathBuf>,
+    /// `CODEX_HOME`.
+    pub(super) codex: Option<PathBuf>,
 }
 
 /// What a client is to start.
@@ -57,19 +69,27 @@ impl Client {
         }
     }
 
-    /// Its configuration: of the project in `here` where a client has such files, of the user otherwise.
-    pub(super) fn file(self, here: &Path, home: Option<&Path>) -> Result<PathBuf, Error> {
-        let home = || home.ok_or_else(|| Trouble::config("there is no home directory", "set HOME"));
+    /// Its configuration: of the project where a client has such files, of the user otherwise.
+    pub(super) fn file(self, places: &Places) -> Result<PathBuf, Error> {
+        let home = || places.home.as_deref().ok_or_else(|| Trouble::config("there is no home directory", "set HOME"));
+        let xdg = || match &places.xdg_config {
+            Some(folder) => Ok(folder.clone()),
+            None => home().map(|home| home.join(".config")),
+        };
         Ok(match self {
-            Self::ClaudeCode => here.join(".mcp.json"),
-            Self::Vscode => here.join(".vscode/mcp.json"),
+            Self::ClaudeCode => places.here.join(".mcp.json"),
+            Self::Vscode => places.here.join(".vscode/mcp.json"),
             Self::ClaudeDesktop if cfg!(target_os = "macos") => {
                 home()?.join("Library/Application Support/Claude/claude_desktop_config.json")
             }
-            Self::ClaudeDesktop => home()?.join(".config/Claude/claude_desktop_config.json"),
+            Self::ClaudeDesktop => xdg()?.join("Claude/claude_desktop_config.json"),
             Self::Cursor => home()?.join(".cursor/mcp.json"),
-            Self::Zed => home()?.join(".config/zed/settings.json"),
-            Self::Codex => home()?.join(".codex/config.toml"),
+            Self::Zed if cfg!(target_os = "macos") => home()?.join(".config/zed/settings.json"),
+            Self::Zed => xdg()?.join("zed/settings.json"),
+            Self::Codex => match &places.codex {
+                Some(folder) => folder.join("config.toml"),
+                None => home()?.join(".codex/config.toml"),
+            },
         })
     }
 
@@ -149,6 +169,8 @@ impl Form {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const ALL: &[Client] = Client::ALL_OF_THEM;
@@ -158,12 +180,35 @@ mod tests {
             &[Self::ClaudeCode, Self::ClaudeDesktop, Self::Vscode, Self::Cursor, Self::Zed, Self::Codex];
     }
 
+    fn places() -> Places {
+        Places { here: "/project".into(), home: Some("/home".into()), ..Places::default() }
+    }
+
+    #[test]
+    #[cfg(not(target_os = "macos"))]
+    fn who_keeps_their_files_elsewhere_is_served_there() {
+        let elsewhere = Places {
+            xdg_config: Some("/xdg".into()),
+            codex: Some("/codex".into()),
+            home: None,
+            here: "/project".into(),
+        };
+        for (client, file) in [
+            (Client::Zed, "/xdg/zed/settings.json"),
+            (Client::ClaudeDesktop, "/xdg/Claude/claude_desktop_config.json"),
+            (Client::Codex, "/codex/config.toml"),
+        ] {
+            assert_eq!(client.file(&elsewhere).unwrap(), Path::new(file));
+        }
+        assert_eq!(Client::Cursor.file(&elsewhere).unwrap_err().kind(), "config-invalid", "it has no such variable");
+    }
+
     #[test]
     fn every_client_has_a_file_and_lines_that_mean_the_same_as_what_is_written() {
         let entry = Entry { name: "ringfence".into(), program: "/opt/it's here/ringfence".into() };
         assert_eq!(ALL.len(), Client::value_variants().len());
         for client in ALL {
-            let file = client.file(Path::new("/project"), Some(Path::new("/home"))).unwrap();
+            let file = client.file(&places()).unwrap();
             assert!(file.is_absolute() && file.extension().is_some(), "{client:?}");
             assert_eq!(client.to_possible_value().unwrap().get_name(), client.word());
             let written = client.form().with("", &entry).unwrap().unwrap();
@@ -196,7 +241,7 @@ mod tests {
             (Client::Codex, "/home/.codex/config.toml", codex),
         ] {
             if client != Client::ClaudeDesktop || cfg!(target_os = "linux") {
-                assert_eq!(client.file(Path::new("/project"), Some(Path::new("/home"))).unwrap(), Path::new(file));
+                assert_eq!(client.file(&places()).unwrap(), Path::new(file));
             }
             assert_eq!(client.form().snippet(&entry), text, "{client:?}");
             assert_eq!(client.form().with("", &entry).unwrap().unwrap(), text, "{client:?}");

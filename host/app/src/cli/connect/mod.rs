@@ -10,7 +10,7 @@ use ringfence_core::{Error, plain};
 use super::Context;
 use crate::trouble::Trouble;
 use crate::ui;
-use client::{Client, Entry, Form};
+use client::{Client, Entry, Form, Places};
 
 /// Register this program with an MCP client
 ///
@@ -32,7 +32,7 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let Args { client, write, name } = args;
     let entry = Entry { name: name.clone(), program: program()? };
-    let file = client.file(&here()?, context.config.home())?;
+    let file = client.file(&places(context)?)?;
     if *write {
         let changed = put(&file, client.form(), &entry)?;
         if context.json() {
@@ -90,8 +90,16 @@ fn program() -> Result<String, Error> {
     path.into_os_string().into_string().map_err(|path| broken(format!("the path {} is not UTF-8", path.display())))
 }
 
-fn here() -> Result<PathBuf, Error> {
-    std::env::current_dir().map_err(|error| Trouble::unreadable(Path::new("."), &error))
+fn places(context: &Context) -> Result<Places, Error> {
+    let here = std::env::current_dir().map_err(|error| Trouble::unreadable(Path::new("."), &error))?;
+    let is_whole = |path: &&str| Path::new(path).is_absolute();
+    let codex = context.configuration.variable("CODEX_HOME").map(|path| here.join(path));
+    Ok(Places {
+        here,
+        home: context.config.home().map(Path::to_owned),
+        xdg_config: context.configuration.variable("XDG_CONFIG_HOME").filter(is_whole).map(PathBuf::from),
+        codex,
+    })
 }
 
 /// Puts the entry into a file, which is written whole or not at all. False where it stood there already.

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use ringfence_core::capability::user::{Field, Kind, Shape};
+use ringfence_core::capability::user::{Choice, Field, Kind, Shape};
 use ringfence_core::{Approval, Question, schema};
 use serde_json::{Map, Value};
 
@@ -111,8 +111,10 @@ fn one(field: &Field, out: &mut dyn Write, read: Read<'_>) -> Given {
     if !words.is_empty() {
         say(out, &quoted(&words.join(": ")));
     }
-    if let Kind::Choice(choices) = &field.kind {
-        let listed: Vec<_> = choices.iter().enumerate().map(|(at, choice)| format!("{}) {choice}", at + 1)).collect();
+    if let Kind::Choice(choices) | Kind::Choices(choices) = &field.kind {
+        let shown = |choice: &Choice| choice.title.clone().unwrap_or_else(|| choice.value.clone());
+        let listed: Vec<_> =
+            choices.iter().enumerate().map(|(at, choice)| format!("{}) {}", at + 1, shown(choice))).collect();
         say(out, &quoted(&listed.join("\n")));
     }
     let empty = match (&field.default, field.required) {
@@ -124,6 +126,7 @@ fn one(field: &Field, out: &mut dyn Write, read: Read<'_>) -> Given {
         Kind::Boolean => "y or n".to_owned(),
         Kind::Text => "your answer".to_owned(),
         Kind::Choice(choices) => format!("a number from 1 to {}", choices.len()),
+        Kind::Choices(choices) => format!("numbers from 1 to {}, with commas between them", choices.len()),
         Kind::Number => "a number".to_owned(),
         Kind::Integer => "a whole number".to_owned(),
     };
@@ -153,13 +156,29 @@ fn value(kind: &Kind, answer: &str) -> Option<Value> {
         Kind::Boolean if is_yes(answer) => Some(true.into()),
         Kind::Boolean => ["n", "no"].contains(&answer.to_lowercase().as_str()).then(|| false.into()),
         Kind::Text => Some(answer.into()),
-        Kind::Choice(choices) => {
-            let by_number = || answer.parse::<usize>().ok().and_then(|number| choices.get(number.checked_sub(1)?));
-            choices.iter().find(|choice| *choice == answer).or_else(by_number).map(|choice| choice.as_str().into())
+        Kind::Choice(choices) => chosen(choices, answer).map(Value::from),
+        Kind::Choices(choices) => {
+            // A person who names one twice means it once.
+            let mut all = Vec::new();
+            for answer in answer.split(',') {
+                let value = chosen(choices, answer.trim())?;
+                if !all.contains(&value) {
+                    all.push(value);
+                }
+            }
+            Some(all.into())
         }
         Kind::Number => answer.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number),
         Kind::Integer => answer.parse::<i64>().ok().map(Into::into),
     }
+}
+
+/// The value of a choice, which a person names by value, by title or by its number.
+fn chosen<'a>(choices: &'a [Choice], answer: &str) -> Option<&'a str> {
+    let by_value = choices.iter().find(|choice| choice.value == answer);
+    let by_title = || choices.iter().find(|choice| choice.title.as_deref() == Some(answer));
+    let by_number = || answer.parse::<usize>().ok().and_then(|number| choices.get(number.checked_sub(1)?));
+    by_value.or_else(by_title).or_else(by_number).map(|choice| choice.value.as_str())
 }
 
 fn is_yes(answer: &str) -> bool {
@@ -211,6 +230,9 @@ mod tests {
 
     #[test]
     fn every_shape_is_asked_for_until_it_fits() {
+        let titled = json!({"type": "string", "oneOf": [{"const": "r", "title": "Deep red"}]});
+        let many =
+            json!({"type": "array", "maxItems": 2, "items": {"type": "string", "enum": ["red", "green", "blue"]}});
         for (schema, lines, answer) in [
             (json!({"type": "boolean"}), &["maybe", "Yes"][..], Some(json!(true))),
             (json!({"type": "boolean"}), &["n"], Some(json!(false))),
@@ -218,6 +240,10 @@ mod tests {
             (json!({"type": "string", "minLength": 3}), &["ab", " abc "], Some(json!("abc"))),
             (json!({"type": "string", "enum": ["red", "2"]}), &["0", "3", "1"], Some(json!("red"))),
             (json!({"type": "string", "enum": ["red", "1"]}), &["1"], Some(json!("1"))),
+            (titled.clone(), &["blue", "Deep red"], Some(json!("r"))),
+            (titled, &["1"], Some(json!("r"))),
+            (many.clone(), &["1, 4", "1, 2, 3", "3,red, 3"], Some(json!(["blue", "red"]))),
+            (many, &[""], None),
             (json!({"type": "number", "maximum": 3}), &["x", "NaN", "4", "2.5"], Some(json!(2.5))),
             (json!({"type": "integer"}), &["2.5", "-7"], Some(json!(-7))),
             (json!({"type": "string"}), &[""], None),
@@ -228,6 +254,16 @@ mod tests {
             assert_eq!(given, answer, "{schema}: {shown}");
             assert!(left == 0 || answer.is_none(), "{shown}");
         }
+    }
+
+    #[test]
+    fn choices_are_shown_by_their_titles() {
+        let schema = json!({"type": "array", "items": {"anyOf": [
+            {"const": "r", "title": "Deep red"}, {"const": "g", "title": "y\n1) Deep red\x1b[2J"},
+        ]}});
+        let (given, shown, _) = talk(&skill(schema), &["1,2"]);
+        assert_eq!(given, Some(json!(["r", "g"])), "{shown}");
+        assert!(shown.contains("  | 1) Deep red\n  | 2) y\n  | 1) Deep red") && !shown.contains('\x1b'), "{shown}");
     }
 
     #[test]

@@ -146,10 +146,10 @@ impl ModelView<'_> {
     }
 
     async fn whole(&mut self, request: wit::Request) -> Result<wit::Response, Refusal> {
-        let permit = self.permit_request(request).await?;
+        let permit = Box::pin(self.permit_request(request)).await?;
         let receipt = permit.receipt();
         let router = Arc::clone(self.router);
-        // Boxed: by value it would lie in each of the futures around it, for as long as the model thinks.
+        // Both boxed: by value they would lie in each of the futures around them, for as long as the model thinks.
         let span = receipt.span();
         let act = Box::pin(async move { router.generate(permit, None).await }.instrument(span.clone()));
         let answer = self.session.perform_in_place(act).await;

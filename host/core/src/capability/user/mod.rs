@@ -12,4 +12,4 @@ pub use ask::{Ask, MOST_QUESTIONS};
 pub use grant::{Grant, Request};
 pub use host::{Asked, View, add_to_linker};
 pub use kept::{Answers, Kept};
-pub use shape::{Field, Kind, Shape};
+pub use shape::{Choice, Field, Kind, Shape};

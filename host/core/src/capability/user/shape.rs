@@ -1,4 +1,4 @@
-//! The shapes of answers that a person can give: a yes or no, a text, a choice, a number, or a flat form of these.
+//! The shapes of answers that a person can give: a yes or no, a text, a choice or several, a number, or a flat form of these.
 //!
 //! Schemas come from skills. What is not listed here is refused, so that a face has few shapes to show and none to guess at.
 
@@ -42,13 +42,26 @@ pub enum Kind {
     Boolean,
     Text,
     /// One of these texts.
-    Choice(Vec<String>),
+    Choice(Vec<Choice>),
+    /// Some of these texts, in a list.
+    Choices(Vec<Choice>),
     Number,
     Integer,
 }
 
+/// A text that can be chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// What the skill is given.
+    pub value: String,
+    /// The skill's words for it.
+    pub title: Option<String>,
+}
+
 const OF_ALL: &[&str] = &["type", "title", "description", "default", "$schema"];
-const OF_TEXT: &[&str] = &["enum", "minLength", "maxLength", "pattern", "format"];
+const OF_TEXT: &[&str] = &["enum", "enumNames", "oneOf", "minLength", "maxLength", "pattern", "format"];
+const OF_LISTS: &[&str] = &["items", "minItems", "maxItems", "uniqueItems"];
+const OF_ITEMS: &[&str] = &["type", "enum", "anyOf"];
 const OF_NUMBERS: &[&str] = &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"];
 const OF_FORMS: &[&str] = &["properties", "required", "additionalProperties"];
 
@@ -72,7 +85,7 @@ impl Shape {
 fn invalid(reason: String) -> Refusal {
     Refusal::Invalid(format!(
         "the schema of the answer is none that a person can answer: {reason}; it must be a boolean, a string, a number, \
-         an integer or a flat object of these"
+         an integer, a list of choices or a flat object of these"
     ))
 }
 
@@ -106,7 +119,16 @@ fn field(name: &str, schema: &Value, required: bool) -> Result<Field, Refusal> {
         Some("integer") => only(map, &numbers, "an integer").map(|()| Kind::Integer)?,
         Some("string") => {
             only(map, &[OF_ALL, OF_TEXT], "a string")?;
-            map.get("enum").map(choices).transpose()?.map_or(Kind::Text, Kind::Choice)
+            choices(map, "oneOf")?.map_or(Kind::Text, Kind::Choice)
+        }
+        Some("array") => {
+            only(map, &[OF_ALL, OF_LISTS], "an array")?;
+            let Some(Value::Object(items)) = map.get("items") else {
+                return Err(invalid("an array has no `items`".into()));
+            };
+            only(items, &[OF_ITEMS], "what is in an array")?;
+            let choices = choices(items, "anyOf")?;
+            Kind::Choices(choices.ok_or_else(|| invalid("what is in an array has neither `enum` nor `anyOf`".into()))?)
         }
         other => {
             let what = other.map_or("`type` is missing or not one word".to_owned(), |other| {
@@ -141,13 +163,45 @@ fn word(map: &Map<String, Value>) -> Option<&str> {
     }
 }
 
-fn choices(list: &Value) -> Result<Vec<String>, Refusal> {
-    let texts = || list.as_array()?.iter().map(|one| one.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
-    match texts() {
-        Some(texts) if (1..=MAX_CHOICES).contains(&texts.len()) => Ok(texts),
-        Some(texts) => Err(invalid(format!("`enum` has {} choices, of 1 to {MAX_CHOICES}", texts.len()))),
-        None => Err(invalid("`enum` is not a list of strings".into())),
+/// What can be chosen, where a schema lists it: as texts, or each with a title. The older way to give titles is a list beside the texts.
+fn choices(map: &Map<String, Value>, titled: &str) -> Result<Option<Vec<Choice>>, Refusal> {
+    let (list, choices) = match (map.get("enum"), map.get(titled), map.get("enumNames")) {
+        (None, None, None) => return Ok(None),
+        (Some(list), None, None) => {
+            let list = texts("enum", list)?;
+            ("enum", list.into_iter().map(|value| Choice { value, title: None }).collect::<Vec<_>>())
+        }
+        (Some(list), None, Some(names)) => {
+            let (list, names) = (texts("enum", list)?, texts("enumNames", names)?);
+            if list.len() != names.len() {
+                return Err(invalid(format!("`enum` has {} choices and `enumNames` {}", list.len(), names.len())));
+            }
+            let named = list.into_iter().zip(names.into_iter().map(Some));
+            ("enum", named.map(|(value, title)| Choice { value, title }).collect())
+        }
+        (None, Some(list), None) => {
+            let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+            let choices: Option<Vec<_>> = list.iter().map(choice).collect();
+            let wrong = || invalid(format!("`{titled}` is not a list of objects with `const` and `title`"));
+            (titled, choices.ok_or_else(wrong)?)
+        }
+        _ => return Err(invalid(format!("choices stand in `enum` or in `{titled}`, and `enumNames` beside `enum`"))),
+    };
+    match choices.len() {
+        1..=MAX_CHOICES => Ok(Some(choices)),
+        count => Err(invalid(format!("`{list}` has {count} choices, of 1 to {MAX_CHOICES}"))),
     }
+}
+
+fn choice(one: &Value) -> Option<Choice> {
+    let map = one.as_object().filter(|map| map.len() == 2)?;
+    let word = |key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
+    Some(Choice { value: word("const")?, title: Some(word("title")?) })
+}
+
+fn texts(key: &str, list: &Value) -> Result<Vec<String>, Refusal> {
+    let texts = || list.as_array()?.iter().map(|one| one.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
+    texts().ok_or_else(|| invalid(format!("`{key}` is not a list of strings")))
 }
 
 fn only(map: &Map<String, Value>, known: &[&[&str]], what: &str) -> Result<(), Refusal> {

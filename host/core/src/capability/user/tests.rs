@@ -20,10 +20,21 @@ fn every_shape_that_a_person_can_answer() {
         Shape::One(field) => field,
         Shape::Form(_) => panic!("a form: {schema}"),
     };
+    let plain = |values: &[&str]| -> Vec<Choice> {
+        values.iter().map(|value| Choice { value: (*value).into(), title: None }).collect()
+    };
+    let titled = || vec![Choice { value: "a".into(), title: Some("An A".into()) }];
     for (schema, kind) in [
         (json!({"type": "boolean", "default": true}), Kind::Boolean),
         (json!({"type": "string", "minLength": 1, "maxLength": 9, "pattern": "^a", "format": "email"}), Kind::Text),
-        (json!({"type": "string", "enum": ["a", "b"]}), Kind::Choice(vec!["a".into(), "b".into()])),
+        (json!({"type": "string", "enum": ["a", "b"]}), Kind::Choice(plain(&["a", "b"]))),
+        (json!({"type": "string", "enum": ["a"], "enumNames": ["An A"]}), Kind::Choice(titled())),
+        (json!({"type": "string", "oneOf": [{"const": "a", "title": "An A"}]}), Kind::Choice(titled())),
+        (
+            json!({"type": "array", "maxItems": 1, "items": {"type": "string", "enum": ["a", "b"]}}),
+            Kind::Choices(plain(&["a", "b"])),
+        ),
+        (json!({"type": "array", "items": {"anyOf": [{"const": "a", "title": "An A"}]}}), Kind::Choices(titled())),
         (json!({"type": "number", "minimum": 0, "exclusiveMaximum": 1}), Kind::Number),
         (json!({"type": "integer", "format": "uint32", "maximum": 9, "title": "t", "description": "d"}), Kind::Integer),
     ] {
@@ -49,9 +60,16 @@ fn shapes_that_no_person_can_answer_are_refused() {
         (json!(true), "not an object"),
         (json!({}), "`type` is missing"),
         (json!({"type": ["string", "integer"]}), "not one word"),
-        (json!({"type": "array", "items": {"type": "string"}}), "`array`"),
+        (json!({"type": "array"}), "no `items`"),
+        (json!({"type": "array", "items": {"type": "string"}}), "neither `enum` nor `anyOf`"),
+        (json!({"type": "array", "items": {"type": "string", "pattern": "a"}}), "`pattern`"),
+        (json!({"type": "array", "items": {"anyOf": [{"const": 1, "title": "One"}]}}), "`const` and `title`"),
         (json!({"type": "null"}), "`null`"),
-        (json!({"type": "string", "oneOf": []}), "`oneOf`"),
+        (json!({"type": "string", "oneOf": []}), "0 choices"),
+        (json!({"type": "string", "oneOf": [{"const": "a"}]}), "`const` and `title`"),
+        (json!({"type": "string", "enum": ["a"], "oneOf": [{"const": "a", "title": "A"}]}), "beside `enum`"),
+        (json!({"type": "string", "enum": ["a"], "enumNames": ["A", "B"]}), "`enumNames` 2"),
+        (json!({"type": "string", "enumNames": ["A"]}), "beside `enum`"),
         (json!({"type": "string", "enum": ["a", 1]}), "not a list of strings"),
         (json!({"type": "string", "enum": []}), "0 choices"),
         (json!({"type": "boolean", "enum": ["a"]}), "`enum`"),

@@ -19,8 +19,8 @@ type Refusal = ringfence_skill_types.Refusal
 type Question struct {
 	// What to ask: 1 to 2,000 bytes. Shown as the skill's words, never as the host's.
 	Text string
-	// JSON Schema of the answer: a `boolean`, a `string` (with `enum` for a choice), a `number`, an `integer`, or a flat
-	// object of these. None means a string.
+	// JSON Schema of the answer: a `boolean`, a `string` (with `enum`, or `oneOf` with titles, for a choice), a `number`, an
+	// `integer`, an `array` of choices, or a flat object of these. None means a string.
 	Schema witTypes.Option[string]
 	// Most milliseconds to wait. The invocation's deadline holds as well.
 	TimeoutMs witTypes.Option[uint32]
