@@ -13,7 +13,7 @@ mod upgrade;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -246,7 +246,7 @@ impl Host {
             audit,
             rules: ArcSwap::from_pointee(settings.rules.clone()),
             io,
-            in_place: AtomicUsize::new(0),
+            waiting: broker::Waiting::default(),
         });
         seal_from_time_to_time(&sessions);
         let shared = Arc::new(Shared {

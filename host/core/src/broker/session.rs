@@ -61,26 +61,33 @@ pub(crate) struct Shared {
     pub(crate) audit: Audit,
     pub(crate) rules: ArcSwap<Rules>,
     pub(crate) io: tokio::runtime::Handle,
-    /// Acts that are polled with their guests now.
-    pub(crate) in_place: AtomicUsize,
+    /// Acts that guests wait for now.
+    pub(crate) waiting: Waiting,
 }
 
-/// Most acts that are polled with their guests at once. Where so many are under way they wait for something slow, and for as long as a
-/// guest waits it keeps the pages of its stack that the act needed to begin: 20 KiB for a request over HTTP.
-const IN_PLACE: usize = 64;
+/// Acts that guests wait for. Where there are many, they wait for something slow, and for as long as a guest waits it keeps the pages of
+/// its stack that were needed to begin: 10 KiB for the transaction of a permit, and as much for a request over HTTP. So in a crowd both
+/// are begun by the workers that do input and output, on their own stacks, at the price of a hop.
+#[derive(Default)]
+pub(crate) struct Waiting(AtomicUsize);
 
-/// One act that is polled with its guest.
-struct InPlace<'a>(&'a AtomicUsize);
+impl Waiting {
+    const CROWD: usize = 64;
 
-impl<'a> InPlace<'a> {
-    /// None where there are enough of them.
-    fn take(count: &'a AtomicUsize) -> Option<Self> {
-        let place = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < IN_PLACE).then_some(place)
+    fn is_crowd(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= Self::CROWD
+    }
+
+    /// One more, until the answer is dropped.
+    fn one(&self) -> impl Drop {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        One(&self.0)
     }
 }
 
-impl Drop for InPlace<'_> {
+struct One<'a>(&'a AtomicUsize);
+
+impl Drop for One<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -297,11 +304,10 @@ impl Session {
     /// Asks policy, reserves the budget, writes the intent down, and gives the right to act. Every refusal of a capability
     /// comes from here.
     pub async fn permit<A: Ask>(&self, ask: A) -> Result<Permit<A>, Refusal> {
-        if self.0.shared.in_place.load(Ordering::Relaxed) < IN_PLACE {
+        if !self.0.shared.waiting.is_crowd() {
             // Boxed: what the guest waits for next would lie behind it on the guest's stack.
             return Box::pin(self.permit_here(ask)).await;
         }
-        // A transaction takes 10 KiB of stack, which the guest would keep as long as it waits.
         let session = self.clone();
         let mut task = AbortOnDrop(self.0.shared.io.spawn(async move { session.permit_here(ask).await }));
         task.joined().await
@@ -502,10 +508,13 @@ impl Session {
         act: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, Refusal> {
         let io = &self.0.shared.io;
-        let is_here = tokio::runtime::Handle::try_current().is_ok_and(|here| here.id() == io.id());
-        let Some(_place) = InPlace::take(&self.0.shared.in_place).filter(|_| is_here) else {
+        let waiting = &self.0.shared.waiting;
+        let is_here =
+            !waiting.is_crowd() && tokio::runtime::Handle::try_current().is_ok_and(|here| here.id() == io.id());
+        let _one = waiting.one();
+        if !is_here {
             return self.perform(act).await;
-        };
+        }
         let mut act = std::pin::pin!(act);
         let act = std::future::poll_fn(|cx| {
             let _here = io.enter();

@@ -11,7 +11,6 @@ use crate::journal::audit::Audit;
 use crate::policy::Grants;
 use crate::policy::rules::Rules;
 use crate::state::State;
-use crate::sync::atomic::AtomicUsize;
 
 impl Shared {
     /// For tests of capabilities: a host's common part on a state of its own.
@@ -22,7 +21,7 @@ impl Shared {
             audit,
             rules: arc_swap::ArcSwap::from_pointee(rules),
             io: tokio::runtime::Handle::current(),
-            in_place: AtomicUsize::new(0),
+            waiting: super::Waiting::default(),
         })
     }
 }

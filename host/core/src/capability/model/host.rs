@@ -149,9 +149,10 @@ impl ModelView<'_> {
         let permit = Box::pin(self.permit_request(request)).await?;
         let receipt = permit.receipt();
         let router = Arc::clone(self.router);
-        // Both boxed: by value they would lie in each of the futures around them, for as long as the model thinks.
-        let span = receipt.span();
-        let act = Box::pin(async move { router.generate(permit, None).await }.instrument(span.clone()));
+        // Both boxed: by value they would lie in each of the futures around them, for as long as the model thinks. This one by whoever
+        // polls it, so that it was never on the guest's stack where that is another.
+        let (span, around) = (receipt.span(), receipt.span());
+        let act = async move { Box::pin(router.generate(permit, None).instrument(around)).await };
         let answer = self.session.perform_in_place(act).await;
         note_model(&span, answer.as_ref().map(|response| response.model.as_str()));
         receipt.ended(&answer);
@@ -166,7 +167,8 @@ impl ModelView<'_> {
         let receipt = permit.receipt();
         let router = Arc::clone(self.router);
         let span = receipt.span();
-        let act = Box::pin(async move { router.embed(permit).await }.instrument(span.clone()));
+        let around = span.clone();
+        let act = async move { Box::pin(router.embed(permit).instrument(around)).await };
         let answer = self.session.perform_in_place(act).await;
         note_model(&span, answer.as_ref().map(|embeddings| embeddings.model.as_str()));
         receipt.ended(&answer);
