@@ -309,7 +309,9 @@ impl Session {
             return Box::pin(self.permit_here(ask)).await;
         }
         let session = self.clone();
-        let mut task = AbortOnDrop(self.0.shared.io.spawn(async move { session.permit_here(ask).await }));
+        // Boxed by the task: what is handed to it goes over this stack.
+        let asking = async move { Box::pin(session.permit_here(ask)).await };
+        let mut task = AbortOnDrop(self.0.shared.io.spawn(asking));
         task.joined().await
     }
 
