@@ -552,7 +552,9 @@ async fn t103_a_file_that_broke_off_is_taken_up_where_its_server_gives_it_a_name
     let name = desk.home.path().join("fetching").join(Digest::of(url.as_bytes()).hex());
     let leave = |bytes: &[u8], tag: Option<&str>| {
         std::fs::write(name.with_extension("part"), bytes).unwrap();
-        tag.map(|tag| std::fs::write(name.with_extension("tag"), tag).unwrap());
+        if let Some(tag) = tag {
+            std::fs::write(name.with_extension("tag"), tag).unwrap();
+        }
     };
     leave(&old[..100], Some("\"one\""));
     *file.lock().unwrap() = (new.clone(), "\"two\"".to_owned());
