@@ -548,6 +548,17 @@ async fn t103_a_file_that_broke_off_is_taken_up_where_its_server_gives_it_a_name
     assert_eq!(desk.refused(&url).await.0, "unavailable");
     assert_eq!((ranges(), desk.left()), (1, vec![]));
 
+    // Nor where whoever fetches goes away in the middle of it.
+    let hangs = Peer::says(|_| Said::Hang(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nsomething".to_vec()));
+    let (tell, mut came) = tokio::sync::mpsc::unbounded_channel();
+    let progress: Progress = Arc::new(move |step| drop(tell.send(step)));
+    let hello = Reference::parse(&hangs.url("/hello.wasm"), |_| false).unwrap();
+    tokio::select! {
+        fetched = desk.sources.fetch(&hello, Some(progress)) => panic!("{:?}", fetched.err()),
+        step = came.recv() => assert!(matches!(step, Some(Step::Fetching { done: 9, .. })), "{step:?}"),
+    }
+    assert_eq!(desk.left(), [""; 0]);
+
     // As an earlier process left it. Since then the file is another one, or the server says a part of another one.
     let name = desk.home.path().join("fetching").join(Digest::of(url.as_bytes()).hex());
     let leave = |bytes: &[u8], tag: Option<&str>| {
@@ -1103,7 +1114,9 @@ fn what_nobody_needs_is_cleaned_and_what_a_lock_names_stays() {
         .replace("\"hello\"", "\"other\"")
         .replace(&Digest::of(&wat::named("hello", "1.0.0", json!({}))).to_string(), &needed.to_string());
     std::fs::write(&lock, format!("{text}{other}")).unwrap();
-    let freed = home.run(&["clean", "--format", "json"]).worked().json();
+    // In a cache of its own: what others fetch meanwhile would count.
+    let cache = home.path("cache").display().to_string();
+    let freed = home.run(&["clean", "--cache-dir", &cache, "--format", "json"]).worked().json();
     assert_eq!(freed["freed-bytes"], 4096);
     let names: Vec<_> = home.files("data/skills");
     assert_eq!(names.len(), 2, "{names:?}");

@@ -114,7 +114,9 @@ pub(super) struct Partial {
     file: Option<std::fs::File>,
     bytes: Vec<u8>,
     hasher: Hasher,
-    /// What its server calls what it is a part of, where it has no name of its own.
+    /// Whether only its tag says what it is a part of.
+    by_tag: bool,
+    /// What its server calls that.
     tag: Option<String>,
 }
 
@@ -129,17 +131,29 @@ impl Partial {
         options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
         let mut file = options.open(&path).map_err(|error| unwritten(&path, &error))?;
         if file.try_lock().is_err() {
-            return Ok(Self { path, file: None, bytes: Vec::new(), hasher: Hasher::default(), tag: None });
+            let (bytes, hasher) = (Vec::new(), Hasher::default());
+            return Ok(Self { path, file: None, bytes, hasher, by_tag: false, tag: None });
         }
         let mut bytes = Vec::new();
         (&mut file).take(limit + 1).read_to_end(&mut bytes).map_err(|error| unwritten(&path, &error))?;
         let tag = crate::catalog::read_component(&tag_of(&path), MOST_TAG as u64).ok();
         let tag = tag.and_then(|tag| String::from_utf8(tag).ok()).filter(|tag| is_strong(tag));
-        let mut partial = Self { path, file: Some(file), bytes, hasher: Hasher::default(), tag };
+        let mut partial = Self { path, file: Some(file), bytes, hasher: Hasher::default(), by_tag: false, tag };
         if partial.bytes.len() as u64 > limit {
             partial.restart()?;
         }
         partial.hasher.update(&partial.bytes);
+        Ok(partial)
+    }
+
+    /// As [`open`](Self::open), for what has no digest yet: named by where it comes from, and kept only with a tag.
+    pub(super) fn open_by_tag(dir: &Path, place: &Digest, limit: u64) -> Result<Self, SourceError> {
+        let mut partial = Self::open(dir, place, limit)?;
+        partial.by_tag = true;
+        // Left by one that was killed before it could say what it is a part of.
+        if partial.tag.is_none() {
+            partial.restart()?;
+        }
         Ok(partial)
     }
 
@@ -188,10 +202,11 @@ impl Partial {
     }
 }
 
-/// One of which nothing has come is of no use to the next try.
+/// One of which nothing has come is of no use to the next try, and neither is one of nobody knows what.
 impl Drop for Partial {
     fn drop(&mut self) {
-        if self.file.is_none() || !self.bytes.is_empty() {
+        let is_known = self.tag.is_some() || !self.by_tag;
+        if self.file.is_none() || (is_known && !self.bytes.is_empty()) {
             return;
         }
         drop(std::fs::remove_file(tag_of(&self.path)));

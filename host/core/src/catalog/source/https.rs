@@ -84,7 +84,7 @@ impl Inner {
         known: Option<&Known>,
     ) -> Result<Got, SourceError> {
         let (dir, name, limit) = (self.partial_dir(), Digest::of(target.url().as_str().as_bytes()), self.limit);
-        let open = tokio::task::spawn_blocking(move || Partial::open(&dir, &name, limit));
+        let open = tokio::task::spawn_blocking(move || Partial::open_by_tag(&dir, &name, limit));
         let broke = |error: tokio::task::JoinError| SourceError::Unavailable {
             what: target.place(),
             reason: error.to_string(),
@@ -112,8 +112,8 @@ impl Inner {
                     tries += 1;
                 }
                 Err(error) => {
-                    // More than there may be, or a part of nobody knows what.
-                    if !can_go_on || matches!(error, SourceError::TooLarge { .. }) {
+                    // More than there may be: none of it is the right thing.
+                    if matches!(error, SourceError::TooLarge { .. }) {
                         drop(partial.remove());
                     }
                     return Err(error);
@@ -131,18 +131,11 @@ impl Inner {
         known: Option<&Known>,
         partial: &mut Partial,
     ) -> Result<StatusCode, SourceError> {
-        let (mut order, mut had) = (Order::get(target.clone()), partial.length());
+        let (mut order, had) = (Order::get(target.clone()), partial.length());
         let is_known = only_if_new(&mut order, known);
-        match partial.tag().and_then(|tag| HeaderValue::from_str(tag).ok()) {
-            Some(tag) if had > 0 => {
-                order.from(had);
-                order.headers.insert(IF_RANGE, tag);
-            }
-            // Left by one that was killed before it could say what it is a part of.
-            _ => {
-                partial.restart()?;
-                had = 0;
-            }
+        if let Some(tag) = partial.tag().filter(|_| had > 0).and_then(|tag| HeaderValue::from_str(tag).ok()) {
+            order.from(had);
+            order.headers.insert(IF_RANGE, tag);
         }
         let answer = self.wire.send(order, named).await?;
         match answer.status() {
