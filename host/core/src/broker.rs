@@ -23,7 +23,7 @@ use crate::trace;
 
 pub use receipt::Receipt;
 pub use session::{AbortOnDrop, Session};
-pub(crate) use session::{Above, Setup, Shared, Waiting};
+pub(crate) use session::{Above, Setup, Shared};
 
 /// One concrete act that a guest wants. The only policy code of its capability: pure, and tested as a table.
 pub trait Ask: Send + Sync + 'static {

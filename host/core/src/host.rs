@@ -242,12 +242,7 @@ impl Host {
             open.await.map_err(|_| invocation::InvokeError::HostFault)??
         };
         let disk = files::Disk::new(io.clone(), places);
-        let sessions = Arc::new(broker::Shared {
-            audit,
-            rules: ArcSwap::from_pointee(settings.rules.clone()),
-            io,
-            waiting: broker::Waiting::default(),
-        });
+        let sessions = Arc::new(broker::Shared::new(audit, settings.rules.clone(), io));
         seal_from_time_to_time(&sessions);
         let shared = Arc::new(Shared {
             sessions,

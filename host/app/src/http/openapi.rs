@@ -119,22 +119,12 @@ mod tests {
     #[tokio::test]
     async fn what_is_served_is_documented_and_the_other_way_round() {
         let dir = tempfile::tempdir().unwrap();
-        let path = |name: &str| dir.path().join(name);
-        let host = Host::open(HostConfig {
-            state_dir: path("state"),
-            data_dir: path("data"),
-            cache_dir: path("cache"),
-            ours: Vec::new(),
-            home: None,
-            settings: Default::default(),
-            secrets: Default::default(),
-            keyring: None,
-            worker: WorkerCommand { program: "/no/worker/is/needed".into(), args: Vec::new() },
-        });
+        let worker = WorkerCommand { program: "/no/worker/is/needed".into(), args: Vec::new() };
+        let host = Host::open(HostConfig::in_folder(dir.path(), worker));
         let host = host.await.unwrap();
         let app = App::new(Setup {
             host: host.clone(),
-            tokens: Tokens::open(&path("state")).unwrap(),
+            tokens: Tokens::open(&dir.path().join("state")).unwrap(),
             names: Names::new("127.0.0.1:0".parse().unwrap(), &[]).unwrap(),
             connections: 1,
             invocations: 1,

@@ -26,20 +26,10 @@ impl Stage {
             "[agents.a]\n{settings}\n[models]\nretries = 1\n[models.providers.s]\ntype = \"scripted\"\nscript = {script:?}\n\
              [models.aliases]\ndefault = [\"s/m\"]\n"
         );
-        let path = |name: &str| dir.path().join(name);
-        let host = Host::open(HostConfig {
-            state_dir: path("state"),
-            data_dir: path("data"),
-            cache_dir: path("cache"),
-            ours: Vec::new(),
-            home: None,
-            settings: toml::from_str(&settings).unwrap(),
-            secrets: Default::default(),
-            keyring: None,
-            worker: WorkerCommand { program: "/no/worker/is/needed".into(), args: Vec::new() },
-        })
-        .await
-        .unwrap();
+        let worker = WorkerCommand { program: "/no/worker/is/needed".into(), args: Vec::new() };
+        let config =
+            HostConfig { settings: toml::from_str(&settings).unwrap(), ..HostConfig::in_folder(dir.path(), worker) };
+        let host = Host::open(config).await.unwrap();
         let app = super::router(host.clone(), vec![dir.path().display().to_string()], CancellationToken::new());
         Self { _dir: dir, host, app }
     }

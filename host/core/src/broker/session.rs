@@ -61,15 +61,21 @@ pub(crate) struct Shared {
     pub(crate) audit: Audit,
     pub(crate) rules: ArcSwap<Rules>,
     pub(crate) io: tokio::runtime::Handle,
-    /// Acts that guests wait for now.
-    pub(crate) waiting: Waiting,
+    waiting: Waiting,
+}
+
+impl Shared {
+    /// `io` are the workers that do input and output.
+    pub(crate) fn new(audit: Audit, rules: Rules, io: tokio::runtime::Handle) -> Self {
+        Self { audit, rules: ArcSwap::from_pointee(rules), io, waiting: Waiting::default() }
+    }
 }
 
 /// Acts that guests wait for. Where there are many, they wait for something slow, and for as long as a guest waits it keeps the pages of
 /// its stack that were needed to begin: 10 KiB for the transaction of a permit, and as much for a request over HTTP. So in a crowd both
 /// are begun by the workers that do input and output, on their own stacks, at the price of a hop.
 #[derive(Default)]
-pub(crate) struct Waiting(AtomicUsize);
+struct Waiting(AtomicUsize);
 
 impl Waiting {
     const CROWD: usize = 64;

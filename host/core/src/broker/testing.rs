@@ -17,12 +17,7 @@ impl Shared {
     pub(crate) fn on(state: State, rules: Rules) -> Arc<Self> {
         let dir = state.path().parent().map(std::path::Path::to_owned).unwrap_or_default();
         let audit = Audit::open(state.clone(), &dir).unwrap();
-        Arc::new(Self {
-            audit,
-            rules: arc_swap::ArcSwap::from_pointee(rules),
-            io: tokio::runtime::Handle::current(),
-            waiting: super::Waiting::default(),
-        })
+        Arc::new(Self::new(audit, rules, tokio::runtime::Handle::current()))
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) fn setup(shared: &Arc<Shared>, treasury: &Treasury, invocation: &str,
 
 pub(super) fn shared(ground: &Ground) -> Arc<Shared> {
     let audit = Audit::open(ground.state.clone(), ground.dir.path()).unwrap();
-    Arc::new(Shared { audit, rules: arc_swap::ArcSwap::from_pointee(Rules::default()), io: ground.io.clone() })
+    Arc::new(Shared::new(audit, Rules::default(), ground.io.clone()))
 }
 
 fn body() {
