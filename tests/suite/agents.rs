@@ -384,6 +384,18 @@ fn a_grant_for_a_chat_lasts_as_long_as_it() {
 }
 
 #[test]
+fn a_chat_that_goes_on_with_another_agent_is_with_that_one() {
+    let other = "[[answers]]\ntimes = 0\ncontains = [\"You are the other one\"]\ntext = \"Other.\"\n";
+    let answers = format!("{other}[[answers]]\ntimes = 0\ntext = \"First.\"\n");
+    let home = home(&answers, "[agents.other]\ninstructions = \"You are the other one\"\n");
+    pipe(&home, &["chat"], "Hello").gives("First.\n");
+    pipe(&home, &["chat", "--agent", "other", "--resume"], "Hello").gives("Other.\n");
+    let mut terminal = Terminal::start(&home, &["chat", "--agent", "other", "--resume"]);
+    terminal.expect("other (default), with ").expect("> ").press("Hello\r").expect("Other.").expect("> ").press("\x04");
+    assert_eq!(terminal.end().0, 0);
+}
+
+#[test]
 fn a_chat_goes_on_with_the_configuration_as_it_is_now() {
     let always = |text: &str| format!("[[answers]]\ntimes = 0\ntext = \"{text}\"\n");
     let home = home(&always("First."), "");

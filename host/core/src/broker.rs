@@ -6,6 +6,7 @@
 //! recorded, and there is one place where that is decided.
 
 mod approval;
+mod crowd;
 mod receipt;
 mod session;
 #[cfg(test)]

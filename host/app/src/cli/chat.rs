@@ -105,12 +105,13 @@ async fn talk(host: &Host, args: &Args, context: &Arc<Context>) -> Result<ExitCo
     }
     screen.greet(&agent, &transcript).await?;
     let _following = follow::in_background(host, context);
-    converse(host, &mut transcript, &screen, context).await
+    converse(host, agent.name(), &mut transcript, &screen, context).await
 }
 
 /// One message after the other, until the person ends it. Each is for the agent as it is configured then.
 async fn converse(
     host: &Host,
+    agent: &str,
     transcript: &mut Transcript,
     screen: &Screen<'_>,
     context: &Context,
@@ -122,7 +123,7 @@ async fn converse(
             continue;
         }
         let interrupt = context.turns.begin(&context.cancel);
-        let answer = match host.agent(transcript.agent()) {
+        let answer = match host.agent(agent) {
             Ok(agent) => screen.turn(&agent, transcript, &message, interrupt.token().clone()).await,
             Err(error) => Err(error),
         };

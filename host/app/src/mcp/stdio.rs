@@ -26,32 +26,24 @@ pub(crate) fn streams() -> Join<Reader, Writer> {
 
 fn reader() -> Reader {
     let stdin = io::stdin();
-    match kind(&stdin) {
-        Some(FileType::Fifo) => match pipe::OpenOptions::new().open_receiver("/proc/self/fd/0") {
-            Ok(pipe) => Box::new(pipe),
-            Err(_) => Box::new(tokio::io::stdin()),
-        },
-        Some(FileType::Socket) => match Socket::of(&stdin) {
-            Ok(socket) => Box::new(socket),
-            Err(_) => Box::new(tokio::io::stdin()),
-        },
-        _ => Box::new(tokio::io::stdin()),
-    }
+    let waited_for: io::Result<Reader> = match kind(&stdin) {
+        Some(FileType::Fifo) => {
+            pipe::OpenOptions::new().open_receiver("/proc/self/fd/0").map(|pipe| Box::new(pipe) as _)
+        }
+        Some(FileType::Socket) => Socket::of(&stdin).map(|socket| Box::new(socket) as _),
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    };
+    waited_for.unwrap_or_else(|_| Box::new(tokio::io::stdin()))
 }
 
 fn writer() -> Writer {
     let stdout = io::stdout();
-    match kind(&stdout) {
-        Some(FileType::Fifo) => match pipe::OpenOptions::new().open_sender("/proc/self/fd/1") {
-            Ok(pipe) => Box::new(pipe),
-            Err(_) => Box::new(tokio::io::stdout()),
-        },
-        Some(FileType::Socket) => match Socket::of(&stdout) {
-            Ok(socket) => Box::new(socket),
-            Err(_) => Box::new(tokio::io::stdout()),
-        },
-        _ => Box::new(tokio::io::stdout()),
-    }
+    let waited_for: io::Result<Writer> = match kind(&stdout) {
+        Some(FileType::Fifo) => pipe::OpenOptions::new().open_sender("/proc/self/fd/1").map(|pipe| Box::new(pipe) as _),
+        Some(FileType::Socket) => Socket::of(&stdout).map(|socket| Box::new(socket) as _),
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    };
+    waited_for.unwrap_or_else(|_| Box::new(tokio::io::stdout()))
 }
 
 fn kind(stream: impl AsFd) -> Option<FileType> {

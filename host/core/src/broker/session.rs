@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::approval::{self, Refused};
+use super::crowd::Crowd;
 use super::{Ask, Permit, Receipt, Verdict};
 use crate::act::{Act, Panicked};
 use crate::budget::{Amount, Ledger, Reservation};
@@ -18,7 +19,7 @@ use crate::plain;
 use crate::policy::Grants;
 use crate::policy::rules::{Rule, Rules};
 use crate::policy::taint::{Taint, Touch};
-use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, PoisonError};
 use crate::trace;
 
@@ -61,41 +62,13 @@ pub(crate) struct Shared {
     pub(crate) audit: Audit,
     pub(crate) rules: ArcSwap<Rules>,
     pub(crate) io: tokio::runtime::Handle,
-    waiting: Waiting,
+    pub(super) crowd: Crowd,
 }
 
 impl Shared {
     /// `io` are the workers that do input and output.
     pub(crate) fn new(audit: Audit, rules: Rules, io: tokio::runtime::Handle) -> Self {
-        Self { audit, rules: ArcSwap::from_pointee(rules), io, waiting: Waiting::default() }
-    }
-}
-
-/// Acts that guests wait for. Where there are many, they wait for something slow, and for as long as a guest waits it keeps the pages of
-/// its stack that were needed to begin: 10 KiB for the transaction of a permit, and as much for a request over HTTP. So in a crowd both
-/// are begun by the workers that do input and output, on their own stacks, at the price of a hop.
-#[derive(Default)]
-struct Waiting(AtomicUsize);
-
-impl Waiting {
-    const CROWD: usize = 64;
-
-    fn is_crowd(&self) -> bool {
-        self.0.load(Ordering::Relaxed) >= Self::CROWD
-    }
-
-    /// One more, until the answer is dropped.
-    fn one(&self) -> impl Drop {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        One(&self.0)
-    }
-}
-
-struct One<'a>(&'a AtomicUsize);
-
-impl Drop for One<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        Self { audit, rules: ArcSwap::from_pointee(rules), io, crowd: Crowd::default() }
     }
 }
 
@@ -310,7 +283,7 @@ impl Session {
     /// Asks policy, reserves the budget, writes the intent down, and gives the right to act. Every refusal of a capability
     /// comes from here.
     pub async fn permit<A: Ask>(&self, ask: A) -> Result<Permit<A>, Refusal> {
-        if !self.0.shared.waiting.is_crowd() {
+        if !self.0.shared.crowd.is_there() {
             // Boxed: what the guest waits for next would lie behind it on the guest's stack.
             return Box::pin(self.permit_here(ask)).await;
         }
@@ -509,17 +482,16 @@ impl Session {
     /// As [`perform`](Self::perform), for an act that the guest waits for and that does nothing before it is polled.
     ///
     /// A light guest is polled by the workers that do input and output anyway. Then the act is polled with it, since handing
-    /// it to another worker costs more than most acts, as long as there are not many of them. Sockets, timers and tasks of the act still belong to those workers,
-    /// wherever the guest goes meanwhile. A panic ends the invocation.
+    /// it to another worker costs more than most acts, as long as there is no [`Crowd`]. Sockets, timers and tasks of the act still
+    /// belong to those workers, wherever the guest goes meanwhile. A panic ends the invocation.
     pub async fn perform_in_place<T: Send + 'static>(
         &self,
         act: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, Refusal> {
         let io = &self.0.shared.io;
-        let waiting = &self.0.shared.waiting;
-        let is_here =
-            !waiting.is_crowd() && tokio::runtime::Handle::try_current().is_ok_and(|here| here.id() == io.id());
-        let _one = waiting.one();
+        let crowd = &self.0.shared.crowd;
+        let is_here = !crowd.is_there() && tokio::runtime::Handle::try_current().is_ok_and(|here| here.id() == io.id());
+        let _one = crowd.one();
         if !is_here {
             return self.perform(act).await;
         }

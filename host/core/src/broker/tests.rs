@@ -1,6 +1,7 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
@@ -14,6 +15,8 @@ use crate::policy::rules::{Rule, Rules};
 /// An ask that is whatever a test needs.
 #[derive(Clone, Debug, Default)]
 struct Act {
+    /// The task in which policy was asked.
+    asked_in: Arc<Mutex<Option<tokio::task::Id>>>,
     leaves: bool,
     touches: Touch,
     by_pattern: bool,
@@ -33,6 +36,7 @@ impl Ask for Act {
     }
 
     fn allowed(&self, grant: &Self::Grant) -> Verdict {
+        *self.asked_in.lock().unwrap() = tokio::task::try_id();
         match grant {
             Some(_) => Verdict::Yes,
             None => Verdict::No { reason: "nothing was granted".into(), hint: "grant it to {skill}".into() },
@@ -129,6 +133,36 @@ async fn an_act_leaves_its_intent_and_its_outcome() {
     assert_eq!(kinds, expected);
     let third = told.iter().find(|(event, act, ..)| (*event, *act) == (Event::Outcome, 3)).unwrap();
     assert_eq!(third.3, "output-tokens=5");
+}
+
+#[tokio::test]
+async fn in_a_crowd_permits_and_acts_are_the_workers_and_are_the_same() {
+    let ground = Ground::new(Rules::default()).await;
+    let (session, refused) = (Session::new(ground.setup(true)), Session::new(ground.setup(false)));
+    let act = || Act { leaves: true, cost: 5, ..Act::default() };
+    let place = async || session.perform_in_place(async { Ok(tokio::task::try_id()) }).await.unwrap();
+    let alone = session.permit(act()).await.unwrap();
+    let asked_in = |permit: &Permit<Act>| *permit.ask().asked_in.lock().unwrap();
+    assert_eq!((asked_in(&alone), place().await), (None, None), "with the guest");
+
+    let crowd = ground.shared.crowd.gathered();
+    let permit = session.permit(act()).await.unwrap();
+    assert!(asked_in(&permit).is_some() && place().await.is_some(), "by a worker");
+    assert_eq!(denied(refused.permit(act()).await).hint, "grant it to a");
+    // One that goes away in the middle, and one whose permit nobody takes.
+    assert!(session.permit(act()).now_or_never().is_none());
+    for permit in [alone, permit] {
+        permit.settle(Amount { output_tokens: 2, ..Amount::default() });
+    }
+    drop(crowd);
+    let after = session.permit(act()).await.unwrap();
+    assert_eq!(asked_in(&after), None);
+    after.settle(Amount::default());
+    let records = ground.records().await;
+    let count = |event| records.iter().filter(|record| record.event == event).count();
+    assert_eq!((count(Event::Intent), count(Event::Denied)), (count(Event::Outcome), 1), "{records:?}");
+    let spent = session.ledger().spent().output_tokens;
+    assert!(spent == 4 || spent == 9, "the one that went away costs all or nothing: {spent}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Where skills come from, and where they are published: files, servers, OCI registries, and an index of names.
 //!
 //! What is fetched is kept in memory until somebody decides about it; on disk there is at most a partial file, named by what it has to
-//! become, which nothing else reads. Deliberately absent: state, grants, and a decision about what was fetched. So a download holds
+//! become or by where it comes from, which nothing else reads. Deliberately absent: state, grants, and a decision about what was fetched. So a download holds
 //! nobody up who uses the state meanwhile.
 
 mod credentials;
