@@ -21,6 +21,7 @@ mod doors;
 mod ends;
 mod files;
 mod ground;
+mod installs;
 mod keys;
 mod load;
 mod memory;
