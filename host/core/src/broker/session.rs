@@ -482,8 +482,8 @@ impl Session {
     /// As [`perform`](Self::perform), for an act that the guest waits for and that does nothing before it is polled.
     ///
     /// A light guest is polled by the workers that do input and output anyway. Then the act is polled with it, since handing
-    /// it to another worker costs more than most acts, as long as there is no [`Crowd`]. Sockets, timers and tasks of the act still
-    /// belong to those workers, wherever the guest goes meanwhile. A panic ends the invocation.
+    /// it to another worker costs more than most acts, as long as few guests wait (`crowd.rs`). Sockets, timers and tasks of the
+    /// act still belong to those workers, wherever the guest goes meanwhile. A panic ends the invocation.
     pub async fn perform_in_place<T: Send + 'static>(
         &self,
         act: impl Future<Output = Result<T, Refusal>> + Send + 'static,
