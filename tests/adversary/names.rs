@@ -10,8 +10,9 @@ use futures_util::future::BoxFuture;
 use ringfence_core::capability::http::{Network, Resolve, TestNetwork, Unresolved};
 use serde_json::json;
 
+use crate::ground::Ground;
 use crate::support::TestHost;
-use crate::support::hosts::web_call;
+use crate::support::hosts::{said, web_call};
 use crate::support::peer::Peer;
 
 /// Every name leads to this machine.
@@ -40,6 +41,46 @@ async fn t60_a_granted_name_that_leads_to_this_machine_is_not_reached() {
     assert!(error.to_string().contains("this machine") && error.hint().contains("ringfence grant"), "{error:?}");
     assert_eq!((peer.connections(), names.0.load(Ordering::SeqCst)), (1, 2));
     host.still_works().await;
+}
+
+/// Every name is this machine, which may be reached.
+struct Near;
+
+impl Resolve for Near {
+    fn resolve(&self, _: &str) -> BoxFuture<'_, Result<Vec<IpAddr>, Unresolved>> {
+        Box::pin(std::future::ready(Ok(vec![[127, 0, 0, 1].into()])))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t89_what_is_private_does_not_leave_to_where_only_a_pattern_leads() {
+    let peer = Peer::polite();
+    let reachable = vec![Network::parse("127.0.0.1").unwrap()];
+    let ground = Ground::on(TestHost::on(TestNetwork { resolver: Arc::new(Near), reachable, tls: None }).await).await;
+    let host = &ground.host;
+    let at = |name: &str| format!("http://{name}.enemy.test:{}", peer.at.port());
+    let (pattern, named, page, sink) = (at("*"), at("sink"), at("page") + "/", at("sink") + "/");
+    let skill = host.web(&[&pattern, &named]).await;
+    host.host.invoke(web_call(&skill, "put", json!({ "key": "k", "value": "of the person" }), &pattern)).await.unwrap();
+    let both = format!("{pattern},{named}");
+    for (grant, input, leaves) in [
+        (&pattern, json!({ "to": sink }), true),
+        (&pattern, json!({ "first": page, "to": sink }), true),
+        // What its answer brings comes after it has sent.
+        (&pattern, json!({ "key": "k", "to": sink }), true),
+        (&pattern, json!({ "first": page, "key": "k", "to": sink }), false),
+        (&pattern, json!({ "first": page, "key": "nothing", "to": sink }), false),
+        (&both, json!({ "first": page, "key": "k", "to": sink }), true),
+        (&both, json!({ "first": page, "key": "k", "to": page }), false),
+    ] {
+        let posts = || peer.heads().iter().filter(|head| head.starts_with("POST")).count();
+        let before = posts();
+        let done = host.host.invoke(web_call(&skill, "carry", input.clone(), grant)).await.unwrap();
+        let text = said(&done);
+        assert_eq!((posts() - before, text == "200"), (usize::from(leaves), leaves), "{grant} {input}: {text}");
+        assert!(leaves || text.contains("nobody is there"), "{grant} {input}: {text}");
+    }
+    ground.survived_probe().await;
 }
 
 /// The doors of this file are no doors of a release.

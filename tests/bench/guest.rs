@@ -131,7 +131,7 @@ impl Ground {
         let path = self.state.path().join("reaching.wasm");
         std::fs::write(&path, packaged).unwrap();
         self.skill = self.host.load_file(&path, None, None).await.unwrap();
-        let grants = Grants { http: Some(http::Grant { allow, networks: Vec::new() }), ..Grants::default() };
+        let grants = Grants { http: Some(http::Grant { allow, ..Default::default() }), ..Grants::default() };
         self.host.grant(self.skill.identity(), grants).await.unwrap();
     }
 

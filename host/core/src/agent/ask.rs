@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn t84_only_the_tools_of_the_agent_are_allowed() {
-        let grant = |tools: &[&str]| Some(Grant { tools: tools.iter().map(ToString::to_string).collect() });
+        let grant =
+            |tools: &[&str]| Some(Grant { tools: tools.iter().map(ToString::to_string).collect(), ..Grant::default() });
         for (name, grant, yes, named) in [
             ("b/x", grant(&["b/x"]), true, true),
             ("b/x", grant(&["b/*"]), true, false),

@@ -42,7 +42,7 @@ impl Tools {
     pub(super) async fn of(agent: &Agent) -> Result<Self, Error> {
         let toolbox = agent.host.toolbox().await?;
         let settings = &agent.settings;
-        let mut grant = Grant { tools: settings.tools.clone() };
+        let mut grant = Grant { tools: settings.tools.clone(), ..Grant::default() };
         let mut left_out = Vec::new();
         for skill in settings.skills.iter().filter(|skill| *skill != ALL) {
             grant.tools.push(format!("{skill}/*"));
@@ -58,7 +58,7 @@ impl Tools {
         let offers: Vec<_> = toolbox.iter().filter(|offer| grant.covers(&name_of(offer))).cloned().collect();
         let is_there = |wanted: &&String| {
             offers.iter().any(|offer| {
-                let one = Grant { tools: vec![(*wanted).clone()] };
+                let one = Grant { tools: vec![(*wanted).clone()], ..Grant::default() };
                 one.covers(&name_of(offer))
             })
         };

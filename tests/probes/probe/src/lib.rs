@@ -95,6 +95,7 @@ ringfence_skill::export!(
     state::forget,
     streams::stream,
     streams::hold,
+    web::carry,
     web::fetch,
     web::fetch_all,
     web::fetch_some,

@@ -34,6 +34,17 @@ struct Seen {
     text: String,
 }
 
+/// Gets a URL, where there is one; reads what is kept under a key, where there is one; sends that to another URL, and says how it went.
+#[tool(open_world)]
+pub fn carry(first: Option<String>, key: Option<String>, to: &str) -> Result<String, Failure> {
+    if let Some(first) = first {
+        http::get(&first)?.text()?;
+    }
+    let kept = key.map(|key| kv::get::<String>(&key)).transpose()?.flatten();
+    let sent = http::request("POST", to).body(kept.unwrap_or_default()).send();
+    Ok(sent.map_or_else(|refusal| refusal.to_string(), |answer| answer.status().to_string()))
+}
+
 /// Gets many URLs at once, and says for each its status or the refusal.
 #[tool(open_world)]
 pub fn fetch_all(urls: Vec<String>, at_once: u32) -> String {

@@ -17,6 +17,10 @@ pub struct Grant {
     pub allow: Vec<Rule>,
     /// Networks that are not public, whose addresses a granted name may have all the same: `192.168.1.0/24`.
     pub networks: Vec<Network>,
+    /// What of `allow` names its host only because the manifest does: the operator granted a pattern, and an author must not be able to
+    /// name a destination in their place. Found where a request meets grants, and never written down.
+    #[serde(skip)]
+    pub unnamed: Vec<Rule>,
 }
 
 /// `[permissions.http]`.
@@ -41,24 +45,23 @@ impl Grantable for Grant {
 
     /// The networks need no request: they are about where the operator's own names lie, which an author cannot know.
     fn effective(request: &Request, granted: &[&Self]) -> Option<Self> {
-        let mut own = Self::default();
-        for grant in granted {
-            own.allow.extend(both(&grant.allow, &request.allow));
-            own.networks.extend(&grant.networks);
-        }
-        let own = own.tidy();
+        let of_one = |grant: &&Self| Self { networks: grant.networks.clone(), ..grant.limited_to(&request.allow) };
+        let own = granted.iter().map(of_one).fold(Self::default(), Self::merged);
         (!own.allow.is_empty()).then_some(own)
     }
 
     fn within(&self, other: &Self) -> Self {
         let networks = self.networks.iter().flat_map(|one| other.networks.iter().filter_map(|two| one.and(two)));
-        Self { allow: both(&self.allow, &other.allow), networks: networks.collect() }.tidy()
+        Self { networks: networks.collect(), ..self.limited_to(&other.allow) }.tidy()
     }
 
     fn merged(mut self, more: Self) -> Self {
+        let mut unnamed = [self.unnamed.as_slice(), &more.unnamed].concat();
+        // One of the two may name what the other does not.
+        unnamed.retain(|rule| !self.writes(rule) && !more.writes(rule));
         self.allow.extend(more.allow);
         self.networks.extend(more.networks);
-        self.tidy()
+        Self { unnamed, ..self }.tidy()
     }
 
     fn apart(request: &Request) -> Apart<Request> {
@@ -71,7 +74,7 @@ impl Grantable for Grant {
     }
 
     fn whole(request: &Request) -> Self {
-        Self { allow: request.allow.clone(), networks: Vec::new() }.tidy()
+        Self { allow: request.allow.clone(), ..Self::default() }.tidy()
     }
 
     fn missing(request: &Request, have: Option<&Self>, _: &Facts<'_>) -> Option<Missing> {
@@ -139,17 +142,35 @@ impl Grant {
         self.allow.dedup();
         self.networks.sort_unstable();
         self.networks.dedup();
+        self.unnamed.sort_unstable();
+        self.unnamed.dedup();
         self
     }
 
-    /// Whether a rule that names its host covers the request.
+    /// Whether the operator wrote a rule that names its host and covers the request.
     pub(super) fn names(&self, method: &str, target: &Target) -> bool {
-        self.allow.iter().any(|rule| rule.names_its_host() && rule.miss(method, target).is_none())
+        self.allow.iter().any(|rule| self.writes(rule) && rule.miss(method, target).is_none())
     }
-}
 
-fn both(one: &[Rule], two: &[Rule]) -> Vec<Rule> {
-    one.iter().flat_map(|rule| two.iter().filter_map(|other| rule.and(other))).collect()
+    /// Whether this rule names its host in the operator's own words.
+    fn writes(&self, rule: &Rule) -> bool {
+        rule.names_its_host() && self.allow.contains(rule) && !self.unnamed.contains(rule)
+    }
+
+    /// What these rules cover of it, without its networks.
+    fn limited_to(&self, rules: &[Rule]) -> Self {
+        let (mut allow, mut named) = (Vec::new(), Vec::new());
+        for own in &self.allow {
+            for both in rules.iter().filter_map(|rule| own.and(rule)) {
+                if self.writes(own) {
+                    named.push(both.clone());
+                }
+                allow.push(both);
+            }
+        }
+        let unnamed = allow.iter().filter(|rule| rule.names_its_host() && !named.contains(rule)).cloned().collect();
+        Self { allow, networks: Vec::new(), unnamed }
+    }
 }
 
 fn word(rules: &[Rule], networks: &[Network]) -> String {
@@ -212,6 +233,7 @@ mod tests {
             &wanted,
             &[&grant("https://a.test,https://c.test"), &grant("https://x.b.test,10.0.0.0/8")],
         );
+        assert!(both.as_ref().unwrap().unnamed.is_empty());
         assert_eq!(both, Some(grant("GET https://a.test/v1,https://x.b.test,10.0.0.0/8")));
         let missing = Grant::missing(&wanted, both.as_ref(), &NOBODY).unwrap();
         assert_eq!(missing.grant, "http=https://*.b.test");
@@ -222,6 +244,31 @@ mod tests {
             Grant::missing(&wanted, None, &NOBODY).unwrap().grant,
             "http=GET https://a.test/v1,https://*.b.test"
         );
+    }
+
+    #[test]
+    fn t89_what_only_the_manifest_names_was_not_named_by_the_operator() {
+        let (wanted, target) =
+            (request(&["https://x.b.test", "https://*.b.test"]), Target::parse("https://x.b.test/").unwrap());
+        for (granted, named) in [
+            (&["https://*.b.test"][..], false),
+            (&["https://x.b.test"], true),
+            (&["https://*.b.test", "https://x.b.test"], true),
+            (&["https://x.b.test", "https://*.b.test"], true),
+            (&["https://*.b.test,https://x.b.test"], true),
+            (&["GET https://x.b.test", "https://*.b.test"], true),
+            (&["POST https://x.b.test", "https://*.b.test"], false),
+        ] {
+            let granted: Vec<Grant> = granted.iter().map(|text| grant(text)).collect();
+            let both = Grant::effective(&wanted, &granted.iter().collect::<Vec<_>>()).unwrap();
+            assert!(both.allow.iter().any(|rule| rule.miss("GET", &target).is_none()), "{granted:?}");
+            assert_eq!(both.names("GET", &target), named, "{granted:?}: {both:?}");
+            // As the callee of one that may go anywhere there, and of one to which this host was named.
+            for outer in ["https://*.b.test", "https://x.b.test"] {
+                assert_eq!(both.within(&grant(outer)).names("GET", &target), named, "{granted:?} within {outer}");
+            }
+            assert!(!serde_json::to_string(&both).unwrap().contains("unnamed"));
+        }
     }
 
     #[test]

@@ -104,7 +104,8 @@ mod tests {
     }
 
     fn verdict(call: &Call, tools: &[&str]) -> String {
-        match call.allowed(&Some(Grant { tools: tools.iter().map(ToString::to_string).collect() })) {
+        match call.allowed(&Some(Grant { tools: tools.iter().map(ToString::to_string).collect(), ..Grant::default() }))
+        {
             Verdict::Yes => "yes".into(),
             Verdict::No { reason, .. } => reason,
         }
@@ -139,7 +140,7 @@ mod tests {
         assert_eq!(call.touches(), Touch::UNTRUSTED.and(Touch::OUT));
         call.effectful = false;
         assert_eq!(call.touches(), Touch::UNTRUSTED);
-        let grant = |name: &str| Some(Grant { tools: vec![name.to_owned()] });
+        let grant = |name: &str| Some(Grant { tools: vec![name.to_owned()], ..Grant::default() });
         assert!(call.named(&grant("b/x")) && !call.named(&grant("b/*")) && !call.named(&None));
         assert_eq!((call.subject().as_str(), call.arguments().as_str()), ("tools b/x", "b/x\n{\"a\":1}"));
     }

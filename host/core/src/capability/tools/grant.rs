@@ -15,6 +15,10 @@ use crate::policy::{Facts, GrantError, Grantable, Missing, Wish};
 pub struct Grant {
     /// `skill/tool`, or `skill/*` for all tools of a skill.
     pub tools: Vec<String>,
+    /// What of `tools` is named only because the manifest does: the operator granted all tools of the skill. Found where a request meets
+    /// grants, and never written down.
+    #[serde(skip)]
+    pub unnamed: Vec<String>,
 }
 
 /// `[permissions.tools]`.
@@ -38,21 +42,26 @@ impl Grantable for Grant {
     type Request = Request;
 
     fn effective(request: &Request, granted: &[&Self]) -> Option<Self> {
-        let all: Vec<String> = granted.iter().flat_map(|grant| &grant.tools).cloned().collect();
-        Some(Self { tools: both(&request.tools, &all) })
+        let all = granted.iter().copied().cloned().fold(Self::default(), Self::merged);
+        let own = Self { tools: both(&request.tools, &all.tools), ..Self::default() };
+        Some(own.named_by(&all))
     }
 
     fn within(&self, other: &Self) -> Self {
-        Self { tools: both(&self.tools, &other.tools) }
+        Self { tools: both(&self.tools, &other.tools), ..Self::default() }.named_by(self)
     }
 
     fn merged(mut self, more: Self) -> Self {
+        let named = |grant: &Self, name: &String| grant.tools.contains(name) && !grant.unnamed.contains(name);
+        let mut unnamed = [self.unnamed.as_slice(), &more.unnamed].concat();
+        // One of the two may name what the other does not.
+        unnamed.retain(|name| !named(&self, name) && !named(&more, name));
         for name in more.tools {
             if !self.tools.contains(&name) {
                 self.tools.push(name);
             }
         }
-        self
+        Self { unnamed, ..self }
     }
 
     fn apart(request: &Request) -> Apart<Request> {
@@ -65,7 +74,7 @@ impl Grantable for Grant {
     }
 
     fn whole(request: &Request) -> Self {
-        Self { tools: request.tools.clone() }
+        Self { tools: request.tools.clone(), ..Self::default() }
     }
 
     fn missing(request: &Request, have: Option<&Self>, _: &Facts<'_>) -> Option<Missing> {
@@ -113,7 +122,7 @@ impl Grantable for Grant {
         if tools.is_empty() {
             return Err(GrantError::new("`tools` names no tool", "write for example `tools=summarize/summarize`"));
         }
-        Ok(Self { tools })
+        Ok(Self { tools, ..Self::default() })
     }
 
     fn words(&self) -> Vec<String> {
@@ -128,10 +137,17 @@ impl Grant {
         self.tools.iter().any(|have| covers(have, &name))
     }
 
-    /// Whether it names the tool itself, and not only its skill.
+    /// Whether the operator named the tool itself, and not only its skill.
     pub fn names(&self, name: &Name) -> bool {
         let name = name.to_string();
-        self.tools.contains(&name)
+        self.tools.contains(&name) && !self.unnamed.contains(&name)
+    }
+
+    /// The same with what `granted` does not name marked as such.
+    fn named_by(mut self, granted: &Self) -> Self {
+        let is_named = |name: &&String| granted.tools.contains(name) && !granted.unnamed.contains(name);
+        self.unnamed = self.tools.iter().filter(|name| !is_named(name)).cloned().collect();
+        self
     }
 }
 
@@ -165,7 +181,7 @@ mod tests {
     use super::*;
 
     fn grant(tools: &[&str]) -> Grant {
-        Grant { tools: tools.iter().map(ToString::to_string).collect() }
+        Grant { tools: tools.iter().map(ToString::to_string).collect(), ..Grant::default() }
     }
 
     #[test]
@@ -181,9 +197,9 @@ mod tests {
         ] {
             let request = Request { tools: grant(&wanted).tools, ..Request::default() };
             let got = Grant::effective(&request, &[&grant(&granted)]).unwrap();
-            assert_eq!(got, grant(&expected), "{wanted:?} with {granted:?}");
+            assert_eq!(got.tools, expected, "{wanted:?} with {granted:?}");
         }
-        assert_eq!(grant(&["a/*", "b/y"]).within(&grant(&["a/x", "b/*"])), grant(&["b/y", "a/x"]));
+        assert_eq!(grant(&["a/*", "b/y"]).within(&grant(&["a/x", "b/*"])).tools, ["b/y", "a/x"]);
         assert_eq!(grant(&["a/*"]).within(&grant(&["b/*"])), grant(&[]));
         assert_eq!(grant(&["a/x"]).merged(grant(&["a/x", "b/x"])), grant(&["a/x", "b/x"]));
     }
@@ -194,6 +210,22 @@ mod tests {
         assert!(grant(&["a/*"]).covers(&name) && !grant(&["a/*"]).names(&name));
         assert!(grant(&["a/*", "a/x"]).names(&name));
         assert!(!grant(&["a/y"]).covers(&name));
+        // The manifest names it in each case; what counts is the operator's word.
+        let request = Request { tools: grant(&["a/x", "a/*"]).tools, ..Request::default() };
+        for (granted, named) in [
+            (&[&["a/*"][..]][..], false),
+            (&[&["a/x"]], true),
+            (&[&["a/*"], &["a/x"]], true),
+            (&[&["a/x"], &["a/*"]], true),
+        ] {
+            let granted: Vec<Grant> = granted.iter().map(|tools| grant(tools)).collect();
+            let both = Grant::effective(&request, &granted.iter().collect::<Vec<_>>()).unwrap();
+            assert_eq!((both.covers(&name), both.names(&name)), (true, named), "{granted:?}");
+            for outer in ["a/*", "a/x"] {
+                assert_eq!(both.within(&grant(&[outer])).names(&name), named, "{granted:?} within {outer}");
+            }
+            assert!(!serde_json::to_string(&both).unwrap().contains("unnamed"));
+        }
     }
 
     #[test]
