@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ringfence_core::server::SignedOut;
 use ringfence_core::{Error, Host};
 use serde_json::{Value, json};
 use sha2::Digest as _;
@@ -42,6 +43,9 @@ struct Play {
     challenge: String,
     given: usize,
     forms: Vec<HashMap<String, String>>,
+    /// What was given back, with its `Authorization`, and how that is answered.
+    revoked: Vec<(HashMap<String, String>, Option<String>)>,
+    revocation: StatusCode,
     registered: Vec<Value>,
     /// What came as `Authorization` at the server.
     authorizations: Vec<Option<String>>,
@@ -58,7 +62,7 @@ impl Far {
             let far = far.clone();
             let app = axum::Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
                 std::future::ready(if is_issuer {
-                    far.issuer(&uri, &body)
+                    far.issuer(&uri, &headers, &body)
                 } else {
                     far.server(&method, &uri, &headers, &body)
                 })
@@ -116,7 +120,7 @@ impl Far {
         Json(json!({ "jsonrpc": "2.0", "id": body["id"], "result": result })).into_response()
     }
 
-    fn issuer(&self, uri: &Uri, body: &[u8]) -> Response {
+    fn issuer(&self, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Response {
         let play = &mut *self.play.lock().unwrap();
         match uri.path() {
             "/.well-known/oauth-authorization-server" => {
@@ -161,6 +165,11 @@ impl Far {
                     "token_type": "Bearer", "expires_in": play.expires_in, "id_token": "who-the-person-is",
                 }))
                 .into_response()
+            }
+            "/revoke" => {
+                let sent = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+                play.revoked.push((url::form_urlencoded::parse(body).into_owned().collect(), sent));
+                play.revocation.into_response()
             }
             _ => StatusCode::NOT_FOUND.into_response(),
         }
@@ -234,7 +243,8 @@ async fn a_person_signs_in_and_the_token_goes_to_that_server_alone() {
     }
 
     let host = hosts::open(&home, &far.table("")).await.unwrap();
-    assert!(host.logout("far").await.unwrap() && !host.logout("far").await.unwrap());
+    assert_eq!(host.logout("far").await.unwrap(), SignedOut::Forgotten, "its issuer takes nothing back");
+    assert_eq!(host.logout("far").await.unwrap(), SignedOut::NobodyWas);
     far.play(|play| play.authorizations.clear());
     assert_eq!(look(&host).await.unwrap_err().kind(), "unauthorized");
     assert!(far.play(|play| play.authorizations.iter().all(Option::is_none)));
@@ -281,6 +291,111 @@ async fn tokens_are_refreshed_where_the_person_signed_in_and_a_refusal_is_a_sign
     assert_eq!(said(&call().await.unwrap()), "you sent Bearer [redacted]", "at once");
     assert_eq!(thief.connections(), 0);
     host.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clients_secret_goes_to_where_tokens_are_given_and_nowhere_else() {
+    const SECRET: &str = "of-the-client-0001";
+    let far = Far::new().await;
+    far.play(|play| {
+        play.expires_in = 0;
+        play.metadata = json!({ "token_endpoint_auth_methods_supported": ["client_secret_post"] });
+    });
+    let home = Home::new();
+    let table = far.table("client-id = \"of-mine\"\nclient-secret = \"mine\"\n");
+    let host = hosts::open(&home, &table).await.unwrap();
+    let keep = async |to: &str| drop(host.set_secret("mine", &SECRET.into(), &[to.to_owned()]).await.unwrap());
+    let refused = async || {
+        let error = host.begin_login("far", REDIRECT).await.map(drop).unwrap_err();
+        assert_eq!(error.kind(), "config-invalid", "{error}");
+        assert!(error.to_string().contains("the secret `mine`") && error.to_string().contains(&far.issuer), "{error}");
+        assert!(far.play(|play| play.forms.is_empty()));
+    };
+    refused().await;
+    // The server's own address is not that of its issuer.
+    keep(&far.at).await;
+    refused().await;
+
+    keep(&far.issuer).await;
+    far.sign_in(&host).await.unwrap();
+    let candidate = host.consider_server("far").await.unwrap();
+    host.approve_server(candidate, None).await.unwrap();
+    let skill = host.load_installed("far", None).await.unwrap();
+    assert_eq!(said(&host.invoke(stored(&skill, "greet", json!({}))).await.unwrap()), "you sent Bearer [redacted]");
+    let forms = far.play(|play| play.forms.clone());
+    let kinds: Vec<&str> = forms.iter().map(|form| form["grant_type"].as_str()).collect();
+    assert_eq!((kinds[0], kinds.last()), ("authorization_code", Some(&"refresh_token")));
+    for form in forms {
+        assert_eq!((form["client_id"].as_str(), form["client_secret"].as_str()), ("of-mine", SECRET), "{form:?}");
+    }
+    host.close().await.unwrap();
+    for file in home.files("state") {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()), "{file}");
+    }
+    let nobodys = far.table("client-secret = \"mine\"\n");
+    let host = hosts::open(&home, &nobodys).await.unwrap();
+    let error = host.begin_login("far", REDIRECT).await.map(drop).unwrap_err();
+    assert!(error.to_string().contains("of no client"), "{error}");
+    host.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_signs_out_gives_the_tokens_back_where_they_are_taken_back() {
+    let far = Far::new().await;
+    let at = |path: &str| format!("{}{path}", far.issuer);
+    let home = Home::new();
+    let plain = far.table("");
+    let secret = far.table("client-id = \"of mine\"\nclient-secret = \"mine\"\n");
+    let basic = json!(["client_secret_basic"]);
+    let thief = Peer::polite();
+    for (settings, metadata, status, came) in [
+        (&plain, json!({ "revocation_endpoint": at("/revoke") }), 200, SignedOut::Revoked),
+        (&secret, json!({ "revocation_endpoint": at("/revoke") }), 200, SignedOut::Revoked),
+        (
+            &secret,
+            json!({ "revocation_endpoint": at("/revoke"), "revocation_endpoint_auth_methods_supported": basic }),
+            200,
+            SignedOut::Revoked,
+        ),
+        (&plain, json!({ "revocation_endpoint": at("/revoke") }), 503, SignedOut::Forgotten),
+        (&plain, json!({ "revocation_endpoint": "http://far.test/revoke" }), 200, SignedOut::Forgotten),
+        (&plain, json!({ "revocation_endpoint": 1 }), 200, SignedOut::Forgotten),
+    ] {
+        far.play(|play| {
+            (play.metadata, play.revocation) = (metadata.clone(), StatusCode::from_u16(status).unwrap());
+            play.revoked.clear();
+        });
+        let host = hosts::open(&home, settings).await.unwrap();
+        host.set_secret("mine", &"of-the-client-0001".into(), std::slice::from_ref(&far.issuer)).await.unwrap();
+        far.sign_in(&host).await.unwrap();
+        // Only the place that was there at the sign-in is told.
+        far.play(|play| play.metadata = json!({ "revocation_endpoint": thief.url("/revoke") }));
+        assert_eq!(host.logout("far").await.unwrap(), came, "{metadata}");
+        assert!(!host.server("far").unwrap().signed_in, "here they are gone in any case");
+        host.close().await.unwrap();
+        let sent = far.play(|play| play.revoked.clone());
+        let goes_there = metadata["revocation_endpoint"] == at("/revoke");
+        assert_eq!(sent.len(), usize::from(goes_there), "{metadata}");
+        let Some((form, authorization)) = sent.first() else { continue };
+        let given = far.play(|play| play.given);
+        assert_eq!(
+            (form["token"].as_str(), form["token_type_hint"].as_str()),
+            (&*format!("refresh-secret-{given:04}"), "refresh_token")
+        );
+        if settings == &plain {
+            assert_eq!(
+                (form["client_id"].as_str(), form.get("client_secret"), authorization),
+                ("client-1", None, &None)
+            );
+        } else if metadata.get("revocation_endpoint_auth_methods_supported").is_none() {
+            assert_eq!((form["client_id"].as_str(), form["client_secret"].as_str()), ("of mine", "of-the-client-0001"));
+        } else {
+            let pair = base64::engine::general_purpose::STANDARD.encode("of+mine:of-the-client-0001");
+            assert_eq!((form.get("client_secret"), authorization), (None, &Some(format!("Basic {pair}"))));
+        }
+    }
+    assert_eq!(thief.connections(), 0);
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ struct Add {
     #[arg(required_unless_present = "from")]
     name: Option<String>,
     /// A file with `mcpServers`, as other clients have it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "env", "header", "cwd", "network", "client_id", "command"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "env", "header", "cwd", "network", "client_id", "client_secret", "command"])]
     from: Option<PathBuf>,
     /// The address of a server that is reached by HTTP
     #[arg(long, conflicts_with_all = ["command", "env", "cwd"])]
@@ -76,6 +76,9 @@ struct Add {
     /// The client that you registered for signing in to it; default: this host registers itself
     #[arg(long, value_name = "ID", requires = "url")]
     client_id: Option<String>,
+    /// The secret that you keep for that client, bound to the address that gives tokens (`ringfence secret set`)
+    #[arg(long, value_name = "SECRET", requires = "client_id")]
+    client_secret: Option<String>,
     /// A network that is not public and that its name, and what it names for signing in, may lead to
     #[arg(long, value_name = "NETWORK", requires = "url")]
     network: Vec<String>,
@@ -179,8 +182,12 @@ fn taken(from: &Path, only: Option<&str>) -> Result<BTreeMap<String, ServerSetti
 }
 
 fn settings(args: &Add) -> Result<ServerSettings, Error> {
-    let mut settings =
-        ServerSettings { url: args.url.clone(), client_id: args.client_id.clone(), ..ServerSettings::default() };
+    let mut settings = ServerSettings {
+        url: args.url.clone(),
+        client_id: args.client_id.clone(),
+        client_secret: args.client_secret.clone(),
+        ..ServerSettings::default()
+    };
     if let Some((command, rest)) = args.command.split_first() {
         settings.command = Some(absolute(command)?);
         settings.args = rest.to_vec();

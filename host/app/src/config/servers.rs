@@ -19,7 +19,7 @@ const TABLE: &str = "mcp-servers";
 const THEIRS: &str = "mcpServers";
 
 /// What of an entry is ours or everybody's. Other clients keep more there, which means nothing here.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "command",
     "args",
     "env",
@@ -27,6 +27,7 @@ const KEYS: [&str; 11] = [
     "url",
     "headers",
     "client-id",
+    "client-secret",
     "networks",
     "start-seconds",
     "call-seconds",

@@ -15,7 +15,7 @@ use crate::engine::digest;
 use crate::error::Error;
 use crate::journal::audit::Entry;
 use crate::policy::manifest::Manifest;
-use crate::server::{Approval, Listed, Pinned, Server, ServerError, ServerLogin, ServerReport};
+use crate::server::{Approval, Listed, Pinned, Revocation, Server, ServerError, ServerLogin, ServerReport, SignedOut};
 use crate::settings::Configured;
 
 /// What a server said of itself when it was looked at. What was shown is what is approved.
@@ -120,7 +120,7 @@ impl Host {
     /// Begins to sign in to a server that is reached by HTTP (OAuth 2.1, as the MCP specification has it). `redirect` is the address on
     /// this machine that the person's browser comes back to. Keeps nothing.
     pub async fn begin_login(&self, name: &str, redirect: &str) -> Result<ServerLogin, Error> {
-        let login = ServerLogin::begin(self.0.servers.get(name)?, redirect).await?;
+        let login = ServerLogin::begin(self.0.servers.get(name)?, redirect, &self.0.vault).await?;
         self.0.sessions.audit.note(Entry::admin("server-login", name, format!("begun at {}", login.issuer())));
         Ok(login)
     }
@@ -138,22 +138,45 @@ impl Host {
         Ok(())
     }
 
-    /// Forgets the tokens of a server, configured or not. Says whether there were any.
-    pub async fn logout(&self, name: &str) -> Result<bool, Error> {
-        let gone = self.0.vault.forget_login(name).await?;
-        self.0.sessions.audit.note(Entry::admin("server-logout", name, ""));
-        match self.0.servers.get(name) {
+    /// Forgets the tokens of a server, configured or not, and gives them back to whoever gave them, as far as they take them back and can be
+    /// reached: what is kept here is gone in any case.
+    pub async fn logout(&self, name: &str) -> Result<SignedOut, Error> {
+        let server = self.0.servers.get(name);
+        let done = self.sign_out(name, server.as_deref().ok()).await?;
+        self.0.sessions.audit.note(Entry::admin("server-logout", name, done.as_str()));
+        match server {
             Ok(server) => server.end().await,
-            Err(error) if !gone => return Err(error.into()),
+            Err(error) if done == SignedOut::NobodyWas => return Err(error.into()),
             Err(_) => {}
         }
-        Ok(gone)
+        Ok(done)
+    }
+
+    async fn sign_out(&self, name: &str, server: Option<&Server>) -> Result<SignedOut, Error> {
+        let revocation = match server {
+            Some(server) => Revocation::of(server, &self.0.vault).await.unwrap_or_else(|error| {
+                tracing::warn!(server = name, %error, "what is kept of the sign-in cannot be read, and is forgotten");
+                None
+            }),
+            None => None,
+        };
+        if !self.0.vault.forget_login(name).await? {
+            return Ok(SignedOut::NobodyWas);
+        }
+        let Some(revocation) = revocation else { return Ok(SignedOut::Forgotten) };
+        Ok(match revocation.send().await {
+            Ok(()) => SignedOut::Revoked,
+            Err(error) => {
+                tracing::warn!(server = name, %error, "tokens could not be given back");
+                SignedOut::Forgotten
+            }
+        })
     }
 
     /// Forgets what was approved of a server, configured or not, its tokens as well, and ends it. Says whether anything was approved.
     pub async fn forget_server(&self, name: &str) -> Result<bool, Error> {
         let gone = self.0.servers.forget(name).await?;
-        self.0.vault.forget_login(name).await?;
+        self.sign_out(name, self.0.servers.get(name).ok().as_deref()).await?;
         self.0.sessions.audit.note(Entry::admin("server-forget", name, ""));
         self.0.server_changed(name);
         Ok(gone)

@@ -13,9 +13,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::form_urlencoded;
 
 use super::passage::Passage;
+use super::settings::Way;
 use super::tokens::{self, Login};
-use super::{Server, ServerError};
-use crate::capability::secrets::Vault;
+use super::{Server, ServerError, revocation};
+use crate::capability::secrets::{Binding, Vault};
 use crate::net::Target;
 use crate::plain;
 
@@ -68,11 +69,12 @@ impl ServerLogin {
         only(query, "state").is_some_and(|state| state == self.state.expose_secret())
     }
 
-    /// Finds out where to sign in, and makes this host known there. `redirect` is where the browser comes back to, on this machine.
-    pub(crate) async fn begin(server: Arc<Server>, redirect: &str) -> Result<Self, ServerError> {
+    /// Finds out where to sign in, and makes this host known there. `redirect` is where the browser comes back to, on this machine; `vault`
+    /// has the secret of the client that was registered by hand, where it has one.
+    pub(crate) async fn begin(server: Arc<Server>, redirect: &str, vault: &Vault) -> Result<Self, ServerError> {
         let name = server.name.clone();
         let settings = &server.settings;
-        let Some(url) = &settings.url else {
+        let Way::Url(url) = settings.way(&name)? else {
             return Err(ServerError::settings(&name, "it is started here, and signs nobody in"));
         };
         if settings.headers.keys().any(|header| header.eq_ignore_ascii_case("authorization")) {
@@ -97,7 +99,10 @@ impl ServerLogin {
         let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
         let client = match &settings.client_id {
             Some(id) => {
-                let client = OAuthClientConfig::new(id, redirect);
+                let mut client = OAuthClientConfig::new(id, redirect);
+                if let Some(secret) = &settings.client_secret {
+                    client.client_secret = Some(client_secret(&name, secret, &metadata, vault).await?);
+                }
                 manager.configure_client(client.clone()).map(|()| client)
             }
             None => manager.register_client(CLIENT, redirect, &scopes).await,
@@ -156,6 +161,33 @@ impl ServerLogin {
     }
 }
 
+/// The secret of a client, for the place where its issuer gives tokens, and for no other.
+async fn client_secret(
+    name: &str,
+    secret: &str,
+    metadata: &AuthorizationMetadata,
+    vault: &Vault,
+) -> Result<String, ServerError> {
+    let place = Target::parse(&metadata.token_endpoint).map(|target| target.origin().clone());
+    let place = place.map_err(|refusal| ServerError::Login {
+        name: name.to_owned(),
+        reason: format!("the address at which its issuer gives tokens cannot be used: {refusal}"),
+    })?;
+    let to = Binding::of(place.scheme(), &place.host.to_string(), place.port);
+    if !vault.is_bound(secret, &to) {
+        let secret = plain::line(secret, WORDS).0;
+        let reason = format!(
+            "its `client-secret` needs the secret `{secret}`, which is not kept, or not for {place}, which gives tokens"
+        );
+        return Err(ServerError::settings(name, &reason));
+    }
+    let found = vault.reveal(secret).await.map_err(|error| {
+        tracing::error!(%error, help = error.hint(), "a secret cannot be used");
+        ServerError::settings(name, &format!("the secret `{secret}` cannot be read; see the host's log"))
+    })?;
+    Ok(found.expose_secret().to_owned())
+}
+
 /// The value of a parameter that stands there once.
 fn only(query: &str, name: &str) -> Option<String> {
     let mut all = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
@@ -185,15 +217,16 @@ fn checked(
     Ok(metadata)
 }
 
-/// What tokens are refreshed by.
+/// What tokens are refreshed by, and given back.
 fn needed(all: &AuthorizationMetadata) -> AuthorizationMetadata {
     let mut metadata = AuthorizationMetadata::default();
     metadata.issuer.clone_from(&all.issuer);
     metadata.authorization_endpoint.clone_from(&all.authorization_endpoint);
     metadata.token_endpoint.clone_from(&all.token_endpoint);
-    let methods = "token_endpoint_auth_methods_supported";
-    let methods = all.additional_fields.get(methods).map(|value| (methods.to_owned(), value.clone()));
-    metadata.additional_fields.extend(methods);
+    for field in [revocation::TOKEN_AUTH, revocation::ENDPOINT_AUTH, revocation::ENDPOINT] {
+        let value = all.additional_fields.get(field).map(|value| (field.to_owned(), value.clone()));
+        metadata.additional_fields.extend(value);
+    }
     metadata
 }
 

@@ -16,7 +16,7 @@ use crate::net::{Network, Origin, Target, client};
 const WHOLE: Duration = Duration::from_secs(30);
 /// Most bytes of an answer: metadata and tokens are some thousands.
 const BYTES: usize = 256 << 10;
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What a sign-in may reach. Follows no redirect, so nothing that is sent to one origin reaches another.
 pub(super) struct Passage {
@@ -49,7 +49,8 @@ impl Passage {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn pass(&self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, ServerError> {
+    /// Asks one place. Follows no redirect.
+    pub(super) async fn pass(&self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, ServerError> {
         let unavailable = |reason: String| ServerError::Unavailable { name: self.name.clone(), reason };
         let target = Target::parse(&request.uri().to_string()).map_err(|refusal| unavailable(refusal.to_string()))?;
         let named = if *target.origin() == self.own { Named::ByPerson } else { Named::ByServer };

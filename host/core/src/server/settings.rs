@@ -41,6 +41,10 @@ pub struct ServerSettings {
     /// The client that this host is where a person signs in to it (`ringfence server login`). Default: the host registers itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// The secret (`ringfence secret set`) that shows that this host is that client, for a service that wants one. It has to be bound to the
+    /// address at which the service gives tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
     /// Networks that are not public and that its name, and what it names for signing in, may lead to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<Network>,
@@ -81,11 +85,17 @@ impl ServerSettings {
         }
         match (&self.command, &self.url) {
             (Some(command), None)
-                if !self.headers.is_empty() || !self.networks.is_empty() || self.client_id.is_some() =>
+                if !self.headers.is_empty()
+                    || !self.networks.is_empty()
+                    || self.client_id.is_some()
+                    || self.client_secret.is_some() =>
             {
                 Err(wrong(&format!(
-                    "`headers`, `networks` and `client-id` are for a server with a `url`, and it has `{command}`"
+                    "`headers`, `networks`, `client-id` and `client-secret` are for a server with a `url`, and it has `{command}`"
                 )))
+            }
+            (_, Some(_)) if self.client_id.is_none() && self.client_secret.is_some() => {
+                Err(wrong("its `client-secret` is that of no client: name the `client-id` that belongs to it"))
             }
             (Some(command), None) if !command.is_empty() => Ok(Way::Command(command)),
             (None, Some(_)) if !self.args.is_empty() || !self.env.is_empty() || self.cwd.is_some() => {
@@ -109,8 +119,14 @@ impl ServerSettings {
 
     /// What an approval belongs to: what is started or reached, and not how long one waits for it.
     pub(crate) fn digest(&self) -> String {
-        let plain =
-            Self { client_id: None, start_seconds: None, call_seconds: None, idle_seconds: None, ..self.clone() };
+        let plain = Self {
+            client_id: None,
+            client_secret: None,
+            start_seconds: None,
+            call_seconds: None,
+            idle_seconds: None,
+            ..self.clone()
+        };
         // Serialising our own plain structure cannot fail.
         digest(serde_json_canonicalizer::to_string(&plain).unwrap_or_default().as_bytes())
     }

@@ -37,7 +37,7 @@ pub(super) struct Login {
 
 impl Login {
     /// Reads what is kept for a server at this address.
-    async fn load(vault: &Vault, name: &str, url: &str, binding: &Binding) -> Result<Option<Self>, Error> {
+    pub(super) async fn load(vault: &Vault, name: &str, url: &str, binding: &Binding) -> Result<Option<Self>, Error> {
         let Some(text) = vault.login(name, binding).await? else { return Ok(None) };
         // Whoever wrote it was us, so what cannot be read is of another version.
         let bytes = BASE64.decode(text.expose_secret()).unwrap_or_default();
@@ -59,11 +59,12 @@ impl Login {
     }
 
     fn secrets(&self) -> Vec<SecretString> {
-        tokens(&self.credentials).into_iter().chain(self.client_secret.clone().map(SecretString::from)).collect()
+        of(&self.credentials).into_iter().chain(self.client_secret.clone().map(SecretString::from)).collect()
     }
 }
 
-fn tokens(credentials: &StoredCredentials) -> Vec<SecretString> {
+/// The token of requests, and behind it the one that others are got by, where there is one.
+pub(super) fn of(credentials: &StoredCredentials) -> Vec<SecretString> {
     // Their own types tell them by a trait of a crate that is not ours.
     let tokens = serde_json::to_value(&credentials.token_response).unwrap_or_default();
     let named = ["access_token", "refresh_token"].into_iter().filter_map(|name| tokens[name].as_str());
@@ -168,7 +169,7 @@ impl CredentialStore for Shared {
         let mut login = self.0.login(&vault).await?.ok_or(AuthError::AuthorizationRequired)?;
         login.credentials = credentials;
         if let Some((redaction, secrets)) = self.0.redaction.get() {
-            redaction.set(secrets.iter().cloned().chain(tokens(&login.credentials)).collect());
+            redaction.set(secrets.iter().cloned().chain(of(&login.credentials)).collect());
         }
         login.keep(&vault, &self.0.name, self.0.binding.clone()).await.map_err(|error| unkept(&error))
     }

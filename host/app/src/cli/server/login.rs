@@ -9,7 +9,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use ringfence_core::server::{ServerLogin, visible};
+use ringfence_core::server::{ServerLogin, SignedOut, visible};
 use ringfence_core::{Error, Host};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -54,17 +54,22 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
 
 pub(super) async fn out(name: &str, context: &Context) -> Result<(), Error> {
     let host = context.host().await?;
-    let gone = host.logout(name).await;
+    let done = host.logout(name).await;
     host.close().await?;
-    let gone = gone?;
+    let done = done?;
     if context.json() {
-        return crate::ui::print_json(&serde_json::json!({ "name": name, "forgotten": gone }));
+        let forgotten = done != SignedOut::NobodyWas;
+        let revoked = done == SignedOut::Revoked;
+        return crate::ui::print_json(&serde_json::json!({ "name": name, "forgotten": forgotten, "revoked": revoked }));
     }
-    if !gone {
-        crate::ui::note("nobody was signed in");
-        return Ok(());
+    match done {
+        SignedOut::NobodyWas => {
+            crate::ui::note("nobody was signed in");
+            return Ok(());
+        }
+        SignedOut::Forgotten => crate::ui::note("there, its tokens hold until they expire or you withdraw them"),
+        SignedOut::Revoked => {}
     }
-    crate::ui::note("there, its tokens hold until they expire or you withdraw them");
     crate::ui::print_line(&format!("signed out of {name}"))
 }
 
