@@ -327,13 +327,21 @@ fn limits_end_a_task_with_their_kind() {
     let forever =
         "[[answers]]\ntimes = 0\ntool-calls = [{ name = \"fly\" }]\nusage = { input-tokens = 1, output-tokens = 60 }\n";
     let agents = "[agents.short]\nmax-steps = 2\n[agents.poor]\nmax-tokens = 100\nskills = [\"probe\"]\n\
-                  description = \"Has little.\"\n[agents.frugal]\nmax-dollars = 0.0415\n\
+                  description = \"Has little.\"\n[agents.frugal]\nmax-dollars = 0.0031\n\
                   [models.prices.\"s/m\"]\ninput = 0\noutput = 10_000_000\n";
     let home = home(forever, agents);
     let task = |name: &str| home.run(&["agent", "run", name, "Fly to the moon", "-q"]);
+    let failed = home.run(&["agent", "run", "short", "Fly", "--format", "json"]);
+    assert_eq!(failed.code, 5, "{failed:?}");
+    // Behind it stands the error, as with every command.
+    let lines: Vec<Value> = failed.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [.., end, error] = &lines[..] else { panic!("{failed:?}") };
+    assert_eq!((&end["type"], &end["kind"]), (&json!("failed"), &json!("too-many-steps")), "{end}");
+    assert_eq!(error["error"]["kind"], "too-many-steps");
+    assert!(home.run(&["chat", "--list"]).out.contains(end["transcript"].as_str().unwrap()), "{end}");
     task("short").fails("too-many-steps", 5, "all of its 2 steps", "agents.short.max-steps");
     task("poor").fails("budget-exhausted", 3, "100 output-tokens", "agents.poor.max-tokens");
-    task("frugal").fails("budget-exhausted", 3, "600 of 41500 micro-dollars", "agents.frugal.max-dollars");
+    task("frugal").fails("budget-exhausted", 3, "600 of 3100 micro-dollars", "agents.frugal.max-dollars");
     pipe(&home, &["agent", "run", "short", "-q"], "Fly").fails("too-many-steps", 5, "2 steps", "max-steps");
     let listed = home.run(&["agent", "list"]).worked().out;
     for words in ["chat", "short", "poor", "Has little.", "none"] {

@@ -13,7 +13,8 @@ fn server() -> Server {
     let home = Server::home();
     let script = home.write(
         "script.toml",
-        "[[answers]]\ntimes = 0\ntext = \"Hello there.\"\nchunk = 5\nusage = { input-tokens = 7, output-tokens = 5 }\n",
+        "[[answers]]\ntimes = 0\ncontains = [\"[image/png, 3 bytes]\"]\ntext = \"A picture.\"\n\
+         [[answers]]\ntimes = 0\ntext = \"Hello there.\"\nchunk = 5\nusage = { input-tokens = 7, output-tokens = 5 }\n",
     );
     home.write(
         ".config/ringfence/config.toml",

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::{Amount, Limits};
-use crate::capability::model::types::StopReason;
+use crate::capability::model::types::{Message, Role, StopReason};
 use crate::error::Error;
 use crate::host::Host;
 use crate::invocation::Caller;
@@ -114,6 +114,11 @@ impl Agent {
     /// however this ends, also where it ends with an error: `too-many-steps`, `budget-exhausted`, `timeout`, `cancelled`, or what the
     /// model's provider failed with.
     pub async fn run(&self, transcript: &mut Transcript, message: &str, turn: Turn) -> Result<Answer, Error> {
+        self.answer(transcript, Message::text(Role::User, message), turn).await
+    }
+
+    /// As [`run`](Self::run), for a message that may have pictures. Whatever its role is, it is the person's.
+    pub async fn answer(&self, transcript: &mut Transcript, message: Message, turn: Turn) -> Result<Answer, Error> {
         // Boxed: the walk of a call is a large future, and there may be several in it.
         Box::pin(steps::run(self, transcript, message, turn)).await
     }

@@ -30,6 +30,36 @@ with client.responses.stream(model="agent:a", input=hello) as stream:
     last = stream.get_final_response()
 assert ("".join(pieces), last.output_text) == ("Hello there.", "Hello there."), (pieces, last)
 
+picture = "data:image/png;base64,cG5n"
+seen = client.chat.completions.create(
+    model="agent:a",
+    messages=[
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": picture}}],
+        }
+    ],
+)
+assert seen.choices[0].message.content == "A picture.", seen
+seen = client.responses.create(
+    model="agent:a",
+    input=[
+        {
+            "role": "user",
+            "content": [{"type": "input_text", "text": "What is it?"}, {"type": "input_image", "image_url": picture, "detail": "low"}],
+        }
+    ],
+)
+assert seen.output_text == "A picture.", seen
+for model, url in [("agent:a", "https://example.com/x.png"), ("skill:probe/echo", picture)]:
+    try:
+        content = [{"type": "image_url", "image_url": {"url": url}}]
+        client.chat.completions.create(model=model, messages=[{"role": "user", "content": content}])
+    except openai.BadRequestError as refused:
+        assert refused.param == "messages", refused
+    else:
+        raise AssertionError(model)
+
 for wrong, error in [("gpt-6", openai.NotFoundError), ("skill:none", openai.NotFoundError)]:
     try:
         client.chat.completions.create(model=wrong, messages=hello)

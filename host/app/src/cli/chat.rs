@@ -245,7 +245,13 @@ impl<'a> Screen<'a> {
     ) -> Result<(), Error> {
         let begun = transcript.messages().len();
         let answer = self.turn(agent, transcript, message, self.context.cancel.clone()).await;
-        if answer.is_err() && transcript.messages().len() > begun {
+        if let Err(error) = &answer
+            && transcript.messages().len() > begun
+        {
+            if self.context.json() {
+                let failed = json!({ "type": "failed", "transcript": transcript.id(), "kind": error.kind() });
+                print(&format!("{failed}\n"))?;
+            }
             self.goes_on("", transcript);
         }
         self.answer(&answer?, transcript)

@@ -3,7 +3,7 @@
 use futures_util::FutureExt as _;
 use ringfence_core::agent::{AgentEvent, Transcript, Turn};
 use ringfence_core::budget::{Amount, Limits};
-use ringfence_core::capability::model::types::StopReason;
+use ringfence_core::capability::model::types::{Part, StopReason};
 use ringfence_core::{Call, Caller, Content, Error, Event, Finished};
 use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -13,7 +13,7 @@ use tracing::{Instrument as _, Span};
 
 use super::App;
 use super::error::Wrong;
-use super::parse::Asked;
+use super::parse::{self, Asked};
 use super::target::Target;
 use crate::trouble::Trouble;
 
@@ -48,14 +48,21 @@ impl Job {
                     let caller = Caller::Client;
                     let turn = Turn { caller, events: Some(events), cancel: token, at_most, ..Turn::default() };
                     let (answer, ()) =
-                        tokio::join!(agent.run(&mut transcript, &asked.text, turn), of_agent(reader, &sender));
+                        tokio::join!(agent.answer(&mut transcript, asked.last, turn), of_agent(reader, &sender));
                     let answer = answer?;
                     Ok(Done { text: answer.text, stop_reason: answer.stop_reason, usage: answer.usage })
                 }
                 .boxed()
             }
             Target::Tool(offer) => {
-                let input = crate::cli::input_of_text(&offer.tool, asked.text).ok_or_else(|| {
+                if asked.last.parts.iter().any(|part| matches!(part, Part::Image(_))) {
+                    return Err(Wrong::request(
+                        "messages",
+                        "a skill is asked with text, and there is a picture",
+                        "ask an agent, whose model sees pictures",
+                    ));
+                }
+                let input = crate::cli::input_of_text(&offer.tool, parse::text(&asked.last)).ok_or_else(|| {
                     Wrong::request(
                         "messages",
                         format!("`{}` has no main text that a message could fill", offer.tool.name),

@@ -1,7 +1,9 @@
 //! What a client asks, taken apart: messages in the forms that both interfaces have.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ringfence_core::budget::Limits;
-use ringfence_core::capability::model::types::{Message, Role};
+use ringfence_core::capability::model::types::{self, Message, Role};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,7 +16,7 @@ use super::target::shown;
 #[derive(Debug, PartialEq)]
 pub(super) struct Asked {
     pub(super) before: Vec<Message>,
-    pub(super) text: String,
+    pub(super) last: Message,
 }
 
 /// One message of either interface.
@@ -24,7 +26,7 @@ pub(super) struct Said {
     /// `system`, `developer`, `user` or `assistant`.
     #[serde(default)]
     role: String,
-    /// A text, or parts of text.
+    /// A text, or parts: texts and, for an agent, pictures.
     #[serde(default)]
     content: Option<Content>,
     /// Of an item of `/v1/responses`: `message`.
@@ -43,11 +45,24 @@ enum Content {
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = OpenAiPart)]
 struct Part {
-    /// `text`, `input_text` or `output_text`.
+    /// `text`, `input_text`, `output_text`, `image_url` or `input_image`.
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
     text: Option<String>,
+    /// A picture as a `data:` URL: nothing is fetched.
+    #[serde(default)]
+    image_url: Option<Picture>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = OpenAiPicture)]
+enum Picture {
+    /// Of `/v1/responses`.
+    Url(String),
+    /// Of `/v1/chat/completions`.
+    Object { url: String },
 }
 
 /// The body of a request, whatever its content type says.
@@ -82,7 +97,7 @@ pub(super) fn only(param: &'static str, value: Option<&Value>, is_nothing: fn(&V
 pub(super) fn conversation(param: &'static str, said: Vec<Said>) -> Result<Asked, Wrong> {
     let mut messages = said.into_iter().map(|said| message(param, said)).collect::<Result<Vec<_>, _>>()?;
     match messages.pop() {
-        Some(last) if last.role == Role::User => Ok(Asked { before: messages, text: last.joined_text() }),
+        Some(last) if last.role == Role::User => Ok(Asked { before: messages, last }),
         _ => {
             Err(Wrong::request(param, "the last message is not a user's", "end with what is asked, in the role `user`"))
         }
@@ -109,27 +124,47 @@ fn message(param: &'static str, said: Said) -> Result<Message, Wrong> {
             ));
         }
     };
-    let text = match said.content {
-        None => String::new(),
-        Some(Content::Text(text)) => text,
-        Some(Content::Parts(parts)) => {
-            let mut texts = Vec::with_capacity(parts.len());
-            for Part { kind, text } in parts {
-                match (kind.as_str(), text) {
-                    ("text" | "input_text" | "output_text", Some(text)) => texts.push(text),
-                    _ => {
-                        return Err(Wrong::request(
-                            param,
-                            format!("content of type `{}` is not taken", shown(&kind)),
-                            "send text",
-                        ));
-                    }
-                }
-            }
-            texts.join("\n")
-        }
+    let parts = match said.content {
+        None => vec![types::Part::Text(String::new())],
+        Some(Content::Text(text)) => vec![types::Part::Text(text)],
+        Some(Content::Parts(parts)) => parts.into_iter().map(|part| of_part(param, part)).collect::<Result<_, _>>()?,
     };
-    Ok(Message::text(role, text))
+    Ok(Message { role, parts })
+}
+
+fn of_part(param: &'static str, part: Part) -> Result<types::Part, Wrong> {
+    match (part.kind.as_str(), part.text, part.image_url) {
+        ("text" | "input_text" | "output_text", Some(text), _) => Ok(types::Part::Text(text)),
+        ("image_url" | "input_image", _, Some(Picture::Url(url) | Picture::Object { url })) => match picture(&url) {
+            Some(image) => Ok(types::Part::Image(image)),
+            None => Err(Wrong::request(
+                param,
+                format!("the picture `{}` is not taken", shown(&url)),
+                "send it in the request: `data:image/png;base64,...`; the host fetches no pictures",
+            )),
+        },
+        (kind, ..) => Err(Wrong::request(
+            param,
+            format!("content of type `{}` is not taken", shown(kind)),
+            "send text, or pictures as `data:` URLs",
+        )),
+    }
+}
+
+/// The picture in a `data:` URL (RFC 2397). Which types models see is the core's to say.
+fn picture(url: &str) -> Option<types::Image> {
+    let (media_type, data) = url.strip_prefix("data:")?.split_once(";base64,")?;
+    let data = STANDARD.decode(data.trim_end()).ok()?;
+    Some(types::Image { media_type: media_type.to_ascii_lowercase(), data })
+}
+
+/// The text of a message: its parts below one another.
+pub(super) fn text(message: &Message) -> String {
+    let texts = message.parts.iter().filter_map(|part| match part {
+        types::Part::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -146,7 +181,7 @@ mod tests {
             {"role":"assistant","content":[{"type":"output_text","text":"Hello"}]},
             {"type":"message","role":"user","content":[{"type":"input_text","text":"a"},{"type":"text","text":"b"}]}]"#)
         .unwrap();
-        assert_eq!(asked.text, "a\nb");
+        assert_eq!(text(&asked.last), "a\nb");
         assert_eq!(
             asked.before,
             [
@@ -158,13 +193,38 @@ mod tests {
     }
 
     #[test]
+    fn pictures_of_both_interfaces_are_read() {
+        let image = types::Image { media_type: "image/png".into(), data: b"png".to_vec() };
+        for part in [
+            r#"{"type":"image_url","image_url":{"url":"data:image/PNG;base64,cG5n","detail":"low"}}"#,
+            r#"{"type":"input_image","image_url":"data:image/png;base64,cG5n"}"#,
+        ] {
+            let asked =
+                of(&format!(r#"[{{"role":"user","content":[{{"type":"text","text":"What is it?"}},{part}]}}]"#))
+                    .unwrap();
+            assert_eq!(
+                asked.last.parts,
+                [types::Part::Text("What is it?".into()), types::Part::Image(image.clone())],
+                "{part}"
+            );
+        }
+    }
+
+    #[test]
     fn what_would_be_lost_is_refused() {
         for (text, word) in [
             ("[]", "not a user's"),
             (r#"[{"role":"assistant","content":"x"}]"#, "not a user's"),
             (r#"[{"role":"tool","content":"x"}]"#, "`tool`"),
             (r#"[{"type":"function_call_output","output":"x"}]"#, "`function_call_output`"),
-            (r#"[{"role":"user","content":[{"type":"image_url","image_url":{"url":"http://x"}}]}]"#, "`image_url`"),
+            (r#"[{"role":"user","content":[{"type":"image_url","image_url":{"url":"http://x"}}]}]"#, "`http://x`"),
+            (
+                r#"[{"role":"user","content":[{"type":"input_image","image_url":"data:image/png,x"}]}]"#,
+                "data:image/png",
+            ),
+            (r#"[{"role":"user","content":[{"type":"input_image","image_url":"data:image/png;base64,*"}]}]"#, "data:"),
+            (r#"[{"role":"user","content":[{"type":"input_image","file_id":"f"}]}]"#, "`input_image`"),
+            (r#"[{"role":"user","content":[{"type":"input_audio"}]}]"#, "`input_audio`"),
         ] {
             assert!(of(text).unwrap_err().contains(word), "{text}");
         }

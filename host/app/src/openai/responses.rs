@@ -91,7 +91,7 @@ pub(super) async fn respond(State(app): State<App>, bytes: Bytes) -> Result<Resp
     parse::only("text.format", format, |value| value["type"] == "text")?;
     let at_most = parse::at_most(request.max_output_tokens);
     let mut asked = match request.input {
-        Input::Text(text) => Asked { before: Vec::new(), text },
+        Input::Text(text) => Asked { before: Vec::new(), last: Message::text(Role::User, text) },
         Input::Items(items) => parse::conversation("input", items)?,
     };
     if let Some(instructions) = &request.instructions {

@@ -37,21 +37,29 @@ const MESSAGE_BYTES: usize = PROMPT_BYTES / 2;
 pub(super) async fn run(
     agent: &Agent,
     transcript: &mut Transcript,
-    message: &str,
+    message: Message,
     turn: Turn,
 ) -> Result<Answer, Error> {
-    if message.trim().is_empty() {
+    let parts = message.parts.into_iter().filter(|part| match part {
+        Part::Text(text) => !text.trim().is_empty(),
+        Part::Image(_) => true,
+        // What a model says, or is told by tools.
+        Part::Thinking(_) | Part::ToolCall(_) | Part::ToolResult(_) => false,
+    });
+    let message = Message { role: Role::User, parts: parts.collect() };
+    if message.parts.is_empty() {
         return Err(AgentError::Empty.into());
     }
-    if message.len() > MESSAGE_BYTES {
-        return Err(AgentError::TooLarge { actual: message.len(), most: MESSAGE_BYTES }.into());
+    let length = message.joined_text().len();
+    if length > MESSAGE_BYTES {
+        return Err(AgentError::TooLarge { actual: length, most: MESSAGE_BYTES }.into());
     }
     let tools = Tools::of(agent).await?;
     let told = Told::new(turn.events.clone(), turn.cancel.clone());
     let person = turn.person.clone().map(|person| told.watch(person));
     let run = Run::begin(agent, &tools, transcript, &turn, person.clone());
     let work = Work { agent, tools: &tools, run: &run, told, person, turn: &turn };
-    transcript.say(Message::text(Role::User, message));
+    transcript.say(message);
     let result = work.steps(transcript).await;
     drop(work);
     transcript.spent(run.ended(&result));
@@ -122,7 +130,11 @@ impl Work<'_> {
             () = session.cancelled() => return Err(Refusal::Cancelled.into()),
             () = router.ready(&request.model) => {}
         }
-        let ask = router.generate_ask(request, session.grants().model.as_ref(), self.run.money_limited)?;
+        let mut ask = router.generate_ask(request, session.grants().model.as_ref(), self.run.money_limited)?;
+        // As for tokens: the last step is as long as what is left.
+        if let Some(most) = self.run.limits.micro_dollars {
+            router.shorten(&mut ask, most.saturating_sub(session.ledger().spent().micro_dollars));
+        }
         let permit = session.permit(ask).await.map_err(|refusal| self.explain(refusal))?;
         let receipt = permit.receipt();
         let (sender, mut events) = Events::new(UNREAD);

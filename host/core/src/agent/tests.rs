@@ -128,10 +128,11 @@ async fn a_budget_of_tokens_is_used_up_and_then_ends_the_run() {
 
 #[tokio::test]
 async fn a_budget_of_money_is_used_up_and_then_ends_the_run() {
-    let answers = format!("{FOREVER}usage = {{ input-tokens = 1, output-tokens = 4000 }}\n");
-    // Ten dollars for a million tokens, and four cents for each answer. As much is reserved for an answer as the longest would cost.
+    let answers = format!("{FOREVER}usage = {{ input-tokens = 1, output-tokens = 1000 }}\n");
+    // Ten dollars for a million tokens, and a cent for each answer. The longest would cost four cents: where less than that is left, an
+    // answer is asked for that is as long as what is left pays for, until that is hardly one.
     let prices = "[models.prices.\"s/m\"]\ninput = 0\noutput = 10_000_000\n";
-    for (dollars, steps) in [("0.1", 2), ("0.19", 4)] {
+    for (dollars, steps) in [("0.1", 10), ("0.02", 2), ("0.0026", 1), ("0.0025", 0)] {
         let stage = Stage::new(&answers, &format!("[agents.a]\nmax-dollars = {dollars}\n{prices}")).await;
         let mut transcript = Transcript::new("a");
         let error = stage.agent().run(&mut transcript, "Fly", Turn::default()).await.unwrap_err();

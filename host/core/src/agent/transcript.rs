@@ -32,6 +32,21 @@ pub struct Transcript {
     taint: Arc<Taint>,
     /// Whether it is saved.
     keep: bool,
+    /// Its file, as this conversation last saw it. None where it was never saved.
+    seen: Option<Seen>,
+}
+
+/// What a file of a conversation was: whoever goes on with it changes its first line, and adds to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    head: String,
+    bytes: usize,
+}
+
+impl Seen {
+    fn of(text: &str) -> Self {
+        Self { head: text.lines().next().unwrap_or_default().to_owned(), bytes: text.len() }
+    }
 }
 
 /// The first line.
@@ -94,7 +109,7 @@ impl Transcript {
         if messages.iter().any(|message| message.role == Role::Assistant) {
             taint.touch(Touch::UNTRUSTED);
         }
-        Self { head, messages, taint: Arc::new(taint), keep: false }
+        Self { head, messages, taint: Arc::new(taint), keep: false, seen: None }
     }
 
     #[must_use]
@@ -143,17 +158,24 @@ impl Transcript {
         self.head.spent = self.head.spent.saturating_add(more);
     }
 
-    fn write(&mut self) -> Result<Vec<u8>, serde_json::Error> {
+    fn write(&mut self) -> Result<String, serde_json::Error> {
         let touched = self.taint.so_far();
         self.head.private = touched.has(Touch::PRIVATE);
         self.head.untrusted = touched.has(Touch::UNTRUSTED);
-        let mut bytes = serde_json::to_vec(&self.head)?;
+        let mut text = serde_json::to_string(&self.head)?;
         for message in &self.messages {
-            bytes.push(b'\n');
-            serde_json::to_writer(&mut bytes, message)?;
+            text.push('\n');
+            text.push_str(&serde_json::to_string(message)?);
         }
-        bytes.push(b'\n');
-        Ok(bytes)
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// Makes it another conversation, which begins with what was said in this one.
+    fn branch(&mut self) {
+        self.head.id = uuid::Uuid::now_v7().to_string();
+        self.head.created = Timestamp::now();
+        self.seen = None;
     }
 
     fn read(id: &str, text: &str) -> Result<Self, AgentError> {
@@ -177,7 +199,7 @@ impl Transcript {
                 taint.touch(touch);
             }
         }
-        Ok(Self { head, messages, taint: Arc::new(taint), keep: true })
+        Ok(Self { head, messages, taint: Arc::new(taint), keep: true, seen: Some(Seen::of(text)) })
     }
 }
 
@@ -190,22 +212,49 @@ impl Shelf {
         Self(state_dir.join("transcripts"))
     }
 
+    /// Writes it down, whole. Where somebody else has gone on with the same conversation meanwhile, nothing of theirs is lost, and nothing
+    /// of this one: it becomes another one, under an id of its own.
     pub(crate) async fn save(&self, transcript: &mut Transcript) -> Result<(), AgentError> {
         if !transcript.keep {
             return Ok(());
         }
+        if self.put(transcript).await? {
+            return Ok(());
+        }
+        let of = transcript.head.id.clone();
+        transcript.branch();
+        tracing::warn!(%of, id = %transcript.head.id, "somebody else went on with a transcript; this one goes on as another");
+        // Nobody else knows the new id.
+        self.put(transcript).await.map(drop)
+    }
+
+    /// False where the file is not the one that this conversation has seen.
+    async fn put(&self, transcript: &mut Transcript) -> Result<bool, AgentError> {
         let id = transcript.head.id.clone();
         let unwritable = |reason: String| AgentError::Unwritable { id: id.clone(), reason };
-        let bytes = transcript.write().map_err(|error| unwritable(error.to_string()))?;
+        let text = transcript.write().map_err(|error| unwritable(error.to_string()))?;
         let (folder, name) = (self.0.clone(), file_name(&id));
-        blocking(move || {
+        let (seen, next) = (transcript.seen.clone(), Seen::of(&text));
+        let put = blocking(move || {
             files::make_private_dir(&folder)?;
-            let (path, is_new) = (folder.join(&name), !folder.join(&name).exists());
-            files::write_atomically(&path, &bytes)?;
-            if is_new { prune(&folder, KEPT) } else { Ok(()) }
-        })
-        .await
-        .map_err(|error| unwritable(error.to_string()))
+            let _turn = files::turn(&folder)?;
+            let is_there = match read(&folder, &name) {
+                Ok(there) if seen != Some(Seen::of(&there)) => return Ok(false),
+                Ok(_) => true,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+                Err(error) => return Err(error),
+            };
+            files::write_atomically(&folder.join(&name), text.as_bytes())?;
+            if !is_there {
+                prune(&folder, KEPT)?;
+            }
+            Ok(true)
+        });
+        let put = put.await.map_err(|error| unwritable(error.to_string()))?;
+        if put {
+            transcript.seen = Some(next);
+        }
+        Ok(put)
     }
 
     pub(crate) async fn load(&self, id: &str) -> Result<Transcript, AgentError> {
@@ -356,8 +405,7 @@ mod tests {
         let mut good = Transcript::new("chat");
         good.say(Message::text(Role::User, "x"));
         shelf.save(&mut good).await.unwrap();
-        let bytes = good.write().unwrap();
-        let text = String::from_utf8(bytes).unwrap();
+        let text = good.write().unwrap();
         for (bad, word) in [
             (String::new(), "it is empty"),
             (text.replace("\"transcript\":1", "\"transcript\":2"), "version 2"),
@@ -409,6 +457,38 @@ mod tests {
         left.sort_unstable();
         assert_eq!(left, ids[2..]);
         assert!(shelf.0.join("0.jsonl").exists());
+    }
+
+    #[tokio::test]
+    async fn of_two_who_go_on_at_once_neither_loses_what_was_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(dir.path());
+        let mut begun = Transcript::new("chat");
+        begun.say(Message::text(Role::User, "hello"));
+        shelf.save(&mut begun).await.unwrap();
+        let id = begun.id().to_owned();
+        let (mut one, mut other) = (shelf.load(&id).await.unwrap(), shelf.load(&id).await.unwrap());
+        for word in ["first", "second"] {
+            one.say(Message::text(Role::User, word));
+            shelf.save(&mut one).await.unwrap();
+        }
+        assert_eq!(one.id(), id, "who is alone with it stays in it");
+        other.say(Message::text(Role::User, "beside"));
+        shelf.save(&mut other).await.unwrap();
+        other.say(Message::text(Role::User, "and more"));
+        shelf.save(&mut other).await.unwrap();
+        let said = |transcript: &Transcript| -> Vec<String> {
+            transcript.messages().iter().map(Message::joined_text).collect()
+        };
+        assert_ne!(other.id(), id);
+        assert_eq!(said(&shelf.load(&id).await.unwrap()), ["hello", "first", "second"]);
+        assert_eq!(said(&shelf.load(other.id()).await.unwrap()), ["hello", "beside", "and more"]);
+        assert_eq!(shelf.list().await.unwrap().len(), 2);
+        // One that was removed meanwhile is there again.
+        shelf.remove(&id).await.unwrap();
+        one.say(Message::text(Role::User, "third"));
+        shelf.save(&mut one).await.unwrap();
+        assert_eq!((one.id(), said(&shelf.load(&id).await.unwrap()).len()), (id.as_str(), 4));
     }
 
     #[tokio::test]

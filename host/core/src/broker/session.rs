@@ -283,13 +283,21 @@ impl Session {
     /// Asks policy, reserves the budget, writes the intent down, and gives the right to act. Every refusal of a capability
     /// comes from here.
     pub async fn permit<A: Ask>(&self, ask: A) -> Result<Permit<A>, Refusal> {
+        self.permit_made(async move { Ok(ask) }).await
+    }
+
+    /// As [`permit`](Self::permit), for an ask that takes some making. In a crowd (`crowd.rs`) that too is done by others.
+    pub(crate) async fn permit_made<A: Ask>(
+        &self,
+        ask: impl Future<Output = Result<A, Refusal>> + Send + 'static,
+    ) -> Result<Permit<A>, Refusal> {
         if !self.0.shared.crowd.is_there() {
             // Boxed: what the guest waits for next would lie behind it on the guest's stack.
-            return Box::pin(self.permit_here(ask)).await;
+            return Box::pin(async move { self.permit_here(ask.await?).await }).await;
         }
         let session = self.clone();
         // Boxed by the task: what is handed to it goes over this stack.
-        let asking = async move { Box::pin(session.permit_here(ask)).await };
+        let asking = async move { Box::pin(async move { session.permit_here(ask.await?).await }).await };
         let mut task = AbortOnDrop(self.0.shared.io.spawn(asking));
         task.joined().await
     }

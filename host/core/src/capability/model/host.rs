@@ -120,11 +120,13 @@ impl ModelView<'_> {
     }
 
     async fn permit_request(&mut self, request: wit::Request) -> Result<crate::broker::Permit<ask::Generate>, Refusal> {
-        let request = decode_request(request)?;
         self.ready(&request.model).await?;
-        let grant = self.session.grants().model.as_ref();
-        let ask = self.router.generate_ask(request, grant, self.money_limited)?;
-        self.session.permit(ask).await
+        let (session, router, money_limited) = (self.session.clone(), Arc::clone(self.router), self.money_limited);
+        let ask = async move {
+            let grant = session.grants().model.as_ref();
+            router.generate_ask(decode_request(request)?, grant, money_limited)
+        };
+        self.session.permit_made(ask).await
     }
 
     async fn start(&mut self, request: wit::Request) -> Result<Generation, Refusal> {
@@ -146,7 +148,7 @@ impl ModelView<'_> {
     }
 
     async fn whole(&mut self, request: wit::Request) -> Result<wit::Response, Refusal> {
-        let permit = Box::pin(self.permit_request(request)).await?;
+        let permit = self.permit_request(request).await?;
         let receipt = permit.receipt();
         let router = Arc::clone(self.router);
         // Both boxed: by value they would lie in each of the futures around them, for as long as the model thinks. This one by whoever

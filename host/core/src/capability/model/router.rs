@@ -32,6 +32,8 @@ use crate::error::Refusal;
 /// How long a running Ollama may take to say which models it has.
 const OLLAMA_PROBE: Duration = Duration::from_millis(500);
 /// More answer than this per asked token, above `SLACK`, is a provider that does not stop.
+/// Tokens below which an answer is hardly one: it is refused rather than cut that short to fit a budget.
+const SHORTEST: u32 = 256;
 const BYTES_PER_TOKEN: u64 = 32;
 const SLACK: u64 = 64 << 10;
 
@@ -183,6 +185,29 @@ impl Router {
         }
         let facts = self.facts(&request.model, &candidates, money_limited);
         Ok(Generate { estimate: estimate(&candidates, tokens), request, facts })
+    }
+
+    /// Makes the answer that is asked for as long as so many micro-dollars pay for, where that is less, and still long enough to be an
+    /// answer. For whoever did not say how long it has to be.
+    pub fn shorten(&self, ask: &mut Generate, micro_dollars: u64) {
+        let (estimate, wanted) = (ask.estimate, ask.request.max_tokens.unwrap_or(0));
+        // With a schema there may be two answers.
+        if estimate.micro_dollars <= micro_dollars || wanted <= SHORTEST || ask.request.output_schema.is_some() {
+            return;
+        }
+        let candidates = self.resolve(&ask.request.model);
+        let of = |tokens: u32| self::estimate(&candidates, (estimate.input_tokens, u64::from(tokens)));
+        if of(SHORTEST).micro_dollars > micro_dollars {
+            return;
+        }
+        // It is dearer the longer it is.
+        let (mut fits, mut over) = (SHORTEST, wanted);
+        while over - fits > 1 {
+            let between = fits + (over - fits) / 2;
+            if of(between).micro_dollars <= micro_dollars { fits = between } else { over = between }
+        }
+        ask.request.max_tokens = Some(fits);
+        ask.estimate = of(fits);
     }
 
     /// The ask for texts to embed.

@@ -3,6 +3,7 @@
 //!
 //! A request takes the first entry that fits and is not used up; one that nothing fits is an error, never a made-up answer.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,7 +34,7 @@ pub struct Script {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Answer {
-    /// Texts that must all be in the prompt (any message, tool results too). None: fits every prompt.
+    /// Texts that must all be in the prompt (any message, tool results too; an image is `[image/png, 68 bytes]`). None: fits every prompt.
     pub contains: Vec<String>,
     /// The model name that it is for.
     pub model: Option<String>,
@@ -360,9 +361,10 @@ impl Provider for Scripted {
 fn prompt(request: &Request) -> String {
     let parts = request.messages.iter().flat_map(|message| &message.parts);
     let texts = parts.filter_map(|part| match part {
-        Part::Text(text) => Some(text.as_str()),
-        Part::ToolResult(result) => Some(result.content.as_str()),
-        _ => None,
+        Part::Text(text) => Some(Cow::Borrowed(text.as_str())),
+        Part::ToolResult(result) => Some(Cow::Borrowed(result.content.as_str())),
+        Part::Image(image) => Some(format!("[{}, {} bytes]", image.media_type, image.data.len()).into()),
+        Part::Thinking(_) | Part::ToolCall(_) => None,
     });
     texts.collect::<Vec<_>>().join("\n")
 }

@@ -52,6 +52,8 @@ pub enum Part {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Image {
     pub media_type: String,
+    /// Base64 where it is written down.
+    #[serde(with = "base64_text")]
     pub data: Vec<u8>,
 }
 
@@ -173,4 +175,18 @@ pub struct Embeddings {
     pub vectors: Vec<Vec<f32>>,
     pub model: String,
     pub usage: Option<Usage>,
+}
+
+mod base64_text {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(data: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(data))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(from)?).map_err(serde::de::Error::custom)
+    }
 }
