@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -283,23 +284,42 @@ impl Session {
     /// Asks policy, reserves the budget, writes the intent down, and gives the right to act. Every refusal of a capability
     /// comes from here.
     pub async fn permit<A: Ask>(&self, ask: A) -> Result<Permit<A>, Refusal> {
-        self.permit_made(async move { Ok(ask) }).await
+        self.permit_made(async move { Ok(ask) }).await.map(|permit| *permit)
     }
 
-    /// As [`permit`](Self::permit), for an ask that takes some making. In a crowd (`crowd.rs`) that too is done by others.
+    /// As [`permit`](Self::permit), for an ask that takes some making. In a crowd (`crowd.rs`) that too is done by others, and
+    /// nothing large comes over the guest's stack.
     pub(crate) async fn permit_made<A: Ask>(
         &self,
         ask: impl Future<Output = Result<A, Refusal>> + Send + 'static,
-    ) -> Result<Permit<A>, Refusal> {
-        if !self.0.shared.crowd.is_there() {
-            // Boxed: what the guest waits for next would lie behind it on the guest's stack.
-            return Box::pin(async move { self.permit_here(ask.await?).await }).await;
+    ) -> Result<Box<Permit<A>>, Refusal> {
+        if self.0.shared.crowd.is_there() {
+            let mut task = self.permit_aside(ask);
+            return task.joined().await;
         }
+        self.permit_boxed(ask).await
+    }
+
+    // Each of these two in a function of its own: what it takes to begin one must not make the other's stack deeper.
+
+    #[inline(never)]
+    fn permit_boxed<'a, A: Ask>(
+        &'a self,
+        ask: impl Future<Output = Result<A, Refusal>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<Box<Permit<A>>, Refusal>> {
+        // Boxed: what the guest waits for next would lie behind it on the guest's stack.
+        Box::pin(async move { self.permit_here(ask.await?).await.map(Box::new) })
+    }
+
+    #[inline(never)]
+    fn permit_aside<A: Ask>(
+        &self,
+        ask: impl Future<Output = Result<A, Refusal>> + Send + 'static,
+    ) -> AbortOnDrop<Result<Box<Permit<A>>, Refusal>> {
         let session = self.clone();
         // Boxed by the task: what is handed to it goes over this stack.
-        let asking = async move { Box::pin(async move { session.permit_here(ask.await?).await }).await };
-        let mut task = AbortOnDrop(self.0.shared.io.spawn(asking));
-        task.joined().await
+        let asking = async move { Box::pin(async move { session.permit_here(ask.await?).await.map(Box::new) }).await };
+        AbortOnDrop(self.0.shared.io.spawn(asking))
     }
 
     async fn permit_here<A: Ask>(&self, ask: A) -> Result<Permit<A>, Refusal> {

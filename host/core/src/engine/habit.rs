@@ -2,27 +2,52 @@
 //!
 //! Nothing tells a call that will spin from one that will answer at once, and by the time the first tick has told them apart the
 //! spinner has held a worker for up to 10 ms. What the tool did before mostly tells: a tool that is heavy by habit begins where
-//! heavy guests run, and never stands before others in line.
+//! heavy guests run, and never stands before others in line. One whose calls have all used next to nothing is let in where others
+//! would have to wait for a place, until one of them uses more.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::shares::nanos;
 
-/// A mean over the last few calls, in nanoseconds. Lost updates do no harm.
+/// What a call uses at most that is one of little.
+pub(super) const LITTLE: Duration = Duration::from_micros(250);
+/// Calls of little in a row after which the next is expected to be one as well.
+const SURE: u64 = 16;
+/// How many times more of them it takes after each call that was none, as a power of two: whoever disappoints on purpose has to be of use
+/// for ever longer before.
+const DOUBT: u32 = 4;
+
+/// What the last few calls used. Lost updates do no harm.
 #[derive(Debug, Default)]
-pub(crate) struct Habit(AtomicU64);
+pub(crate) struct Habit {
+    /// A mean, in nanoseconds.
+    mean: AtomicU64,
+    /// Calls in a row that used little.
+    little: AtomicU64,
+    /// How often one that was expected to use little used more.
+    disappointments: AtomicU32,
+}
 
 impl Habit {
     /// What a call of this tool is likely to use.
     pub(crate) fn usual(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+        Duration::from_nanos(self.mean.load(Ordering::Relaxed))
     }
 
-    /// Learns from a call that came to its own end.
+    /// Whether the next call is all but certain to use little.
+    pub(crate) fn is_light(&self) -> bool {
+        let doubt = DOUBT * self.disappointments.load(Ordering::Relaxed).min(12);
+        self.little.load(Ordering::Relaxed) >= SURE << doubt
+    }
+
+    /// Learns from a call that came to its own end. What it seems to have used by the clock on the wall is too much where it was held up.
     pub(crate) fn ended(&self, used: Duration) {
-        let before = self.0.load(Ordering::Relaxed);
-        self.0.store(before - before / 4 + nanos(used) / 4, Ordering::Relaxed);
+        let before = self.mean.load(Ordering::Relaxed);
+        self.mean.store(before - before / 4 + nanos(used) / 4, Ordering::Relaxed);
+        if used <= LITTLE {
+            self.little.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Learns from a call that was cut off: it would have used at least this much.
@@ -30,6 +55,14 @@ impl Habit {
         if used > self.usual() {
             self.ended(used);
         }
+    }
+
+    /// Learns from a call that has used more than little, for sure.
+    pub(crate) fn uses_more(&self) {
+        if self.is_light() {
+            self.disappointments.fetch_add(1, Ordering::Relaxed);
+        }
+        self.little.store(0, Ordering::Relaxed);
     }
 }
 
@@ -61,5 +94,35 @@ mod tests {
         assert_eq!(habit.usual(), usual);
         habit.ended(Duration::from_nanos(u64::MAX));
         habit.ended(Duration::MAX);
+    }
+
+    #[test]
+    fn a_tool_is_light_after_many_calls_of_little_and_after_each_disappointment_after_many_more() {
+        let habit = Habit::default();
+        let mut needed = SURE;
+        for _ in 0..4 {
+            for _ in 0..needed {
+                assert!(!habit.is_light());
+                habit.ended(LITTLE);
+            }
+            assert!(habit.is_light());
+            // One that was held up is no disappointment.
+            habit.ended(HEAVY);
+            assert!(habit.is_light());
+            habit.uses_more();
+            // One is enough, and more of the same call is no other.
+            habit.uses_more();
+            assert!(!habit.is_light());
+            needed <<= DOUBT;
+        }
+        // One that was never trusted disappoints nobody.
+        let new = Habit::default();
+        for _ in 0..100 {
+            new.uses_more();
+        }
+        for _ in 0..SURE {
+            new.ended(LITTLE);
+        }
+        assert!(new.is_light());
     }
 }

@@ -6,10 +6,10 @@
 //!
 //! One that is **light** stays with its caller: most calls end within a fraction of a millisecond, many others only wait, and
 //! each hop to another thread and back would cost more than the guest does. Only some of the callers' workers may be inside
-//! of a guest at once, so one is always left for sockets and timers. A guest that finds no such place, or has used more than a
-//! little, goes on in the **foreground**, on workers of the guests' own. Once it has used some milliseconds it is in the
-//! **background**, first come, first served, on workers to which the system gives what nobody else wants. Waiting earns a
-//! better place back.
+//! of a guest at once, so one is always left for sockets and timers; while nobody spins, a tool that has used next to nothing
+//! in all of its last calls needs no such place. A guest that finds none, or has used more than a little, goes on in the **foreground**, on workers
+//! of the guests' own. Once it has used some milliseconds it is in the **background**, first come, first served, on workers to
+//! which the system gives what nobody else wants. Waiting earns a better place back.
 //!
 //! What a tool has used before tells where its next call begins: one that is heavy by habit begins in the background.
 
@@ -17,6 +17,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ use futures_util::task::AtomicWaker;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use super::habit::Habit;
+use super::habit::{Habit, LITTLE};
 use super::shares::{Share, nanos};
 use crate::broker::AbortOnDrop;
 
@@ -61,6 +62,8 @@ pub(crate) struct Scheduler {
     foreground: Option<Runtime>,
     background: Option<Runtime>,
     beside_callers: Arc<Semaphore>,
+    /// Guests that are in the background now.
+    heavy: AtomicUsize,
 }
 
 impl Scheduler {
@@ -82,6 +85,7 @@ impl Scheduler {
             foreground: Some(workers("ringfence-guest", Box::new(|| {}))?),
             background: Some(workers("ringfence-heavy", Box::new(move || give_way(gives_way)))?),
             beside_callers: Arc::new(Semaphore::new((cores - 1).max(1))),
+            heavy: AtomicUsize::new(0),
         })
     }
 
@@ -111,6 +115,7 @@ impl Scheduler {
             guest,
             recent: if habit.usual() >= HEAVY { FOREGROUND } else { Duration::ZERO },
             used: Duration::ZERO,
+            surely_used: Duration::ZERO,
             has_ended: false,
             habit,
             cpu,
@@ -122,8 +127,14 @@ impl Scheduler {
                 if guest.recent > LIGHT {
                     return Poll::Ready(None);
                 }
-                let Ok(_place) = self.beside_callers.try_acquire() else { return Poll::Ready(None) };
-                match guest.poll(cx, Stopwatch::wall()) {
+                let place = self.beside_callers.try_acquire();
+                let is_calm = self.heavy.load(Ordering::Relaxed) == 0;
+                if place.is_err() && !(is_calm && guest.habit.is_light()) {
+                    return Poll::Ready(None);
+                }
+                // Without a place it has to be sure that it uses as little as was expected.
+                let watch = if place.is_ok() { Stopwatch::wall() } else { Stopwatch::thread() };
+                match guest.poll(cx, watch) {
                     Poll::Ready(done) => Poll::Ready(Some(done)),
                     Poll::Pending if guest.recent > LIGHT => Poll::Ready(None),
                     Poll::Pending => Poll::Pending,
@@ -136,6 +147,7 @@ impl Scheduler {
             let runtime = if is_heavy { &self.background } else { &self.foreground };
             let Some(runtime) = runtime else { return Err(Stopped::Panicked) };
             let places = Arc::clone(&self.beside_callers);
+            let _heavy = is_heavy.then(|| Counted::one(&self.heavy));
             let mut task = AbortOnDrop(runtime.spawn(Away::new(guest, is_heavy, places)));
             match (&mut task.0).await {
                 Ok(Left::Ended(done)) => return done,
@@ -155,6 +167,22 @@ impl Drop for Scheduler {
             // Blocking here would panic inside of another runtime; guests end at their next yield.
             runtime.shutdown_background();
         }
+    }
+}
+
+/// One more, until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn one(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -184,6 +212,8 @@ struct Scheduled<F> {
     recent: Duration,
     /// Processor time used in all.
     used: Duration,
+    /// The part of it that was measured as such.
+    surely_used: Duration,
     has_ended: bool,
     habit: Arc<Habit>,
     cpu: Share,
@@ -216,6 +246,13 @@ impl<F: Future> Scheduled<F> {
         let was_heavy = self.is_heavy();
         self.recent = (self.recent + used).min(FOREGROUND * 4);
         self.used += used;
+        if watch.is_sure() {
+            self.surely_used += used;
+            if self.surely_used > LITTLE {
+                // Before it ends: others of its kind may be about to begin.
+                self.habit.uses_more();
+            }
+        }
         if self.is_heavy() && !was_heavy {
             // Others of its kind may be in line already.
             self.habit.cut_off(self.used);
@@ -365,7 +402,7 @@ impl<F> Drop for Scheduled<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicBool;
     use tokio::task::yield_now;
 
     fn long() -> Share {
@@ -557,8 +594,30 @@ mod tests {
         assert_ne!(scheduler.run(long(), new(), heavy).await, Ok(here));
         let places = scheduler.beside_callers.available_permits();
         let _taken = scheduler.beside_callers.acquire_many(u32::try_from(places).unwrap()).await.unwrap();
-        let crowded = async { std::thread::current().id() };
-        assert_ne!(scheduler.run(long(), new(), crowded).await, Ok(here));
+        let crowded = || async { std::thread::current().id() };
+        assert_ne!(scheduler.run(long(), new(), crowded()).await, Ok(here));
+        // What has always used next to nothing needs no place, until it does.
+        let habit = new();
+        for _ in 0..100 {
+            habit.ended(Duration::from_micros(20));
+        }
+        assert_eq!(scheduler.run(long(), Arc::clone(&habit), crowded()).await, Ok(here));
+        let burns = async {
+            burn(LIGHT * 2);
+            yield_now().await;
+            std::thread::current().id()
+        };
+        assert_ne!(scheduler.run(long(), Arc::clone(&habit), burns).await, Ok(here));
+        assert_ne!(scheduler.run(long(), habit, crowded()).await, Ok(here));
+        // Nor does it go without one beside those that spin.
+        let habit = new();
+        for _ in 0..100 {
+            habit.ended(Duration::from_micros(20));
+        }
+        let one = Counted::one(&scheduler.heavy);
+        assert_ne!(scheduler.run(long(), Arc::clone(&habit), crowded()).await, Ok(here));
+        drop(one);
+        assert_eq!(scheduler.run(long(), habit, crowded()).await, Ok(here));
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use super::router::Router;
 use super::types::{self as plain, Event, Response};
 use super::{ask, names};
 use crate::act::Act;
-use crate::broker::{Session, Verdict};
+use crate::broker::{Permit, Receipt, Session, Verdict};
 use crate::capability::words;
 use crate::error::Refusal;
 use crate::trace;
@@ -119,17 +119,18 @@ impl ModelView<'_> {
         self.session.perform(look).await
     }
 
-    async fn permit_request(&mut self, request: wit::Request) -> Result<crate::broker::Permit<ask::Generate>, Refusal> {
+    /// The request is boxed: each move of it would be a copy on the guest's stack, which keeps its deepest page for as long as the guest waits.
+    async fn permit_request(&mut self, request: Box<wit::Request>) -> Result<Box<Permit<ask::Generate>>, Refusal> {
         self.ready(&request.model).await?;
         let (session, router, money_limited) = (self.session.clone(), Arc::clone(self.router), self.money_limited);
         let ask = async move {
             let grant = session.grants().model.as_ref();
-            router.generate_ask(decode_request(request)?, grant, money_limited)
+            router.generate_ask(decode_request(*request)?, grant, money_limited)
         };
         self.session.permit_made(ask).await
     }
 
-    async fn start(&mut self, request: wit::Request) -> Result<Generation, Refusal> {
+    async fn start(&mut self, request: Box<wit::Request>) -> Result<Generation, Refusal> {
         let permit = self.permit_request(request).await?;
         let receipt = permit.receipt();
         let (sender, events) = Events::new(UNREAD);
@@ -137,7 +138,7 @@ impl ModelView<'_> {
         let session = self.session.clone();
         let act = self.session.begin(async move {
             let span = receipt.span();
-            let answer = router.generate(permit, Some(sender)).instrument(span.clone()).await;
+            let answer = router.generate(*permit, Some(sender)).instrument(span.clone()).await;
             note_model(&span, answer.as_ref().map(|response| response.model.as_str()));
             receipt.ended(&answer);
             let response = answer?;
@@ -147,20 +148,26 @@ impl ModelView<'_> {
         Ok(Generation { events, act: Some(act), broken: None })
     }
 
-    async fn whole(&mut self, request: wit::Request) -> Result<wit::Response, Refusal> {
+    async fn whole(&mut self, request: Box<wit::Request>) -> Result<wit::Response, Refusal> {
         let permit = self.permit_request(request).await?;
         let receipt = permit.receipt();
         let router = Arc::clone(self.router);
-        // Both boxed: by value they would lie in each of the futures around them, for as long as the model thinks. This one by whoever
+        // All boxed: by value they would lie in each of the futures around them, for as long as the model thinks. This one by whoever
         // polls it, so that it was never on the guest's stack where that is another.
-        let (span, around) = (receipt.span(), receipt.span());
-        let act = async move { Box::pin(router.generate(permit, None).instrument(around)).await };
+        let around = receipt.span();
+        let act = async move { Box::pin(router.generate(*permit, None).instrument(around)).await.map(Box::new) };
         let answer = self.session.perform_in_place(act).await;
-        note_model(&span, answer.as_ref().map(|response| response.model.as_str()));
+        self.answered(&receipt, answer)
+    }
+
+    // By itself: what it needs of the stack must not lie below what waits.
+    #[inline(never)]
+    fn answered(&self, receipt: &Receipt, answer: Result<Box<Response>, Refusal>) -> Result<wit::Response, Refusal> {
+        note_model(&receipt.span(), answer.as_ref().map(|response| response.model.as_str()));
         receipt.ended(&answer);
         let response = answer?;
         self.session.note_answer(&response.model);
-        Ok(encode_response(response))
+        Ok(encode_response(*response))
     }
 
     async fn vectors(&mut self, model: String, inputs: Vec<String>) -> Result<wit::Embeddings, Refusal> {
@@ -224,11 +231,11 @@ fn note_model(span: &Span, answered: Result<&str, &Refusal>) {
 
 impl wit::Host for ModelView<'_> {
     async fn generate(&mut self, request: wit::Request) -> Answer<wit::Response> {
-        Ok(self.whole(request).await.map_err(Into::into))
+        Ok(self.whole(Box::new(request)).await.map_err(Into::into))
     }
 
     async fn open(&mut self, request: wit::Request) -> Answer<Resource<Generation>> {
-        match self.start(request).await {
+        match self.start(Box::new(request)).await {
             Ok(generation) => Ok(Ok(self.table.push(generation)?)),
             Err(refusal) => Ok(Err(refusal.into())),
         }
