@@ -50,9 +50,12 @@ impl Grantable for Grant {
         (!own.allow.is_empty()).then_some(own)
     }
 
+    /// What only one of the two names is not named: it has to be the operator's word for who calls and for who is called.
     fn within(&self, other: &Self) -> Self {
         let networks = self.networks.iter().flat_map(|one| other.networks.iter().filter_map(|two| one.and(two)));
-        Self { networks: networks.collect(), ..self.limited_to(&other.allow) }.tidy()
+        let (own, others) = (self.limited_to(&other.allow), other.limited_to(&self.allow));
+        let unnamed = [own.unnamed, others.unnamed].concat();
+        Self { allow: own.allow, networks: networks.collect(), unnamed }.tidy()
     }
 
     fn merged(mut self, more: Self) -> Self {
@@ -264,8 +267,10 @@ mod tests {
             assert!(both.allow.iter().any(|rule| rule.miss("GET", &target).is_none()), "{granted:?}");
             assert_eq!(both.names("GET", &target), named, "{granted:?}: {both:?}");
             // As the callee of one that may go anywhere there, and of one to which this host was named.
-            for outer in ["https://*.b.test", "https://x.b.test"] {
-                assert_eq!(both.within(&grant(outer)).names("GET", &target), named, "{granted:?} within {outer}");
+            for (outer, counts) in [("https://*.b.test", false), ("https://x.b.test", true)] {
+                let within = both.within(&grant(outer));
+                assert_eq!(within.names("GET", &target), named && counts, "{granted:?} within {outer}");
+                assert_eq!(within, grant(outer).within(&both));
             }
             assert!(!serde_json::to_string(&both).unwrap().contains("unnamed"));
         }

@@ -48,7 +48,8 @@ impl Grantable for Grant {
     }
 
     fn within(&self, other: &Self) -> Self {
-        Self { tools: both(&self.tools, &other.tools), ..Self::default() }.named_by(self)
+        // The operator's word for who calls, and for who is called.
+        Self { tools: both(&self.tools, &other.tools), ..Self::default() }.named_by(self).named_by(other)
     }
 
     fn merged(mut self, more: Self) -> Self {
@@ -144,10 +145,13 @@ impl Grant {
     }
 
     /// The same with what `granted` does not name marked as such.
-    fn named_by(mut self, granted: &Self) -> Self {
-        let is_named = |name: &&String| granted.tools.contains(name) && !granted.unnamed.contains(name);
-        self.unnamed = self.tools.iter().filter(|name| !is_named(name)).cloned().collect();
-        self
+    fn named_by(self, granted: &Self) -> Self {
+        let is_named = |name: &String| {
+            let by = |grant: &Self| !grant.unnamed.contains(name);
+            granted.tools.contains(name) && by(granted) && by(&self)
+        };
+        let unnamed = self.tools.iter().filter(|name| !is_named(name)).cloned().collect();
+        Self { unnamed, ..self }
     }
 }
 
@@ -221,8 +225,9 @@ mod tests {
             let granted: Vec<Grant> = granted.iter().map(|tools| grant(tools)).collect();
             let both = Grant::effective(&request, &granted.iter().collect::<Vec<_>>()).unwrap();
             assert_eq!((both.covers(&name), both.names(&name)), (true, named), "{granted:?}");
-            for outer in ["a/*", "a/x"] {
-                assert_eq!(both.within(&grant(&[outer])).names(&name), named, "{granted:?} within {outer}");
+            for (outer, counts) in [("a/*", false), ("a/x", true)] {
+                assert_eq!(both.within(&grant(&[outer])).names(&name), named && counts, "{granted:?} within {outer}");
+                assert_eq!(grant(&[outer]).within(&both).names(&name), named && counts, "{outer} within {granted:?}");
             }
             assert!(!serde_json::to_string(&both).unwrap().contains("unnamed"));
         }
