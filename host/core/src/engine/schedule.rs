@@ -6,8 +6,9 @@
 //!
 //! One that is **light** stays with its caller: most calls end within a fraction of a millisecond, many others only wait, and
 //! each hop to another thread and back would cost more than the guest does. Only some of the callers' workers may be inside
-//! of a guest at once, so one is always left for sockets and timers; while nobody spins, a tool that has used next to nothing
-//! in all of its last calls needs no such place. A guest that finds none, or has used more than a little, goes on in the **foreground**, on workers
+//! of a guest at once, so one is left for sockets and timers. While nobody spins, a tool that has used next to nothing in all of
+//! its last calls needs no such place: one that spins then holds its caller's worker until the ticks send it away, and is not
+//! trusted again for long. A guest that finds no place, or has used more than a little, goes on in the **foreground**, on workers
 //! of the guests' own. Once it has used some milliseconds it is in the **background**, first come, first served, on workers to
 //! which the system gives what nobody else wants. Waiting earns a better place back.
 //!
