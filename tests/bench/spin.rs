@@ -65,7 +65,33 @@ pub(crate) fn measure(table: &mut Table) {
             table.goal(format!("spin: {what}, p99"), say(p99), say(percentile(without, 0.99)), goal);
             table.note(format!("spin: {what}, median"), say(median(with)), say(median(without)), "");
         }
+        trusted(table, &ground).await;
     });
+}
+
+/// What a timer meets at worst while a tool that has used next to nothing so far begins to spin, in as many calls.
+async fn trusted(table: &mut Table, ground: &Ground) {
+    for _ in 0..CALLS {
+        ground.run("feign", r#"{"spins":false}"#).await;
+    }
+    let probes = Probes::start().await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let spinners: Vec<_> = (0..GUESTS)
+        .map(|_| {
+            let mut call = ground.call("feign", r#"{"spins":true}"#);
+            call.cancel = stop.clone();
+            let host = ground.host.clone();
+            tokio::spawn(async move { drop(host.invoke(call).await) })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (mut timer, _) = probes.stop().await;
+    stop.cancel();
+    for spinner in spinners {
+        spinner.await.unwrap();
+    }
+    let worst = format!("{:.1} ms", ms(percentile(&mut timer, 1.0)));
+    table.note("spin: timer of 10 ms, lateness at worst as trusted calls begin to spin", worst, "-", "");
 }
 
 /// A timer and a socket of the host's runtime, watched.

@@ -334,8 +334,7 @@ async fn walk(
         cpu_ns: here.cpu.used(),
         memory_peak: result.as_ref().map_or(0, |(_, peak)| *peak as u64),
     };
-    trace::took(session.span(), &took);
-    let usage = begun.ended(&result);
+    let usage = begun.ended(&result, &took);
     let (outcome, memory_peak) = result?;
     Ok(Finished {
         invocation: id,

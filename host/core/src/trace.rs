@@ -151,24 +151,21 @@ pub(crate) fn answered(span: &Span, model: &str) {
     span.record("gen_ai.response.model", model);
 }
 
-/// What an act used.
-pub(crate) fn used(span: &Span, used: &Amount) {
-    record_all!(
-        span,
-        gen_ai.usage.input_tokens = used.input_tokens,
-        gen_ai.usage.output_tokens = used.output_tokens,
-        ringfence.usage.micro_dollars = used.micro_dollars,
-    );
+/// Says nothing where there is nothing: most calls use no model, and each field costs.
+fn some(amount: u64) -> Option<u64> {
+    (amount > 0).then_some(amount)
 }
 
-/// What an invocation used, with all that it called. In fields of their own: a sum over `gen_ai.usage` must count nothing twice.
-pub(crate) fn spent(span: &Span, used: &Amount) {
+/// What an act used.
+pub(crate) fn used(span: &Span, used: &Amount) {
+    if used.is_zero() {
+        return;
+    }
     record_all!(
         span,
-        ringfence.usage.input_tokens = used.input_tokens,
-        ringfence.usage.output_tokens = used.output_tokens,
-        ringfence.usage.micro_dollars = used.micro_dollars,
-        ringfence.usage.host_calls = used.host_calls,
+        gen_ai.usage.input_tokens = some(used.input_tokens),
+        gen_ai.usage.output_tokens = some(used.output_tokens),
+        ringfence.usage.micro_dollars = some(used.micro_dollars),
     );
 }
 
@@ -180,9 +177,25 @@ pub(crate) struct Took {
     pub(crate) memory_peak: u64,
 }
 
-pub(crate) fn took(span: &Span, took: &Took) {
+/// What a run used, with all that it called. In fields of their own: a sum over `gen_ai.usage` must count nothing twice.
+pub(crate) fn spent(span: &Span, used: &Amount) {
     record_all!(
         span,
+        ringfence.usage.input_tokens = some(used.input_tokens),
+        ringfence.usage.output_tokens = some(used.output_tokens),
+        ringfence.usage.micro_dollars = some(used.micro_dollars),
+        ringfence.usage.host_calls = some(used.host_calls),
+    );
+}
+
+/// As [`spent`], of an invocation that came to its end. At once: to tell listeners twice costs twice.
+pub(crate) fn finished(span: &Span, used: &Amount, took: &Took) {
+    record_all!(
+        span,
+        ringfence.usage.input_tokens = some(used.input_tokens),
+        ringfence.usage.output_tokens = some(used.output_tokens),
+        ringfence.usage.micro_dollars = some(used.micro_dollars),
+        ringfence.usage.host_calls = some(used.host_calls),
         ringfence.queued_us = took.queued_us,
         ringfence.instantiate_us = took.instantiate_us,
         ringfence.cpu_us = took.cpu_ns / 1_000,

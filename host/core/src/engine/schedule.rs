@@ -12,7 +12,8 @@
 //! of the guests' own. Once it has used some milliseconds it is in the **background**, first come, first served, on workers to
 //! which the system gives what nobody else wants. Waiting earns a better place back.
 //!
-//! What a tool has used before tells where its next call begins: one that is heavy by habit begins in the background.
+//! What a tool has used before tells where its next call begins: one that is heavy by habit begins in the background. What counts
+//! is how much it uses at a stretch: one that works a little on each token of a long answer is light, however long the answer is.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -33,6 +34,8 @@ use crate::broker::AbortOnDrop;
 
 /// Processor time after which an invocation is in the background.
 const FOREGROUND: Duration = Duration::from_millis(8);
+/// Below this it is there no longer. Not at the same mark: one that is near it would move with each of its turns.
+const RECOVERED: Duration = Duration::from_millis(4);
 /// Processor time that a tool has to use in the mean for its calls to begin there.
 const HEAVY: Duration = Duration::from_millis(1);
 /// Processor time after which it leaves its caller's worker.
@@ -112,9 +115,13 @@ impl Scheduler {
         F: Future + Send + 'static,
         F::Output: Send,
     {
+        let is_heavy = habit.usual() >= HEAVY;
         let mut guest = Scheduled {
             guest,
-            recent: if habit.usual() >= HEAVY { FOREGROUND } else { Duration::ZERO },
+            recent: if is_heavy { FOREGROUND } else { Duration::ZERO },
+            was_heavy: is_heavy,
+            stretch: Duration::ZERO,
+            longest: Duration::ZERO,
             used: Duration::ZERO,
             surely_used: Duration::ZERO,
             has_ended: false,
@@ -145,6 +152,7 @@ impl Scheduler {
                 return done;
             }
             let is_heavy = guest.is_heavy();
+            guest.was_heavy |= is_heavy;
             let runtime = if is_heavy { &self.background } else { &self.foreground };
             let Some(runtime) = runtime else { return Err(Stopped::Panicked) };
             let places = Arc::clone(&self.beside_callers);
@@ -209,8 +217,15 @@ pub(crate) enum Stopped {
 
 struct Scheduled<F> {
     guest: Pin<Box<F>>,
-    /// Processor time used lately: falls while the guest waits.
+    /// Processor time used lately, which decides its place: falls while the guest waits. One that is heavy by habit begins with some.
     recent: Duration,
+    /// Whether it has been in the background. What its tool does by habit counts once: where it has waited its way out, it goes by
+    /// what it does itself.
+    was_heavy: bool,
+    /// As `recent`, from nothing.
+    stretch: Duration,
+    /// The most that it was.
+    longest: Duration,
     /// Processor time used in all.
     used: Duration,
     /// The part of it that was measured as such.
@@ -228,6 +243,7 @@ impl<F> Scheduled<F> {
         let waited =
             self.paused_at.take().map(|paused_at| woken.saturating_duration_since(paused_at)).unwrap_or_default();
         self.recent = self.recent.saturating_sub(waited / 8);
+        self.stretch = self.stretch.saturating_sub(waited / 8);
         waited
     }
 
@@ -246,17 +262,19 @@ impl<F: Future> Scheduled<F> {
         let used = if watch.is_sure() { took } else { took.min(DOUBTFUL) };
         let was_heavy = self.is_heavy();
         self.recent = (self.recent + used).min(FOREGROUND * 4);
+        self.stretch += used;
+        self.longest = self.longest.max(self.stretch);
         self.used += used;
         if watch.is_sure() {
             self.surely_used += used;
             if self.surely_used > LITTLE {
                 // Before it ends: others of its kind may be about to begin.
-                self.habit.uses_more();
+                self.habit.uses_more(self.surely_used > LIGHT);
             }
         }
         if self.is_heavy() && !was_heavy {
             // Others of its kind may be in line already.
-            self.habit.cut_off(self.used);
+            self.habit.cut_off(self.longest);
         }
         let passed = self.cpu.count(nanos(took));
         match polled {
@@ -343,10 +361,11 @@ impl<F: Future> Future for Away<F> {
         let waited = guest.rest(this.bell.rung());
         // Where a socket wakes it, it could go on there and then.
         let is_rested = waited >= RESTED && guest.recent < RESTED && this.places.available_permits() > 0;
-        if this.has_begun && (is_rested || this.is_heavy != guest.is_heavy()) {
+        let is_placed = if this.is_heavy { guest.recent >= RECOVERED } else { !guest.is_heavy() };
+        if this.has_begun && (is_rested || !is_placed) {
             return Poll::Ready(Left::Moves(guest));
         }
-        if !this.has_begun && !this.is_heavy && guest.habit.usual() >= HEAVY {
+        if !this.has_begun && !this.is_heavy && !guest.was_heavy && guest.habit.usual() >= HEAVY {
             // What its tool does has turned out while it stood in line.
             guest.recent = FOREGROUND;
             return Poll::Ready(Left::Moves(guest));
@@ -393,9 +412,9 @@ impl Wake for Bell {
 impl<F> Drop for Scheduled<F> {
     fn drop(&mut self) {
         if self.has_ended {
-            self.habit.ended(self.used);
+            self.habit.ended(self.longest, self.used);
         } else {
-            self.habit.cut_off(self.used);
+            self.habit.cut_off(self.longest);
         }
     }
 }
@@ -600,7 +619,7 @@ mod tests {
         // What has always used next to nothing needs no place, until it does.
         let habit = new();
         for _ in 0..100 {
-            habit.ended(Duration::from_micros(20));
+            habit.ended(Duration::from_micros(20), Duration::from_micros(20));
         }
         assert_eq!(scheduler.run(long(), Arc::clone(&habit), crowded()).await, Ok(here));
         let burns = async {
@@ -613,7 +632,7 @@ mod tests {
         // Nor does it go without one beside those that spin.
         let habit = new();
         for _ in 0..100 {
-            habit.ended(Duration::from_micros(20));
+            habit.ended(Duration::from_micros(20), Duration::from_micros(20));
         }
         let one = Counted::one(&scheduler.heavy);
         assert_ne!(scheduler.run(long(), Arc::clone(&habit), crowded()).await, Ok(here));
@@ -639,6 +658,33 @@ mod tests {
             std::thread::current().id()
         };
         assert_ne!(scheduler.run(long(), new(), guest).await, Ok(here), "and it leaves again");
+    }
+
+    #[tokio::test]
+    async fn what_is_heavy_by_habit_comes_back_when_it_mostly_waits_and_is_no_longer_heavy_by_habit() {
+        let scheduler = Scheduler::start(|| {}).unwrap();
+        let (here, habit) = (std::thread::current().id(), new());
+        habit.ended(FOREGROUND, FOREGROUND);
+        for _ in 0..20 {
+            let guest = async move {
+                let first = thread();
+                // As on each of the tokens of a long answer.
+                for _ in 0..200 {
+                    burn(Duration::from_micros(50));
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                (first, std::thread::current().id())
+            };
+            let before = habit.usual();
+            let (first, last) = scheduler.run(long(), Arc::clone(&habit), guest).await.unwrap();
+            assert_eq!(last, here);
+            if before < HEAVY {
+                assert_ne!(first, "ringfence-heavy");
+                return;
+            }
+            assert_eq!(first, "ringfence-heavy");
+        }
+        panic!("it stays heavy by habit");
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use crate::events::Sink;
 use crate::host::Shared;
 use crate::journal::audit::{self, Entry};
 use crate::journal::{self, Ending};
-use crate::trace;
+use crate::trace::{self, Took};
 
 /// An invocation that is on record. Whatever becomes of it is recorded once: a caller that drops it before its end has
 /// cancelled it.
@@ -34,18 +34,21 @@ impl<'a> Begun<'a> {
         Self { host, session, sink, family, tool, open, started, is_told: false }
     }
 
-    /// Records how it ended, and gives what it took.
-    pub(super) fn ended<T>(mut self, result: &Result<T, Error>) -> Amount {
-        self.tell(result)
+    /// Records how it ended, and gives what it used.
+    pub(super) fn ended<T>(mut self, result: &Result<T, Error>, took: &Took) -> Amount {
+        self.tell(result, Some(took))
     }
 
-    fn tell<T>(&mut self, result: &Result<T, Error>) -> Amount {
+    fn tell<T>(&mut self, result: &Result<T, Error>, took: Option<&Took>) -> Amount {
         self.is_told = true;
         let ledger = self.session.ledger();
         ledger.close(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
         let usage = ledger.spent();
         let kind = result.as_ref().map_or_else(Error::kind, |_| "ok");
-        trace::spent(self.session.span(), &usage);
+        match took {
+            Some(took) => trace::finished(self.session.span(), &usage, took),
+            None => trace::spent(self.session.span(), &usage),
+        }
         trace::ended(self.session.span(), kind);
         self.host.sessions.audit.note(ran(&self.session, self.tool, &self.family, result));
         self.open.finished(ending(result, usage, self.sink.dropped().lines));
@@ -64,7 +67,7 @@ impl<'a> Begun<'a> {
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         if !self.is_told {
-            self.tell::<()>(&Err(InvokeError::Cancelled.into()));
+            self.tell::<()>(&Err(InvokeError::Cancelled.into()), None);
         }
     }
 }

@@ -34,6 +34,15 @@ fn spin() -> String {
     }
 }
 
+/// Returns at once, or never.
+#[tool(read_only)]
+fn feign(
+    /// Whether it never does.
+    spins: bool,
+) -> String {
+    if spins { spin() } else { String::new() }
+}
+
 /// Asks the model so many times, one after the other.
 #[tool(read_only)]
 fn ask(

@@ -14,6 +14,12 @@ pub fn spin() -> String {
     }
 }
 
+/// Answers at once, or works for ever: nobody knows before.
+#[tool]
+pub fn feign(spins: bool) -> String {
+    if spins { spin() } else { String::new() }
+}
+
 /// Calls the host for ever: its clock, or its settings.
 #[tool]
 pub fn spin_host(what: &str) -> Result<String, Failure> {

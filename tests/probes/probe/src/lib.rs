@@ -66,6 +66,7 @@ ringfence_skill::export!(
     fail,
     emit,
     hostile::spin,
+    hostile::feign,
     hostile::spin_host,
     hostile::grow,
     hostile::recurse,
