@@ -83,7 +83,7 @@ func open(name, given string) (*source, *project, error) {
 		return nil, nil, ringfence.InvalidInput("`%s` holds tests itself", clean).WithHint("name the file that they test")
 	}
 	if alone {
-		return file, &project{files: []source{*file}}, nil
+		return file, &project{files: []source{*file}, alone: true}, nil
 	}
 	project, err := readProject(".")
 	return file, project, err
@@ -98,7 +98,7 @@ func propose(ctx *ringfence.Context, file, example *source, focus string, count 
 	parts := text.Split(file.text, limit)
 	// What the tests cover already is said only where it fits.
 	known := ""
-	if example != nil && plainStem(example.path) == plainStem(file.path) && text.EstimateTokens(example.text) <= limit/2 {
+	if example != nil && example.isOf(file) && text.EstimateTokens(example.text) <= limit/2 {
 		known = "\n\nThese tests exist already; propose nothing that they cover:\n\n" + text.Document(example.text)
 	}
 	steps := progress.Begin(ctx, len(parts), "reading "+file.path)

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -36,6 +37,8 @@ type project struct {
 	// passedOver says why files were not read.
 	passedOver []string
 	cut        bool
+	// alone is one file whose text was given: nothing is known of the folder around it.
+	alone bool
 }
 
 // within makes a path of the caller's one below the granted folder.
@@ -147,9 +150,8 @@ func reason(err error) string {
 // testsOf gives the tests of a file: those named after it, and those that speak of what it declares.
 func (p *project) testsOf(file *source) []source {
 	var tests []source
-	stem := plainStem(file.path)
 	for _, test := range p.files {
-		if test.isTest && test.language.name == file.language.name && plainStem(test.path) == stem {
+		if test.isTest && test.language.name == file.language.name && test.isOf(file) {
 			tests = append(tests, test)
 		}
 	}
@@ -194,10 +196,67 @@ func plainStem(name string) string {
 	return testWords.ReplaceAllString(stem, "")
 }
 
-// testPath says where tests of a file belong: where the project's other tests lie, relative to what they test.
+// isOf says whether a file is named after another: `prices_test.go` or `prices_more_test.go` after `prices.go`.
+func (s *source) isOf(file *source) bool {
+	stem, own := plainStem(file.path), plainStem(s.path)
+	return own == stem || moreWords.ReplaceAllString(own, "") == stem
+}
+
+// moreWords are what a name gets whose place is taken.
+var moreWords = regexp.MustCompile(`(?:[_.]m|M)ore\d*$`)
+
+// isProgram says whether other crates reach nothing of a Rust file.
+func (s *source) isProgram() bool {
+	return s.language.name == "Rust" && (path.Base(s.path) == "main.rs" || strings.HasPrefix(s.path, "src/bin/") || strings.Contains(s.path, "/src/bin/"))
+}
+
+var crateName = regexp.MustCompile(`(?m)^name\s*=\s*"([\w-]+)"`)
+
+// crate is the name under which tests reach a Rust file's crate; empty where it is not known.
+func (p *project) crate(file *source) string {
+	root, _, found := strings.Cut(file.path, "src/")
+	if p.alone || !found {
+		return ""
+	}
+	manifest, err := fs.ReadFile(code, path.Join(root, "Cargo.toml"))
+	if err != nil {
+		return ""
+	}
+	if name := crateName.FindSubmatch(manifest); name != nil {
+		return strings.ReplaceAll(string(name[1]), "-", "_")
+	}
+	return ""
+}
+
+// testPath says where new tests of a file belong: a path that no file has, so that nothing is lost where they are written to it.
 func (p *project) testPath(file, example *source) string {
-	if own := p.testsOf(file); len(own) > 0 {
-		return own[0].path
+	wanted := p.usualPath(file, example)
+	for more := 1; p.taken(wanted) && more < 1000; more++ {
+		wanted = numbered(p.usualPath(file, example), more)
+	}
+	return wanted
+}
+
+// taken says whether there may be a file. What cannot be looked at is taken.
+func (p *project) taken(name string) bool {
+	for _, one := range p.files {
+		if one.path == name {
+			return true
+		}
+	}
+	if p.alone {
+		return false
+	}
+	_, err := fs.Stat(code, name)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// usualPath says where tests of a file belong: where the project's other tests lie, relative to what they test.
+func (p *project) usualPath(file, example *source) string {
+	for _, own := range p.testsOf(file) {
+		if own.isTest && plainStem(own.path) == plainStem(file.path) {
+			return own.path
+		}
 	}
 	fallback := file.language.testPath(file.path)
 	if example == nil {
@@ -215,5 +274,28 @@ func (p *project) testPath(file, example *source) string {
 	if path.Dir(example.path) == path.Dir(file.path) {
 		return fallback
 	}
+	// Cargo finds tests below `tests`; what lies elsewhere is a part of the source.
+	if file.language.name == "Rust" && path.Base(path.Dir(example.path)) != "tests" {
+		return fallback
+	}
 	return path.Join(path.Dir(example.path), path.Base(fallback))
+}
+
+// numbered is another name in the place of one that is taken: `shop_more_test.go`, `test_shop_more2.py`, `shop.more.test.ts`, `ShopMoreTest.java`.
+func numbered(name string, more int) string {
+	extension := path.Ext(name)
+	stem := strings.TrimSuffix(path.Base(name), extension)
+	plain := testWords.ReplaceAllString(stem, "")
+	before, after, _ := strings.Cut(stem, plain)
+	word := "_more"
+	switch {
+	case extension == ".java":
+		word = "More"
+	case strings.HasPrefix(after, "."):
+		word = ".more"
+	}
+	if more > 1 {
+		word += strconv.Itoa(more)
+	}
+	return path.Join(path.Dir(name), before+plain+word+after+extension)
 }

@@ -20,6 +20,6 @@ func init() {
 		"Reads one source file and proposes behaviours that are worth a test, the riskiest first, each with the mistake that its test would catch.",
 		behaviours, ringfence.ReadOnly, ringfence.Title("Propose behaviours"))
 	ringfence.Tool("write_tests",
-		"Writes tests for one source file in the project's own style, and says what each would catch. Gives the test file's text and where it belongs; changes no file.",
+		"Writes tests for one source file in the project's own style, and says what each would catch. Gives the text of a new test file and where it belongs, a path that no file has; changes no file.",
 		writeTests, ringfence.ReadOnly, ringfence.Output[Written](), ringfence.Title("Write tests"))
 }

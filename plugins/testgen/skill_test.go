@@ -150,7 +150,7 @@ func TestTestsAreWrittenInTheProjectsStyle(t *testing.T) {
 		Answer(answer)
 	outcome, failure := host.Call("write_tests", map[string]any{"file": "shop.go"})
 	out := decoded[Written](t, outcome, failure)
-	if out.TestPath != "shop_test.go" || out.Exists || out.Style != "testing" || !strings.HasPrefix(out.Code, "package shop\n") || len(out.Warnings) != 0 {
+	if out.TestPath != "shop_test.go" || len(out.Beside) != 0 || out.Style != "testing" || !strings.HasPrefix(out.Code, "package shop\n") || len(out.Warnings) != 0 {
 		t.Errorf("wrote %+v", out)
 	}
 	if out.Catches[0].Catches != "a wrong divisor" || !strings.Contains(outcome.Text(), "Catches: a wrong divisor") {
@@ -175,6 +175,50 @@ func TestAnAnswerThatIsNoTestIsAskedForOnceMore(t *testing.T) {
 	}
 }
 
+func TestTestsThatExistStayAsTheyAre(t *testing.T) {
+	with(t, files("shop.go", shop, "shop_test.go", shopTest))
+	wish := map[string]any{"file": "shop.go", "behaviours": []string{"the tax is a fifth"}}
+	host := fake.New(t).Answer("```go\n" + shopTest + "```").Answer(answer)
+	outcome, failure := host.Call("write_tests", wish)
+	out := decoded[Written](t, outcome, failure)
+	if out.TestPath != "shop_more_test.go" || strings.Join(out.Beside, ",") != "shop_test.go" || strings.Contains(out.Code, "TestPrice") {
+		t.Errorf("wrote %+v", out)
+	}
+	if !strings.HasPrefix(outcome.Text(), "Write to the new file `shop_more_test.go`") {
+		t.Errorf("said:\n%s", outcome.Text())
+	}
+	for at, want := range []string{"names are taken by the other tests of the package: TestPrice.", "declares `TestPrice`, which `shop_test.go` has already"} {
+		if prompt := host.Prompts()[at]; !strings.Contains(prompt, want) {
+			t.Errorf("%q is not in the prompt:\n%s", want, prompt)
+		}
+	}
+}
+
+func TestNewTestsOfARustFileAreNotTheFileItself(t *testing.T) {
+	const inside = "pub fn tax() {}\n\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn taxes() {}\n}\n"
+	with(t, files("Cargo.toml", "[package]\nname = \"my-shop\"\n", "src/shop.rs", inside, "src/main.rs", inside))
+	for file, warnings := range map[string]int{"src/shop.rs": 0, "src/main.rs": 1} {
+		host := fake.New(t).Answer("```rust\nuse my_shop::tax;\n\n#[test]\nfn fifth() { tax() }\n```")
+		outcome, failure := host.Call("write_tests", map[string]any{"file": file, "behaviours": []string{"the tax is a fifth"}})
+		out := decoded[Written](t, outcome, failure)
+		if out.TestPath != strings.Replace(file, "src/", "tests/", 1) || strings.Join(out.Beside, ",") != file || len(out.Warnings) != warnings {
+			t.Errorf("wrote %+v", out)
+		}
+		if prompt := host.Prompts()[0]; !strings.Contains(prompt, "by the crate's name `my_shop`") {
+			t.Errorf("asked:\n%s", prompt)
+		}
+	}
+}
+
+func TestTestsOfATextAloneSayThatTheirPlaceIsNotKnown(t *testing.T) {
+	with(t, files("shop.go", shop, "shop_test.go", shopTest))
+	host := fake.New(t).Answer(answer)
+	outcome, failure := host.Call("write_tests", map[string]any{"file": "shop.go", "text": shop, "behaviours": []string{"the tax is a fifth"}})
+	if out := decoded[Written](t, outcome, failure); out.TestPath != "shop_test.go" || len(out.Warnings) != 1 {
+		t.Errorf("wrote %+v", out)
+	}
+}
+
 func TestARefusalReachesTheCaller(t *testing.T) {
 	with(t, files("shop.go", shop))
 	host := fake.New(t).Refuse(ringfence.RefuseDenied(ringfence.Denial{Subject: "model default", Reason: "it is not granted.", Hint: "grant it"}))
@@ -195,7 +239,15 @@ func TestTestsLieWhereTheOthersLie(t *testing.T) {
 		{"src/a.ts", []string{"test/b.test.ts", "it('b', () => {})", "src/b.ts", "export const b = 1"}, "test/a.test.ts"},
 		{"core/src/a.rs", nil, "core/tests/a.rs"},
 		{"app/src/main/java/x/A.java", nil, "app/src/test/java/x/ATest.java"},
-		{"a.go", []string{"a_test.go", shopTest}, "a_test.go"},
+		{"a.go", []string{"a_test.go", shopTest}, "a_more_test.go"},
+		{"a.go", []string{"a_test.go", shopTest, "a_more_test.go", shopTest}, "a_more2_test.go"},
+		{"prices.py", []string{"tests/test_prices.py", "def test_a(): pass"}, "tests/test_prices_more.py"},
+		{"src/a.ts", []string{"src/a.spec.ts", "it('a', () => {})"}, "src/a.more.spec.ts"},
+		{"src/main/java/x/A.java", []string{"src/test/java/x/ATest.java", "@Test"}, "src/test/java/x/AMoreTest.java"},
+		{"src/a.rs", []string{"tests/a.rs", "#[test]"}, "tests/a_more.rs"},
+		{"src/a.rs", []string{"src/b/tests.rs", "#[test]"}, "tests/a.rs"},
+		// What is passed over is there all the same.
+		{"a.go", []string{"a_test.go", "\xff"}, "a_more_test.go"},
 	} {
 		with(t, files(append(test.others, test.file, "content")...))
 		project, err := readProject(".")

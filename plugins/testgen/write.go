@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"ringfence"
@@ -25,10 +28,10 @@ type WriteTestsInput struct {
 // Written is a test file that was written.
 type Written struct {
 	File     string   `json:"file" desc:"What it tests."`
-	TestPath string   `json:"test_path" desc:"Where it belongs, as the project's other tests lie."`
-	Exists   bool     `json:"exists" desc:"Whether there is a file already: then this is to be added to it."`
+	TestPath string   `json:"test_path" desc:"Where it belongs, as the project's other tests lie: a new file, which takes the place of none."`
+	Beside   []string `json:"beside" desc:"Test files that the source has already. They stay as they are."`
 	Style    string   `json:"style" desc:"The style that was followed."`
-	Code     string   `json:"code"`
+	Code     string   `json:"code" desc:"All that is to stand in the new file."`
 	Catches  []Catch  `json:"catches" desc:"What the tests would catch."`
 	Warnings []string `json:"warnings" desc:"What a person should look at before it is used."`
 }
@@ -66,8 +69,14 @@ func writeTests(ctx *ringfence.Context, in WriteTestsInput) (*ringfence.Outcome,
 	}
 	catches = catches[:min(len(catches), in.Count)]
 	written := Written{File: file.path, TestPath: project.testPath(file, example), Catches: catches, Style: file.style(example)}
-	for _, one := range project.files {
-		written.Exists = written.Exists || one.path == written.TestPath
+	for _, own := range project.testsOf(file) {
+		written.Beside = append(written.Beside, own.path)
+	}
+	if project.alone {
+		written.Warnings = append(written.Warnings, "no folder was read: look whether there is a `"+written.TestPath+"` already")
+	}
+	if file.isProgram() {
+		written.Warnings = append(written.Warnings, "tests in a folder of their own reach nothing of a program: move what they test into a library")
 	}
 	limit, err := partTokens(ctx)
 	if err != nil {
@@ -78,19 +87,19 @@ func writeTests(ctx *ringfence.Context, in WriteTestsInput) (*ringfence.Outcome,
 		written.Warnings = append(written.Warnings, "the file is long: the model saw the parts that the behaviours name, not all of it")
 	}
 	progress.Say(ctx, "writing tests")
-	prompt := assignment(file, source, example, &written, limit)
+	prompt := assignment(file, source, example, &written, project.circumstances(file, &written), limit)
 	answer, err := model.Ask(ctx, prompt, model.System(writer+" "+text.DocumentIsData))
 	if err != nil {
 		return nil, fmt.Errorf("no tests were written: %w", err)
 	}
-	code, wrong := file.judge(answer)
+	code, wrong := project.judge(file, answer)
 	if wrong != "" {
 		log.Warn(ctx, "the answer is no test file: asking once more", "why", wrong)
 		messages := []model.Message{model.User(prompt), answer.Message, model.User("That cannot be used: " + wrong + ". Give the whole test file again, in one code block.")}
 		if answer, err = model.Chat(ctx, messages, model.System(writer+" "+text.DocumentIsData)); err != nil {
 			return nil, fmt.Errorf("no tests were written: %w", err)
 		}
-		if code, wrong = file.judge(answer); wrong != "" {
+		if code, wrong = project.judge(file, answer); wrong != "" {
 			return nil, ringfence.Failed("%s wrote no tests for `%s` that can be used: %s", answer.Model, file.path, wrong).
 				WithHint("use a model that writes code, for example by `--model default=PROVIDER/MODEL`")
 		}
@@ -114,7 +123,36 @@ func (s *source) style(example *source) string {
 	return s.language.styles[len(s.language.styles)-1].name
 }
 
-func assignment(file *source, source string, example *source, written *Written, limit int) string {
+// circumstances are what the model has to know of the place where the new file will lie.
+func (p *project) circumstances(file *source, written *Written) string {
+	said := ""
+	if len(written.Beside) > 0 {
+		said = " It is a new file: the tests in `" + strings.Join(written.Beside, "`, `") + "` stay as they are. Repeat none of them."
+	}
+	switch file.language.name {
+	case "Go":
+		var taken []string
+		for _, one := range p.files {
+			if one.isTest && one.language.name == "Go" && path.Dir(one.path) == path.Dir(file.path) {
+				taken = append(taken, one.language.names(one.text)...)
+			}
+		}
+		if len(taken) > 0 {
+			said += " These names are taken by the other tests of the package: " + strings.Join(taken[:min(len(taken), 100)], ", ") + "."
+		}
+	case "Rust":
+		said += " It is an integration test: it reaches what is `pub` and nothing else"
+		if crate := p.crate(file); crate != "" {
+			said += ", by the crate's name `" + crate + "`"
+		}
+		said += "."
+	case "Java":
+		said += " Its class has the file's name."
+	}
+	return said
+}
+
+func assignment(file *source, source string, example *source, written *Written, circumstances string, limit int) string {
 	var list strings.Builder
 	for at, catch := range written.Catches {
 		fmt.Fprintf(&list, "%d. %s\n", at+1, catch.Behaviour)
@@ -122,7 +160,7 @@ func assignment(file *source, source string, example *source, written *Written, 
 			fmt.Fprintf(&list, "   It catches: %s\n", catch.Catches)
 		}
 	}
-	task := fmt.Sprintf("Write `%s`, %s tests in the style of %s for `%s`.", written.TestPath, file.language.name, written.Style, file.path)
+	task := fmt.Sprintf("Write `%s`, %s tests in the style of %s for `%s`.", written.TestPath, file.language.name, written.Style, file.path) + circumstances
 	shown := ""
 	if example != nil {
 		// The beginning of a test file shows its imports and its style.
@@ -166,26 +204,80 @@ func (s *source) excerpt(catches []Catch, limit int) (excerpt string, all bool) 
 var fenced = regexp.MustCompile("(?s)```[^\\n]*\\n(.*?)\\n?```")
 
 // judge takes the test file out of an answer, or says what is wrong with it.
-func (s *source) judge(answer *model.Response) (code, wrong string) {
+func (p *project) judge(file *source, answer *model.Response) (code, wrong string) {
 	if answer.Cut() {
 		return "", "it was cut at its largest length"
 	}
 	code = strings.TrimSpace(answer.Text())
 	for _, match := range fenced.FindAllStringSubmatch(answer.Text(), -1) {
 		code = strings.Trim(match[1], "\n")
-		if s.language.hasTests.MatchString(code) {
+		if file.language.hasTests.MatchString(code) {
 			break
 		}
 	}
-	if !s.language.hasTests.MatchString(code) {
-		return "", "there is no test of " + s.language.name + " in it"
+	if !file.language.hasTests.MatchString(code) {
+		return "", "there is no test of " + file.language.name + " in it"
 	}
-	if s.language.name == "Go" {
-		if _, err := parser.ParseFile(token.NewFileSet(), "the test", code, parser.SkipObjectResolution); err != nil {
+	if file.language.name == "Go" {
+		parsed, err := parser.ParseFile(token.NewFileSet(), "the test", code, parser.SkipObjectResolution)
+		if err != nil {
 			return "", "it does not parse: " + err.Error()
+		}
+		if twice := p.declaredTwice(path.Dir(file.path), parsed); twice != "" {
+			return "", twice
 		}
 	}
 	return code + "\n", ""
+}
+
+// declaredTwice says which name of a new Go file another file of its package has already: then nothing of the package would compile.
+func (p *project) declaredTwice(folder string, parsed *ast.File) string {
+	given := topNames(parsed)
+	for _, one := range p.files {
+		if one.language.name != "Go" || path.Dir(one.path) != folder {
+			continue
+		}
+		there, err := parser.ParseFile(token.NewFileSet(), one.path, one.text, parser.SkipObjectResolution)
+		if err != nil || there.Name.Name != parsed.Name.Name {
+			continue
+		}
+		for _, name := range topNames(there) {
+			if slices.Contains(given, name) {
+				return "it declares `" + name + "`, which `" + one.path + "` has already"
+			}
+		}
+	}
+	return ""
+}
+
+// topNames gives the names that a Go file adds to its package.
+func topNames(file *ast.File) []string {
+	var names []string
+	add := func(ident *ast.Ident) {
+		if ident.Name != "_" && ident.Name != "init" {
+			names = append(names, ident.Name)
+		}
+	}
+	for _, declared := range file.Decls {
+		switch one := declared.(type) {
+		case *ast.FuncDecl:
+			if one.Recv == nil {
+				add(one.Name)
+			}
+		case *ast.GenDecl:
+			for _, spec := range one.Specs {
+				switch one := spec.(type) {
+				case *ast.TypeSpec:
+					add(one.Name)
+				case *ast.ValueSpec:
+					for _, ident := range one.Names {
+						add(ident)
+					}
+				}
+			}
+		}
+	}
+	return names
 }
 
 // doubts says what a person should look at.
@@ -205,11 +297,7 @@ func (s *source) doubts(code string) []string {
 // report is what a person reads.
 func report(written *Written, language *language) string {
 	var out strings.Builder
-	verb := "Write"
-	if written.Exists {
-		verb = "Add"
-	}
-	fmt.Fprintf(&out, "%s to `%s` (%s):\n\n```%s\n%s```\n\nWhat the tests would catch:\n\n", verb, written.TestPath, written.Style, strings.ToLower(language.name), written.Code)
+	fmt.Fprintf(&out, "Write to the new file `%s` (%s):\n\n```%s\n%s```\n\nWhat the tests would catch:\n\n", written.TestPath, written.Style, strings.ToLower(language.name), written.Code)
 	for _, catch := range written.Catches {
 		out.WriteString("- " + catch.Behaviour)
 		if catch.Catches != "" {

@@ -70,8 +70,7 @@ def draft(wish: Wish, voice: str) -> model.Request:
 
 def rewrite(text: str, instruction: str | None, voice: str, at: int, of: int) -> model.Request:
     """The question for a text in another voice."""
-    place = f" It is part {at + 1} of {of} of a longer text: begin and end as a part does." if of > 1 else ""
-    task = f"Rewrite the document. Keep what it says and how it is laid out; leave code and quotations as they are.{place}"
+    task = f"Rewrite the document. Keep what it says and how it is laid out; leave code and quotations as they are.{_place(at, of)}"
     return _asked(_with(task, instruction), text, voice)
 
 
@@ -81,9 +80,13 @@ def go_on(text: str, direction: str | None, words: int, voice: str) -> model.Req
     return _asked(_with(task, direction and f"What comes next: {direction}"), text, voice)
 
 
-def edit(text: str, goal: str, instruction: str | None, voice: str) -> model.Request:
+def edit(text: str, goal: str, instruction: str | None, voice: str, at: int = 0, of: int = 1) -> model.Request:
     """The question for an edited text."""
-    return _asked(_with(f"{_GOALS[goal]}. Give the whole document.", instruction), text, voice)
+    return _asked(_with(f"{_GOALS[goal]}. Give the whole document.{_place(at, of)}", instruction), text, voice)
+
+
+def _place(at: int, of: int) -> str:
+    return f" It is part {at + 1} of {of} of a longer text: begin and end as a part does." if of > 1 else ""
 
 
 def _with(task: str, more: str | None) -> str:

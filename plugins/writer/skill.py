@@ -1,9 +1,11 @@
 """Drafts, rewrites, continues and edits text in a voice that it has learned from a handful of examples."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
 import changes
+import pieces
 import prompts
 import store
 import voice as voices_of
@@ -59,6 +61,8 @@ class Written:
     text: str
     voice: str | None
     """In whose voice; none where it is nobody's."""
+    notes: list[str] = field(default_factory=list)
+    """What stayed as it was, and why, and what is not complete. Empty where all was done."""
 
 
 @dataclass
@@ -67,6 +71,8 @@ class Edited:
 
     text: str
     changes: list[changes.Change]
+    notes: list[str] = field(default_factory=list)
+    """What stayed as it was, and why. Empty where all was done."""
 
 
 @tool(title="Learn a voice", idempotent=True)
@@ -76,7 +82,8 @@ def learn_voice(name: str, text: str, notes: str | None = None, replace: bool = 
     Args:
         name: What to call the voice, for example "ada" or "newsletter".
         text: One to twenty examples in that voice, lines of `---` between them. A few paragraphs each are enough.
-        notes: What you want kept in mind about the voice, for example "never uses exclamation marks".
+        notes: What you want kept in mind about the voice, for example "never uses exclamation marks". It stays until you say something
+            else; an empty text leaves it to the model again.
         replace: Forget what was learned under this name before.
     """
     key = store.key(name)
@@ -84,7 +91,7 @@ def learn_voice(name: str, text: str, notes: str | None = None, replace: bool = 
     if not passages:
         raise Failure.invalid_input("`text` has no example in it", hint="give one to twenty texts, lines of `---` between them")
     learned = store.add(key, passages, notes, replace)
-    if learned.notes == "" or notes is None:
+    if not learned.told:
         noticed = _notice(learned)
         if noticed:
             learned = store.note(key, noticed)
@@ -139,7 +146,7 @@ def draft(
 
     Args:
         brief: What the text is about, for whom, and what it shall achieve.
-        voice: A learned voice. Without it the only one there is, or none.
+        voice: A learned voice, or `none`. Without it the only one there is; where there are several, one has to be named.
         material: Notes or sources to write from.
         outline: A plan to follow, as `outline` gives it or as you write it.
         words: About how many words.
@@ -156,11 +163,13 @@ def draft(
             log.warn("there is no plan", why=error.message)
     asked = prompts.draft(wish, _manner(speaker, brief))
     if not careful:
-        return _outcome(_streamed(asked), name)
+        return _outcome(*_streamed(asked), name)
     progress.say("drafting")
-    first = _complete(model.ask(asked))
+    answer = model.ask(asked)
+    first, notes = _complete(answer), _unfinished(answer)
     progress.say("editing")
-    return _outcome(_streamed(prompts.edit(first, "polish", None, _manner(speaker, brief))), name)
+    text, more = _streamed(prompts.edit(first, "polish", None, _manner(speaker, brief)))
+    return _outcome(text, notes or more, name)
 
 
 @tool(title="Rewrite in a voice", read_only=True, output=Written)
@@ -169,16 +178,20 @@ def rewrite(text: str, voice: str | None = None, instruction: str | None = None)
 
     Args:
         text: The text to rewrite: plain text or Markdown.
-        voice: A learned voice. Without it the only one there is.
+        voice: A learned voice, or `none` with an instruction. Without it the only one there is; where there are several, one has to be
+            named.
         instruction: What else to mind, for example "for children" or "half as long".
     """
     _given("text", text)
     name, speaker = _speaker(voice)
     if speaker is None and not instruction:
         raise Failure.invalid_input("there is no voice to rewrite in", hint="learn one with `learn_voice`, or give an instruction")
-    parts = texts.split(text, _room())
-    asks = [prompts.rewrite(part.text, instruction, _manner(speaker, part.text), at, len(parts)) for at, part in enumerate(parts)]
-    return _outcome(_one_by_one(asks), name)
+
+    def ask(part: str, at: int, of: int) -> model.Request:
+        return prompts.rewrite(part, instruction, _manner(speaker, part), at, of)
+
+    found, notes, _ = _one_by_one(text, ask)
+    return _outcome(found, notes, name)
 
 
 @tool(title="Continue a text", read_only=True, output=Written)
@@ -195,7 +208,7 @@ def continue_text(text: str, voice: str | None = None, direction: str | None = N
     name, speaker = _speaker(voice) if voice else (None, Voice(voices_of.passages(text)))
     # What stands far before the end matters little for the next sentence, and would cost as much.
     tail = texts.split(text, _room())[-1].text
-    return _outcome(_streamed(prompts.go_on(tail, direction, words, _manner(speaker, tail))), name)
+    return _outcome(*_streamed(prompts.go_on(tail, direction, words, _manner(speaker, tail))), name)
 
 
 @tool(title="Edit a text", read_only=True, output=Edited)
@@ -215,9 +228,14 @@ def edit(
     """
     _given("text", text)
     speaker = _speaker(voice)[1] if voice else None
-    parts = texts.split(text, _room())
-    edited = _one_by_one([prompts.edit(part.text, goal, instruction, _manner(speaker, part.text)) for part in parts])
-    return Outcome(edited, structured=asdict(Edited(edited, changes.between(text, edited))))
+
+    def ask(part: str, at: int, of: int) -> model.Request:
+        return prompts.edit(part, goal, instruction, _manner(speaker, part), at, of)
+
+    edited, notes, pairs = _one_by_one(text, ask)
+    # Part by part: what was not asked about cannot differ, and is not compared.
+    found = [change for before, after in pairs for change in changes.between(before, after)]
+    return Outcome(edited, structured=asdict(Edited(edited, found, notes)))
 
 
 def _given(name: str, text: str) -> str:
@@ -227,6 +245,8 @@ def _given(name: str, text: str) -> str:
 
 
 def _speaker(name: str | None) -> tuple[str | None, Voice | None]:
+    if name and name.strip().casefold() == store.NOBODY:
+        return None, None
     if name:
         key = store.key(name)
         return key, store.get(key)
@@ -236,7 +256,10 @@ def _speaker(name: str | None) -> tuple[str | None, Voice | None]:
         # Nobody let it keep voices: it writes in nobody's.
         log.info("no voice is known", why=error.message)
         return None, None
-    return known[0] if len(known) == 1 else (None, None)
+    if len(known) > 1:
+        names = ", ".join(f"`{each}`" for each, _ in known)
+        raise Failure.invalid_input("several voices are known", hint=f"choose one by `voice`: {names}, or `{store.NOBODY}` for nobody's")
+    return known[0] if known else (None, None)
 
 
 def _manner(speaker: Voice | None, about: str) -> str:
@@ -268,21 +291,58 @@ def _notice(learned: Voice) -> str:
         return ""
 
 
-def _streamed(asked: model.Request) -> str:
+def _streamed(asked: model.Request) -> tuple[str, list[str]]:
+    """A text, and what is to be said about it."""
     with model.stream(asked) as answer:
-        return _complete(answer.emit())
+        given = answer.emit()
+    return _complete(given), _unfinished(given)
 
 
-def _one_by_one(asks: list[model.Request]) -> str:
-    """All parts, in order: one is streamed, several are asked together and shown as they are complete."""
-    if len(asks) == 1:
-        return _streamed(asks[0])
-    pieces = []
-    for answer in progress.track(model.parallel(asks, in_flight=4), "writing", total=len(asks)):
-        piece = _complete(answer).strip()
-        progress.emit(piece if not pieces else f"\n\n{piece}")
-        pieces.append(piece)
-    return "\n\n".join(pieces)
+def _one_by_one(
+    text: str, ask: Callable[[str, int, int], model.Request]
+) -> tuple[str, list[str], list[tuple[str, str]]]:
+    """The text with all that can be asked about in its new form; what is to be said about the rest; and each part before and after.
+    One part is streamed, several are asked about together and shown as they are complete, in order. Between them the text stays
+    exactly as it is."""
+    parts = pieces.split(text, _part())
+    asked = [part for part in parts if part.text and not part.whole]
+    if len(parts) == 1 and asked:
+        # Most of it was shown before anybody could know that its end is missing.
+        found, notes = _streamed(ask(parts[0].text, 0, 1))
+        if notes:
+            raise _cut()
+        return found, [], [(text, found)]
+    asks = [ask(part.text, at, len(asked)) for at, part in enumerate(asked)]
+    answers = iter(progress.track(model.parallel(asks, in_flight=4), "writing", total=len(asks)))
+    given: list[str] = []
+    pairs: list[tuple[str, str]] = []
+    notes, cut = [], 0
+    for part in parts:
+        whole, why = part.raw, part.whole
+        if part.text and not part.whole:
+            answer = next(answers)
+            found = _complete(answer)
+            if answer.is_cut:
+                cut, why = cut + 1, "the answer for this part was cut at its largest length"
+            else:
+                whole = part.with_text(found)
+                pairs.append((part.text, found))
+        if why:
+            last = part.line + part.text.count("\n")
+            notes.append(f"lines {part.line} to {last} stay as they were: {why}")
+            log.warn("a part stays as it was", lines=f"{part.line}-{last}", why=why)
+        progress.emit(whole)
+        given.append(whole)
+    if cut and cut == len(asked):
+        raise _cut()
+    return "".join(given), notes, pairs
+
+
+def _cut() -> Failure:
+    return Failure.unavailable(
+        "the answer was cut at its largest length",
+        hint="allow longer answers (`ringfence grant writer model=default --max-tokens N`), or give a shorter text",
+    )
 
 
 def _complete(answer: model.Response) -> str:
@@ -292,9 +352,21 @@ def _complete(answer: model.Response) -> str:
         raise Failure.unavailable(
             f"{answer.model} gave an empty answer", hint="allow the skill more tokens of answer, or use a model that writes"
         )
-    if answer.is_cut:
-        log.warn("an answer was cut at its largest length", model=answer.model)
     return answer.text
+
+
+def _unfinished(answer: model.Response) -> list[str]:
+    """What is to be said where a text has no end."""
+    if not answer.is_cut:
+        return []
+    log.warn("an answer was cut at its largest length", model=answer.model)
+    return ["the answer was cut at its largest length: its end is missing"]
+
+
+def _part() -> int:
+    """How many tokens one piece of a text has that is to come back whole: what fits into a question, and into an answer."""
+    longest = next((each.max_tokens for each in model.models() if each.name == "default"), 0)
+    return max(200, min(_room(), longest * 2 // 3)) if longest else _room()
 
 
 def _room() -> int:
@@ -308,8 +380,8 @@ def _shown(name: str, found: Voice) -> Learned:
     return Learned(name, len(found.examples), words, voices_of.traits(found.examples), found.notes)
 
 
-def _outcome(text: str, voice: str | None) -> Outcome:
-    return Outcome(text, structured=asdict(Written(text, voice)))
+def _outcome(text: str, notes: list[str], voice: str | None) -> Outcome:
+    return Outcome(text, structured=asdict(Written(text, voice, notes)))
 
 
 def _count(number: int, what: str) -> str:

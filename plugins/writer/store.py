@@ -7,13 +7,15 @@ from ringfence import Failure, kv
 from voice import MOST_EXAMPLES, Voice
 
 _PREFIX = "voice/"
+# What to call no voice at all.
+NOBODY = "none"
 
 
 def key(name: str) -> str:
     """The name in the form under which it is kept: "Ada's mails" and "ada-s-mails" are one voice."""
     plain = unicodedata.normalize("NFKC", name).casefold()
     slug = re.sub(r"[\W_]+", "-", plain).strip("-")
-    if not slug or len(slug.encode()) > 64:
+    if not slug or slug == NOBODY or len(slug.encode()) > 64:
         raise Failure.invalid_input(f"`{name}` cannot name a voice", hint="use a short name of letters and digits")
     return slug
 
@@ -42,14 +44,21 @@ def add(name: str, examples: list[str], notes: str | None, replace: bool) -> Voi
         before = Voice([]) if old is None or replace else old
         # The same text given twice is one example.
         kept = [example for example in before.examples if example not in examples]
-        return Voice([*kept, *examples][-MOST_EXAMPLES:], before.notes if notes is None else notes.strip())
+        shown = [*kept, *examples][-MOST_EXAMPLES:]
+        if notes is None:
+            return Voice(shown, before.notes, before.told)
+        return Voice(shown, notes.strip(), bool(notes.strip()))
 
     return kv.update(_PREFIX + name, change, into=Voice)
 
 
 def note(name: str, notes: str) -> Voice:
-    """Keeps what was noticed about a voice."""
-    return kv.update(_PREFIX + name, lambda old: Voice(old.examples if old else [], notes), into=Voice)
+    """Keeps what was noticed about a voice, where nobody has said more."""
+
+    def change(old: Voice | None) -> Voice:
+        return old if old and old.told else Voice(old.examples if old else [], notes)
+
+    return kv.update(_PREFIX + name, change, into=Voice)
 
 
 def forget(name: str) -> bool:

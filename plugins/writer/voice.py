@@ -23,6 +23,8 @@ class Voice:
 
     examples: list[str]
     notes: str = ""
+    told: bool = False
+    """Whether the notes are the user's own. Then no model replaces them."""
 
 
 def passages(text: str) -> list[str]:

@@ -81,6 +81,40 @@ fn t110_who_guesses_is_stopped_and_a_token_that_was_taken_back_opens_nothing() {
 }
 
 #[test]
+fn t110_a_token_that_was_taken_back_ends_the_streams_that_it_opened() {
+    let server = Server::new();
+    let call = json!({ "tool": "probe_sleep", "input": { "ms": 600_000 } });
+    let id = server.post("/v1/invocations", &[], &call).json()["invocation"].as_str().unwrap().to_owned();
+    let open = |token: &str| {
+        let mut stream = server.connect();
+        let (path, bearer) = (format!("/v1/invocations/{id}/events"), Server::bearer(token));
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{bearer}\r\n\r\n").unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        stream
+    };
+    // Reads until nothing has come for so long; true where the stream has ended.
+    let has_ended = |stream: &mut TcpStream, patience: Duration| {
+        stream.set_read_timeout(Some(patience)).unwrap();
+        loop {
+            match stream.read(&mut [0; 4 << 10]) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+            }
+        }
+    };
+    let (mut client, mut admin) = (open(&server.client), open(&server.admin));
+    assert!(!has_ended(&mut client, Duration::from_secs(2)), "while the token holds");
+    std::fs::write(server.home.state().join("client.token"), "another-token-of-at-least-32-characters").unwrap();
+    let begun = Instant::now();
+    assert!(has_ended(&mut client, Duration::from_secs(10)));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(!has_ended(&mut admin, Duration::from_secs(1)), "another's goes on");
+}
+
+#[test]
 fn t111_no_page_of_the_web_gets_anything_done_or_read() {
     let server = Server::bare();
     let client = Server::bearer(&server.client);
@@ -424,6 +458,7 @@ fn t116_what_is_told_of_errors_has_nothing_of_this_machine_in_it() {
         server.post("/v1/invocations", &[], &json!({ "tool": 1 })),
         fail(&format!("cannot read {canary}/secret/file: gone")),
         fail("two\nlines\u{1b}[2J"),
+        fail("cannot start `/work/their own/tool.sh`: gone; see /elsewhere/x"),
     ];
     // A failure of the host itself: the file of an installed skill has been changed.
     let files = server.home.files("data");
@@ -443,7 +478,19 @@ fn t116_what_is_told_of_errors_has_nothing_of_this_machine_in_it() {
         assert_eq!(keys, ["correlation", "detail", "hint", "kind", "status", "title", "type"], "{answer:?}");
         assert!(answer.head.contains("content-type: application/problem+json"), "{answer:?}");
         assert_eq!(value["status"], answer.status);
-        for bad in [&*canary, &second, &server.client, component, own, "panicked", "src/", ".rs", "\\u001b"] {
+        for bad in [
+            &*canary,
+            &second,
+            &server.client,
+            component,
+            own,
+            "panicked",
+            "src/",
+            ".rs",
+            "\\u001b",
+            "/work",
+            "/elsewhere",
+        ] {
             assert!(!answer.body.contains(bad), "{bad} in {answer:?}");
         }
     }

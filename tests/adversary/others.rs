@@ -93,16 +93,20 @@ async fn t94_a_deputy_does_for_nobody_what_that_one_may_not() {
     let error = ground.host.stored(&a, "relay", put()).await.unwrap_err();
     assert_eq!(error.kind(), "refused");
     assert!(error.to_string().contains("a skill that is called may do only what both may"), "{error}");
-    assert_eq!(error.hint(), "run `ringfence grant a kv` to allow it", "the one who lacks it is named");
+    assert_eq!(
+        error.hint(),
+        "run `ringfence grant a kv` to allow it, where the manifest requests it",
+        "the one who lacks it is named"
+    );
     // The other way round too.
     ground.host.host.grant("a", Grants::parse(["kv"]).unwrap()).await.unwrap();
     ground.host.host.revoke("b", Some("kv")).await.unwrap();
     let error = ground.host.stored(&a, "relay", put()).await.unwrap_err();
-    assert_eq!(error.hint(), "run `ringfence grant b kv` to allow it");
+    assert_eq!(error.hint(), "run `ringfence grant b kv` to allow it, where the manifest requests it");
     // What was allowed for one call was allowed to the skill that was called, not to those that it calls.
     let allow = Grants::parse(["kv"]).unwrap();
     let error = ground.host.host.invoke(Call { allow, ..stored(&a, "relay", put()) }).await.unwrap_err();
-    assert_eq!(error.hint(), "run `ringfence grant b kv` to allow it");
+    assert_eq!(error.hint(), "run `ringfence grant b kv` to allow it, where the manifest requests it");
     // Both may.
     ground.host.host.grant("b", Grants::parse(["kv"]).unwrap()).await.unwrap();
     ground.host.stored(&a, "relay", put()).await.unwrap();

@@ -170,7 +170,7 @@ async fn t82_refusals_of_providers_are_repeated_three_times_at_most_or_never() {
         ("403", 1, "unavailable"),
         // A gateway that gave up may be billed, so it is asked once more and not twice.
         ("502", 2, "unavailable"),
-        ("302", 1, "failed"),
+        ("302", 1, "unavailable"),
         ("529", 3, "unavailable"),
     ] {
         let before = teller.bodies().len();

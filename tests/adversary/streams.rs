@@ -73,7 +73,8 @@ async fn t49_answers_that_say_nothing_for_ever_are_cut() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn t49_bytes_that_come_one_by_one_end_at_the_deadline() {
-    let teller = Teller::answering(|_| Says::Drip(stream("data: "), b'x', Duration::from_millis(20)));
+    let teller =
+        Teller::answering(|_| Says::Drip(stream(&format!("{}data: ", word("Half "))), b'x', Duration::from_millis(20)));
     let ground = before(&teller).await;
     let limits = LimitSettings { wall_seconds: Some(2), ..LimitSettings::default() };
     let begun = Instant::now();

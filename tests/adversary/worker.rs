@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ringfence_core::engine::WorkerCommand;
+use ringfence_core::journal::audit::{Event, Filter};
 use ringfence_core::{Error, Host, HostConfig, SkillRef};
 use serde_json::json;
 
@@ -66,7 +67,12 @@ async fn t06_a_worker_that_dies_or_lies_fails_its_own_load() {
         ("says nothing", "cat >/dev/null".to_owned(), "host-fault", "does not load"),
         ("garbage", "cat >/dev/null; echo no machine code".to_owned(), "host-fault", "does not load"),
         ("gives the component back", "cat".to_owned(), "host-fault", "does not load"),
-        ("another component", format!("cat >/dev/null; cat '{}'", stranger.display()), "missing-export", "export"),
+        (
+            "another component",
+            format!("cat >/dev/null; cat '{}'", stranger.display()),
+            "host-fault",
+            "another component",
+        ),
         ("out of memory", "echo 'memory allocation of 1 bytes failed' >&2; kill -6 $$".into(), "compile-limit", "MiB"),
         ("calls it invalid", "cat >/dev/null; echo no, not this >&2; exit 65".into(), "invalid-component", "not this"),
     ]) {
@@ -164,6 +170,9 @@ async fn t07_machine_code_of_strangers_in_the_cache_is_not_believed() {
         let (host, again) = loaded(open(&home, "", worker(&home)).await, &path).await;
         assert_eq!(text(host.invoke(call(&again, "act", json!({}))).await), "", "{what}");
         assert!(std::fs::read(ours).unwrap() != stranger, "{what}: it was made anew");
+        host.audit().verify().await.unwrap();
+        let last = host.audit().list(Filter { event: Some(Event::Admin), ..Filter::default() }, 1).await.unwrap();
+        assert_eq!(last[0].kind, "cache-rejected", "{what}: {last:?}");
         assert_eq!(host.audit().verify().await.unwrap().fault, None, "{what}");
         drop(again);
         host.close().await.unwrap();

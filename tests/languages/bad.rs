@@ -134,6 +134,61 @@ fn a_client_that_fails_half_way_leaves_nothing() {
     nothing_half_made(&home);
 }
 
+/// Something that tidies disks, or a fetch that was killed, has left a part of a toolchain.
+#[test]
+fn a_toolchain_that_is_not_whole_is_told_and_fetched_again() {
+    let home = Home::new();
+    let puts = "while [ \"$1\" != --target ]; do shift; done; cd \"$2\"; \
+                /bin/mkdir -p componentize_py go/bin ziglang; : > componentize_py/__init__.py; : > go/bin/go; : > ziglang/zig";
+    let python = |install: &str| format!("case \"$*\" in *install*) {install};; *) echo 3.11;; esac");
+    let doctor = |install: &str, more: &[&str]| {
+        let mut command = home.command(&[&["doctor"], more].concat());
+        let programs = only(&home, &[("python3", &python(install))]);
+        Done::of(command.env("RINGFENCE_CACHE_DIR", home.path("cache")).env("PATH", programs))
+    };
+    let line = |done: &Done| done.out.lines().find(|line| line.contains("c toolchain")).unwrap().to_owned();
+    // Languages whose own programs a machine lacks are no failure: nobody asked for Node.js.
+    let done = doctor(puts, &["--fix"]).worked();
+    assert!(line(&done).starts_with("ok") && line(&done).contains("zig cc 0.17.1 is here"), "{done:?}");
+    let toolchains = std::fs::read_dir(home.path("cache/toolchains")).unwrap().map(|entry| entry.unwrap().path());
+    let zig = toolchains.into_iter().find(|path| path.join("ziglang").is_dir() && is_of(path, "c-")).unwrap();
+
+    for missing in ["ziglang/zig", "complete"] {
+        std::fs::remove_file(zig.join(missing)).unwrap();
+        std::fs::create_dir_all(home.path("cache/toolchains/.new-c-killed/half")).unwrap();
+        let done = doctor(puts, &[]).worked();
+        assert!(line(&done).starts_with("note") && line(&done).contains(&format!("{missing} is missing")), "{done:?}");
+        assert!(done.out.contains("run `ringfence doctor --fix`"), "{done:?}");
+        for (install, more) in [(puts, &["--fix", "--offline"][..]), ("echo no route >&2; exit 1", &["--fix"])] {
+            let done = doctor(install, more);
+            assert!(done.code == 1 && line(&done).starts_with("problem"), "{more:?}: {done:?}");
+        }
+        let done = doctor(puts, &["--fix"]).worked();
+        assert!(line(&done).starts_with("ok") && done.err.contains("zig cc 0.17.1 is broken"), "{done:?}");
+        assert!(zig.join(missing).is_file());
+        assert!(!home.path("cache/toolchains/.new-c-killed").exists());
+    }
+    std::fs::remove_file(zig.join("ziglang/zig")).unwrap();
+    bare(&home, "c", &[("python3", "echo 3.11")], &["--offline"]).fails(
+        "toolchain-missing",
+        4,
+        "ziglang/zig is missing, and `--offline` forbids",
+        "doctor --fix",
+    );
+}
+
+fn is_of(path: &std::path::Path, name: &str) -> bool {
+    path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name))
+}
+
+#[test]
+fn the_tests_of_a_c_skill_need_make() {
+    let home = Home::new();
+    home.run(&["new", "odd", "--lang", "c"]).worked();
+    let mut command = home.command(&["test", "odd"]);
+    Done::of(command.env("PATH", only(&home, &[]))).fails("toolchain-missing", 4, "there is no `make`", "install it");
+}
+
 #[test]
 fn a_python_package_with_compiled_parts_is_named() {
     let home = Home::new();
@@ -147,7 +202,10 @@ fn a_package_in_pure_python_is_honoured() {
     let home = Home::new();
     home.run(&["new", "odd", "--lang", "python"]).worked();
     let folder = home.work().join("odd");
-    std::fs::write(folder.join("requirements.txt"), "# one\nroman-numerals==3.1.0\n").unwrap();
+    // As a new project is: the other list is there, and empty.
+    let project = std::fs::read_to_string(folder.join("pyproject.toml")).unwrap();
+    let project = project.replace("[project]\n", "[project]\ndependencies = [\"roman-numerals==3.1.0\"]\n");
+    std::fs::write(folder.join("pyproject.toml"), project).unwrap();
     std::fs::write(
         folder.join("skill.py"),
         "from roman_numerals import RomanNumeral\nfrom ringfence import tool\n\n\n@tool\ndef roman(number: int) -> str:\n    \
@@ -155,6 +213,146 @@ fn a_package_in_pure_python_is_honoured() {
     )
     .unwrap();
     home.run(&["run", "./odd", "--number", "2026"]).gives("MMXXVI\n");
+}
+
+/// pip has pydantic 1.10 for a component, since pydantic 2 is compiled in part.
+#[test]
+fn a_model_of_pydantic_is_a_type_of_a_tool() {
+    let home = Home::new();
+    home.run(&["new", "odd", "--lang", "python"]).worked();
+    let folder = home.work().join("odd");
+    std::fs::write(folder.join("requirements.txt"), "pydantic<2\n").unwrap();
+    std::fs::write(
+        folder.join("skill.py"),
+        "from typing import Optional\n\nfrom pydantic import BaseModel, Field\nfrom ringfence import tool\n\n\n\
+         class Order(BaseModel):\n    \"\"\"An order.\"\"\"\n\n    item: str = Field(description=\"What.\")\n    \
+         count: int = Field(1, ge=1)\n    note: Optional[str] = None\n\n\n\
+         @tool\ndef price(order: Order) -> Order:\n    \"\"\"Prices an order.\"\"\"\n    return order\n",
+    )
+    .unwrap();
+    let told = home.run(&["run", "./odd", "--order", "{\"item\": \"tea\"}", "--format", "json"]).worked().json();
+    let order = serde_json::json!({ "item": "tea", "count": 1, "note": null });
+    assert_eq!(told["outcome"]["structured"], order, "{told}");
+    home.run(&["run", "./odd", "--order", "{\"item\": \"tea\", \"count\": 0}"]).fails("invalid-input", 2, "count", "");
+}
+
+#[test]
+fn what_pip_cannot_fetch_is_told_apart() {
+    let home = Home::new();
+    home.run(&["new", "odd", "--lang", "python"]).worked();
+    let asked = |list: &str| home.write("work/odd/requirements.txt", list);
+    asked("pydantic==2.11.0\n");
+    home.run(&["build", "odd"]).fails("build-failed", 1, "pydantic-core is compiled", "write `pydantic<2`: 1.10");
+    asked("docopt==0.6.2\n");
+    home.run(&["build", "odd"]).fails("build-failed", 1, "`docopt==0.6.2` is to be had as a source archive", "a wheel");
+    asked("roman-numerals==99\n");
+    home.run(&["build", "odd"]).fails(
+        "build-failed",
+        1,
+        "`roman-numerals==99` asks for a version",
+        "take one that there is: ",
+    );
+    asked("roman-numerals==3.0.0\n");
+    home.run(&["build", "odd", "--offline"]).fails(
+        "toolchain-missing",
+        4,
+        "depends on",
+        "`ringfence build` once without",
+    );
+    let mut command = home.command(&["build", "odd"]);
+    command.env("PIP_INDEX_URL", "http://127.0.0.1:1/simple/").env_remove("PIP_EXTRA_INDEX_URL");
+    Done::of(unmirrored(&mut command)).fails("build-failed", 1, "pip reaches no index of packages", "network");
+}
+
+#[test]
+fn packages_of_npm_are_those_that_are_asked_for_now() {
+    let home = Home::new();
+    home.run(&["new", "odd", "--lang", "javascript"]).worked();
+    let folder = home.work().join("odd");
+    let depend = |on: &str| {
+        home.write("work/odd/package.json", format!(r#"{{"type": "module", "dependencies": {{{on}}}}}"#));
+    };
+    let version = || {
+        let text = std::fs::read_to_string(folder.join("node_modules/is-number/package.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["version"].clone()
+    };
+    depend("\"is-number\": \"6.0.0\"");
+    home.run(&["build", "odd"]).worked();
+    assert_eq!(version(), "6.0.0");
+    // The lock of the first build tells of another package.json by now.
+    assert!(folder.join("package-lock.json").is_file());
+    depend("\"is-number\": \"7.0.0\"");
+    home.run(&["build", "odd", "--offline"]).fails(
+        "toolchain-missing",
+        4,
+        "asks for now",
+        "`ringfence build` once without",
+    );
+    home.run(&["build", "odd"]).worked();
+    assert_eq!(version(), "7.0.0");
+    for entry in std::fs::read_dir(folder.join("node_modules/is-number")).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    home.run(&["build", "odd", "--force"]).worked();
+    assert_eq!(version(), "7.0.0");
+    // Nothing is fetched where nothing has changed.
+    let quiet = home.run(&["build", "odd", "--force", "--offline"]).worked();
+    assert!(!quiet.err.contains("fetching"), "{quiet:?}");
+    depend("\"is-number\": \"7.0.0\", \"is-odd\": \"3.0.1\"");
+    let mut command = home.command(&["build", "odd"]);
+    command.env("NPM_CONFIG_REGISTRY", "http://127.0.0.1:1/").env("NPM_CONFIG_CACHE", home.path("npm"));
+    Done::of(unmirrored(&mut command)).fails("build-failed", 1, "npm reaches no registry", "network");
+}
+
+/// An author without a Go of his own names a module in go.mod, and has nothing that would write go.sum.
+#[test]
+fn a_module_of_go_that_go_mod_names_is_fetched() {
+    let home = Home::new();
+    home.run(&["new", "odd", "--lang", "go"]).worked();
+    // A proxy of modules is a folder.
+    let module = "module example.test/hello\n\ngo 1.20\n";
+    let versions = "proxy/example.test/hello/@v";
+    home.write(&format!("{versions}/list"), "v1.0.0\n");
+    home.write(&format!("{versions}/v1.0.0.info"), r#"{"Version": "v1.0.0", "Time": "2026-01-01T00:00:00Z"}"#);
+    home.write(&format!("{versions}/v1.0.0.mod"), module);
+    let inside = "packed/example.test/hello@v1.0.0";
+    home.write(&format!("{inside}/go.mod"), module);
+    home.write(&format!("{inside}/hello.go"), "package hello\n\nfunc Hello() string { return \"hello\" }\n");
+    // Of files alone: Go takes no archive with folders in it.
+    let pack = "import sys, zipfile\nwith zipfile.ZipFile(sys.argv[1], \"w\") as archive:\n    \
+                for name in sys.argv[2:]:\n        archive.write(name)";
+    let packed = Command::new("python3")
+        .args(["-c", pack])
+        .arg(home.path(&format!("{versions}/v1.0.0.zip")))
+        .args(["go.mod", "hello.go"].map(|name| format!("example.test/hello@v1.0.0/{name}")))
+        .current_dir(home.path("packed"))
+        .status();
+    assert!(packed.unwrap().success());
+
+    let folder = home.work().join("odd");
+    let project = std::fs::read_to_string(folder.join("go.mod")).unwrap();
+    let require = "require ringfence v0.0.0\n";
+    home.write("work/odd/go.mod", project.replace(require, &format!("{require}\nrequire example.test/hello v1.0.0\n")));
+    std::fs::remove_file(folder.join("skill_test.go")).unwrap();
+    home.write(
+        "work/odd/skill.go",
+        "package main\n\nimport (\n\t\"example.test/hello\"\n\t\"ringfence\"\n)\n\nfunc main() {}\n\nfunc init() {\n\t\
+         ringfence.Tool(\"a\", \"Says it.\", func(*ringfence.Context, ringfence.None) (string, error) {\n\t\t\
+         return hello.Hello(), nil\n\t})\n}\n",
+    );
+    let proxied = |args: &[&str]| {
+        let mut command = home.command(args);
+        command.env("GOPROXY", format!("file://{}", home.path("proxy").display())).env("GOSUMDB", "off");
+        Done::of(&mut command)
+    };
+    proxied(&["build", "odd", "--offline"]).fails(
+        "toolchain-missing",
+        4,
+        "a module that",
+        "`ringfence build` once without",
+    );
+    proxied(&["run", "./odd"]).gives("hello\n");
+    assert!(std::fs::read_to_string(folder.join("go.sum")).unwrap().contains("example.test/hello v1.0.0"));
 }
 
 #[test]
@@ -398,6 +596,38 @@ fn a_tool_that_no_model_can_be_given_is_no_tool() {
         let home = Home::new();
         let done = broken(&home, lang, |folder| std::fs::write(folder.join(source(lang)), text).unwrap());
         assert_ne!(done.code, 0, "{lang}: {done:?}");
+        for word in words {
+            assert!(done.err.contains(word), "{lang}: {word}: {done:?}");
+        }
+    }
+}
+
+/// Mistakes that no compiler sees: an author is told about the tool, and not about a crash of somebody else's skill.
+#[test]
+fn mistakes_with_tools_are_the_authors() {
+    let go = |rest: &str| format!("package main\n\nimport \"ringfence\"\n\nfunc main() {{}}\n\n{rest}");
+    let twice = go("type In struct {\n\tN int `json:\"n\" desc:\"N.\"`\n}\n\n\
+                    func a(_ *ringfence.Context, _ In) (string, error) { return \"\", nil }\n\n\
+                    func init() {\n\tringfence.Tool(\"same\", \"A.\", a)\n\tringfence.Tool(\"same\", \"A.\", a)\n}\n");
+    let channel = go("type In struct {\n\tN chan int `json:\"n\" desc:\"N.\"`\n}\n\nfunc init() {\n\t\
+                      ringfence.Tool(\"odd\", \"A.\", func(_ *ringfence.Context, _ In) (string, error) { return \"\", nil })\n}\n");
+    let without = "package main\n\nfunc main() {}\n".to_owned();
+    let silent = "#include <ringfence.h>\nint one(void) { return 1; }\n".to_owned();
+    let endless = "from ringfence import tool\n\n\n@tool\ndef a(x: float = float(\"nan\")) -> str:\n    \
+                   \"\"\"Does.\"\"\"\n    return str(x)\n";
+    for (lang, text, words) in [
+        ("go", twice, ["cannot be listed: two tools have the name `same`", "correct the skill"]),
+        ("go", channel, ["cannot be listed: tool `odd`", "correct the skill"]),
+        ("go", without, ["has no tools: nothing in it uses the SDK", "import \"ringfence\""]),
+        ("c", silent, ["cannot be listed: the skill has no tools", "RF_TOOL"]),
+        ("python", endless.to_owned(), ["`a` (skill.py:4) cannot be listed", "`x` has a default"]),
+    ] {
+        let home = Home::new();
+        let done = broken(&home, lang, |folder| {
+            std::fs::write(folder.join(source(lang)), &text).unwrap();
+            drop(std::fs::remove_file(folder.join("skill_test.go")));
+        });
+        assert!(done.code == 1 && done.err.contains("error[build-failed]"), "{lang}: {done:?}");
         for word in words {
             assert!(done.err.contains(word), "{lang}: {word}: {done:?}");
         }

@@ -141,6 +141,50 @@ fn a_bad_configuration_stops_everything() {
 }
 
 #[test]
+fn a_variable_of_another_program_stops_nothing_that_needs_no_model() {
+    let home = Home::new();
+    for (name, value) in [("OLLAMA_HOST", "bad host"), ("OPENAI_BASE_URL", "127.0.0.1:18999")] {
+        let with = |args: &[&str]| Done::of(home.command(args).env(name, value).output().unwrap());
+        let told = format!("the environment variable {name} is `{value}`: it is not ");
+        for verb in ["list", "models"] {
+            let done = with(&[verb]);
+            assert_eq!(done.code, 0, "{done:?}");
+            assert_eq!(done.err.matches(&told).count(), 1, "{done:?}");
+            assert!(done.err.contains(&format!("set {name} to ")), "{done:?}");
+        }
+        let doctor = with(&["doctor"]);
+        assert!(doctor.out.contains(&told), "{doctor:?}");
+    }
+    let done =
+        Done::of(home.command(&["models", "--model", "ollama/small"]).env("OLLAMA_HOST", "bad host").output().unwrap());
+    assert_eq!(done.code, 2, "{done:?}");
+    let sentence =
+        "error[config-invalid]: `ollama/small` cannot be used: the environment variable OLLAMA_HOST is `bad host`";
+    assert!(done.err.contains(sentence) && done.err.contains("\n  help: set OLLAMA_HOST to "), "{done:?}");
+}
+
+#[test]
+fn config_show_says_what_the_environment_decides_and_never_a_key() {
+    let home = Home::new();
+    let done =
+        Done::of(home.command(&["config", "show", "--origin"]).env("ANTHROPIC_API_KEY", "sk-CANARY").output().unwrap());
+    let line =
+        |key: &str| done.out.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("{key}: {done:?}"));
+    assert!(line("models.aliases.default = ").ends_with("# ANTHROPIC_API_KEY"), "{done:?}");
+    assert!(line("models.providers.anthropic.type = ").ends_with("# ANTHROPIC_API_KEY"), "{done:?}");
+    assert!(line("directories.state = ").contains("/.local/state/ringfence"), "{done:?}");
+    assert!(line("# budget.host-day.micro-dollars: no limit").ends_with("# default"), "{done:?}");
+    assert!(line("# there is no file of settings").contains(".config/ringfence/config.toml"), "{done:?}");
+    assert!(!done.out.contains("CANARY"), "{done:?}");
+    // What it prints without origins can be a file again.
+    home.write("again.toml", &home.run(&["config", "show"]).out);
+    let again = home.path("again.toml").display().to_string();
+    let done = home.run(&["config", "show", "--origin", "--config", &again]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.out.starts_with(&format!("# read from {again}\n")), "{done:?}");
+}
+
+#[test]
 fn a_cloned_project_cannot_redirect_a_provider() {
     let home = Home::new();
     home.write(

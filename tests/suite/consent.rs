@@ -13,7 +13,7 @@ fn skill(home: &Home, version: &str, permissions: serde_json::Value) -> String {
         "name": "asker", "version": version, "description": "Asks for things.", "permissions": permissions,
     });
     let bytes = wat::packaged(wat::skill("(i32.const 128)", "", ""), &manifest);
-    home.write(&format!("work/asker-{version}.wasm"), bytes).display().to_string()
+    home.write("work/asker.wasm", bytes).display().to_string()
 }
 
 fn kv_and_model() -> serde_json::Value {
@@ -176,6 +176,13 @@ fn a_run_asks_and_remembers_as_it_is_told() {
     // No.
     let (code, seen) = answer(2);
     assert!(code == 3 && seen.contains("ringfence grant"), "{seen}");
+    // What is typed is how an answer begins, and no letter somewhere in it.
+    for (typed, answers) in [("n", 3), ("NO", 3)] {
+        let mut terminal = Terminal::start(&home, &count);
+        terminal.expect("Allow it?").press(typed).press(ENTER);
+        let (code, seen) = terminal.end();
+        assert!(code == answers && seen.contains("ringfence grant"), "{typed}: {seen}");
+    }
     // Always.
     let (code, seen) = answer(1);
     assert!(code == 0 && seen.trim_end().ends_with('2'), "{seen}");
@@ -317,6 +324,7 @@ fn an_update_that_changes_what_is_optional_takes_nothing_away_and_gets_no_more()
     home.run(&["add", &second, "--grant-nothing"]).worked();
     assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=fake/*"]));
     home.run(&["run", "asker", "--input", "{}"]).fails("denied", 3, "ask you questions", "ringfence grant asker user");
+    let first = skill(&home, "1.0.0", json!({ "kv": {}, "user": { "optional": true } }));
     home.run(&["add", &first, "--allow-downgrade"]).worked();
     assert_eq!(held(&home, "asker")["granted"]["always"], json!(["kv", "model=fake/*"]));
 
@@ -370,6 +378,7 @@ fn what_is_optional_is_offered_once_and_not_at_each_run() {
     terminal.expect("Install it?").press(ENTER);
     assert_eq!(terminal.end().0, 0);
     assert_eq!(held(&home, "asker")["granted"]["always"], json!([]));
+    let small = skill(&home, "1.0.1", json!({ "kv": {}, "user": { "optional": true } }));
     let mut terminal = Terminal::start(&home, &["run", &small, "--input", "{}"]);
     terminal.expect("keep data of its own").expect("Not asked about here; `ringfence grant").expect("user` grants it");
     terminal.expect("Allow it?").press(ENTER);
@@ -489,4 +498,32 @@ async fn the_host_offers_no_tool_of_its_own() {
         assert_eq!(error.kind(), "unknown-tool", "{name}");
     }
     host.still_works().await;
+}
+
+#[test]
+fn another_file_of_an_installed_name_comes_from_elsewhere_only_by_somebody_s_word() {
+    let home = Home::new();
+    let first = skill(&home, "1.0.0", json!({ "kv": {} }));
+    home.run(&["add", &first, "--allow", "kv"]).worked();
+    // The same place is its next version.
+    skill(&home, "1.0.1", json!({ "kv": {} }));
+    home.run(&["add", &first]).worked();
+    let bytes = std::fs::read(skill(&home, "1.0.2", json!({ "kv": {} }))).unwrap();
+    let elsewhere = home.write("stranger/asker.wasm", bytes).display().to_string();
+    skill(&home, "1.0.1", json!({ "kv": {} }));
+    let add = ["add", &elsewhere];
+    home.run(&add).fails("conflict", 2, "is installed already, from", "ringfence remove asker --purge");
+    let mut terminal = Terminal::start(&home, &add);
+    terminal.expect("what that one was granted: kv").expect("Replace it?").press(ENTER);
+    assert_eq!(terminal.end().0, 130);
+    let version =
+        |home: &Home| home.run(&["list", "--format", "json"]).worked().json()[0]["manifest"]["version"].clone();
+    assert_eq!(version(&home), "1.0.1");
+    let mut terminal = Terminal::start(&home, &add);
+    terminal.expect("Replace it?").press(DOWN).press(ENTER);
+    assert_eq!(terminal.end().0, 0);
+    assert_eq!(version(&home), "1.0.2");
+    // And back, by a script that says so.
+    home.run(&["add", &first, "--grant-nothing", "--allow-downgrade"]).worked();
+    assert_eq!(version(&home), "1.0.1");
 }

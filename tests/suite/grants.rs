@@ -152,6 +152,22 @@ fn a_skill_that_needs_nothing_is_asked_nothing() {
 }
 
 #[test]
+fn a_grant_that_the_manifest_does_not_request_is_kept_and_said_to_be_idle() {
+    let home = Home::new();
+    let summarize = guests::build("plugins/summarize").display().to_string();
+    let done = home.run(&["grant", &summarize, "kv", "model=default"]).worked();
+    assert_eq!(done.out, format!("{summarize} may use: model=default\n"), "{done:?}");
+    assert!(done.err.contains("`kv` is kept, but ") && done.err.contains("`[permissions.kv]`"), "{done:?}");
+    let done = home.run(&["grant", &summarize, "model=default", "--format", "json"]).worked();
+    assert!(done.json()["kv"].is_object(), "all that is kept: {done:?}");
+    // A folder is not built for it.
+    home.write("work/plain/skill.toml", "name = \"plain\"\nversion = \"1.0.0\"\ndescription = \"Nothing.\"\n");
+    let done = home.run(&["grant", "./plain", "user"]).worked();
+    assert_eq!(done.out, "./plain may use nothing of what it was granted\n");
+    assert!(done.err.contains("`user` is kept, but "), "{done:?}");
+}
+
+#[test]
 fn grants_that_make_no_sense() {
     let home = Home::new();
     let probe = probe().display().to_string();

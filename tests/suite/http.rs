@@ -379,6 +379,38 @@ fn whoever_looks_after_it_sees_whether_it_lives_and_what_it_does() {
     assert_eq!(server.ask("GET /metrics", &[], "").status, 401);
     server.post("/v1/tools/probe_echo", &[], &json!({ "text": "x" }));
     assert_eq!(server.figure("ringfence_calls_total{result=\"ok\"}"), 1);
+    // Whichever face a call comes by.
+    let said = json!({ "model": "skill:probe/echo", "messages": [{ "role": "user", "content": "x" }] });
+    assert_eq!(server.post("/v1/chat/completions", &[], &said).status, 200);
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { "name": "by-hand", "version": "1" },
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let params = json!({ "name": "probe_echo", "arguments": { "text": "x" }, "_meta": meta });
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+    let lines = [
+        "Accept: application/json, text/event-stream",
+        "MCP-Protocol-Version: 2026-07-28",
+        "Mcp-Method: tools/call",
+        "Mcp-Name: probe_echo",
+    ];
+    assert_eq!(server.post("/mcp", &lines, &call).status, 200);
+    server.post("/v1/tools/probe_put", &[], &json!({ "key": "a", "value": "b" }));
+    server.post("/v1/tools/none", &[], &json!({}));
+    for (figure, count) in [
+        ("ringfence_calls_total{result=\"ok\"}", 3),
+        ("ringfence_calls_total{result=\"refused\"}", 1),
+        ("ringfence_call_duration_seconds_count", 4),
+        ("ringfence_call_duration_seconds_bucket{le=\"+Inf\"}", 4),
+        ("ringfence_tokens_total{direction=\"output\"}", 0),
+        ("ringfence_micro_dollars_total", 0),
+        ("ringfence_calls_missed_total", 0),
+        ("ringfence_errors_total{kind=\"refused\"}", 1),
+        ("ringfence_errors_total{kind=\"unknown-tool\"}", 1),
+    ] {
+        assert_eq!(server.figure(figure), count, "{figure}");
+    }
     assert!(server.figure("ringfence_http_requests_total{status=\"4xx\"}") >= 1);
     let open = Server::with(Server::home(), &["--open-metrics"]);
     assert_eq!(open.ask("GET /metrics", &[], "").status, 200);

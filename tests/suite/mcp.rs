@@ -326,6 +326,12 @@ fn what_is_no_request_is_answered_and_the_session_goes_on() {
             client.write(line.as_bytes());
             let refused = client.next();
             assert_eq!(refused["error"]["code"], code, "{}: {refused}", &line[..line.len().min(80)]);
+            // A null where there is none to give: clients look for the member.
+            let id = refused.get("id").unwrap_or_else(|| panic!("{refused}"));
+            let expected = [(inside.as_str(), json!(7000)), (large.as_str(), json!(7001))];
+            if let Some((_, expected)) = expected.iter().find(|(one, _)| *one == line) {
+                assert_eq!(id, expected, "whoever asked so learns what became of it: {refused}");
+            }
         }
         client.write(b"\"\xff\xfe\"");
         assert_eq!(client.next()["error"]["code"], -32700, "bytes that are no text");
@@ -343,6 +349,27 @@ fn what_is_no_request_is_answered_and_the_session_goes_on() {
         assert_eq!(wrong["error"]["code"], -32602, "{wrong}");
         client.still_works();
         assert_eq!(client.end(), (0, String::new()));
+    }
+}
+
+#[test]
+fn what_comes_before_a_session_has_begun_is_about_nothing_and_ends_nothing() {
+    let home = Home::new();
+    for early in [
+        json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progressToken": 1, "progress": 1 } }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/roots/list_changed" }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/of-tomorrow" }),
+        json!({ "jsonrpc": "2.0", "id": 77, "result": {} }),
+    ] {
+        let mut client = Client::start(&home, &[&probe()], Era::Requests);
+        client.send(&early);
+        assert!(client.ask("server/discover", json!({}))["result"].is_object());
+        client.send(&early);
+        client.still_works();
+        client.send(&early);
+        client.still_works();
+        assert_eq!(client.end(), (0, String::new()), "{early}");
     }
 }
 
@@ -424,6 +451,43 @@ fn a_client_that_never_reads_is_not_waited_for_in_memory() {
     assert!(peak < 300 << 10, "{peak} KiB");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_client_that_never_reads_is_not_waited_for_at_the_end() {
+    for signal in [None, Some("-TERM")] {
+        let home = Home::new();
+        let mut child = process::start(home.command(&["mcp", &probe()]).stdin(Stdio::piped()));
+        let mut input = child.stdin.take().unwrap();
+        let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "x", "version": "1" } });
+        // More than a pipe holds.
+        let call = json!({ "name": "probe_echo", "arguments": { "text": "x".repeat(300_000) } });
+        for message in [
+            json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello }),
+            json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+            json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call }),
+        ] {
+            writeln!(input, "{message}").unwrap();
+        }
+        let database = home.state().join("state.db");
+        let ended = || {
+            let database = database.exists().then(|| rusqlite::Connection::open(&database).ok())??;
+            database.query_row("select ended_us from runs where ended_us is not null", [], |_| Ok(())).ok()
+        };
+        process::until("the call has ended", ended);
+        let begun = Instant::now();
+        match signal {
+            None => drop(input),
+            Some(signal) => {
+                let pid = child.id().to_string();
+                assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+            }
+        }
+        let status = process::until("it ends", || child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0), "{signal:?}");
+        assert!(begun.elapsed() < Duration::from_secs(40), "{signal:?}: {:?}", begun.elapsed());
+        assert_eq!(runs(&home), [json!("ok")], "it went well, read or not");
+    }
 }
 
 #[test]
@@ -861,6 +925,18 @@ fn a_client_is_registered_beside_all_that_stands_in_its_file() {
     let mut child = std::process::Command::new(&command);
     home.environment(child.arg("mcp"));
     assert!(child.stdin(Stdio::null()).output().unwrap().status.success());
+    // Wherever a client starts it, it sees what this call saw.
+    let printed = home.run(&["--state-dir", "elsewhere", "connect", "zed", "--meta-tools"]).worked();
+    let snippet: Value = serde_json::from_str(&printed.out).unwrap();
+    let args: Vec<&str> = snippet["context_servers"]["ringfence"]["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|arg| arg.as_str().unwrap())
+        .collect();
+    let folder = home.path("work/elsewhere").display().to_string();
+    assert!(args.windows(2).any(|two| two == ["--state-dir", &folder]), "{args:?}");
+    assert!(args.ends_with(&["mcp", "--meta-tools"]), "{args:?}");
     home.write(".codex/config.toml", "model = ");
     home.run(&["connect", "codex", "--write"]).fails("unreadable", 2, "config.toml", "by hand");
     home.write("work/.vscode/mcp.json", "{\"servers\": {\"ringfence\": {\"command\": \"other\"}}}");

@@ -1,6 +1,6 @@
 //! `/mcp` of `ringfence serve`, byte by byte: what is no request, how many clients there may be, and how calls end.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -92,9 +92,12 @@ fn what_is_no_request_over_http_is_answered_as_over_a_stream_of_lines() {
     let server = Server::bare();
     let bearer = Server::bearer(&server.client);
     let deep = "[".repeat(100_000);
+    let inside =
+        format!(r#"{{"method":"tools/call","params":{{"a":{deep}{}}},"jsonrpc":"2.0","id":8}}"#, "]".repeat(100_000));
     for (body, code, id) in [
         ("{", -32700, Value::Null),
         (deep.as_str(), -32700, Value::Null),
+        (inside.as_str(), -32700, json!(8)),
         ("[1]", -32600, Value::Null),
         ("3", -32600, Value::Null),
         ("{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":5}", -32600, json!(7)),
@@ -106,9 +109,28 @@ fn what_is_no_request_over_http_is_answered_as_over_a_stream_of_lines() {
             "{body:.40}: {answer:?}"
         );
         let said = answer.json();
-        assert_eq!((&said["error"]["code"], &said["id"]), (&json!(code), &id), "{body:.40}: {said}");
+        assert_eq!((&said["error"]["code"], said.get("id")), (&json!(code), Some(&id)), "{body:.40}: {said}");
         assert!(said["jsonrpc"] == "2.0" && said["error"]["message"].is_string(), "{said}");
     }
+
+    // Also what is refused before it comes here, and the connection goes on.
+    let large = " ".repeat(18 << 20);
+    let mut stream = sent(&server, "POST /mcp HTTP/1.1", &[], &large);
+    let mut head = String::new();
+    let mut answers = BufReader::new(stream.try_clone().unwrap());
+    while !head.ends_with("\r\n\r\n") {
+        assert!(answers.read_line(&mut head).unwrap() > 0, "{head}");
+    }
+    let head = head.to_lowercase();
+    assert!(head.starts_with("http/1.1 413") && !head.contains("connection: close"), "{head}");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+    let mut body = vec![0; length];
+    answers.read_exact(&mut body).unwrap();
+    let said: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((&said["error"]["code"], said.get("id")), (&json!(-32600), Some(&Value::Null)), "{said}");
+    assert_eq!(said["error"]["data"]["kind"], "too-large", "{said}");
+    write!(stream, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    read_until(stream, "200 OK");
 
     let session = begin(&server);
     let ping = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}";

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::hosts::{open_with, said};
-use crate::support::{Home, Provider, Reply, call, probe};
+use crate::support::{Done, Home, Provider, Reply, call, probe};
 
 #[test]
 fn a_run_tells_what_it_used_and_what_it_cost() {
@@ -52,6 +52,28 @@ async fn answers_that_nobody_reads_leave_nothing_running() {
         // Eight at once is all that the provider takes: held ones that went on would stop the next round.
         assert!(done.timings.run_us < 20_000_000, "{done:?}");
     }
+}
+
+#[test]
+fn a_server_behind_a_base_url_needs_nothing_else() {
+    let provider = Provider::says("from the server");
+    let home = Home::new();
+    let with = |args: &[&str]| {
+        let mut command = home.command(args);
+        command.env("OPENAI_API_KEY", "sk-x").env("OPENAI_BASE_URL", provider.base_url());
+        Done::of(&mut command).worked()
+    };
+    let models = with(&["models"]);
+    let default = models.out.lines().find(|line| line.starts_with("default")).unwrap_or_default();
+    assert!(default.contains("openai/clever"), "{models:?}");
+    assert!(!models.err.contains("OPENAI_API_KEY"), "it is set: {models:?}");
+    let doctor = with(&["doctor"]);
+    assert!(!doctor.out.contains("set OPENAI_API_KEY"), "{doctor:?}");
+    let probe = probe().display().to_string();
+    let run = ["run", &probe, "--tool", "generate", "--allow", "model=default", "--allow", "kv", "--prompt", "hello"];
+    with(&run).gives("from the server\n");
+    assert_eq!(provider.requests().len(), 1, "its list is no question");
+    assert_eq!(provider.requests()[0].body["model"], "clever");
 }
 
 #[test]

@@ -93,5 +93,28 @@ fn nothing_is_answered_without_a_token_and_no_answer_names_a_path_of_the_host() 
     assert_eq!((refused.status, &refused.json()["error"]["type"]), (403, &json!("permission_error")), "{refused:?}");
     assert!(!refused.body.contains(&server.home.path("").display().to_string()), "{refused:?}");
     assert!(server.get("/v1/models").body.contains("skill:probe/echo"));
+    // What a skill would not see is not taken.
+    let user = json!({ "role": "user", "content": "Hi" });
+    for role in ["system", "developer"] {
+        let order = json!({ "role": role, "content": "Be brief." });
+        let asked = json!({ "model": "skill:probe/echo", "messages": [order, user] });
+        let refused = server.post("/v1/chat/completions", &[], &asked);
+        let error = refused.json()["error"].take();
+        assert_eq!((refused.status, &error["param"]), (400, &json!("messages")), "{refused:?}");
+        assert!(error["message"].as_str().unwrap().contains("there is a system message before it"), "{error}");
+    }
+    let earlier = json!([{ "role": "user", "content": "Earlier." }, { "role": "assistant", "content": "Yes." }, user]);
+    let last = server.post("/v1/chat/completions", &[], &json!({ "model": "skill:probe/echo", "messages": earlier }));
+    assert_eq!((last.status, &last.json()["choices"][0]["message"]["content"]), (200, &json!("Hi")), "{last:?}");
+    let instructed = json!({ "model": "skill:probe/echo", "input": "Hi", "instructions": "Be brief." });
+    assert_eq!(server.post("/v1/responses", &[], &instructed).json()["error"]["param"], "input");
+    let blank = json!({ "model": "skill:probe/echo", "messages": [{ "role": "system", "content": "" }, user] });
+    assert_eq!(server.post("/v1/chat/completions", &[], &blank).status, 200, "nothing is lost of nothing");
+    for path in ["/v1/embeddings", "/v1/completions", "/v1/files"] {
+        let missing = server.post(path, &[], &json!({ "model": "skill:probe/echo" }));
+        let error = missing.json()["error"].take();
+        assert_eq!((missing.status, &error["type"]), (404, &json!("invalid_request_error")), "{missing:?}");
+        assert!(error["message"].as_str().unwrap().contains(&format!("`{path}` is not served here")), "{error}");
+    }
     server.still_works();
 }

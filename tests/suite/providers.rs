@@ -108,3 +108,33 @@ fn a_provider_that_stops_half_way() {
         done.fails("unavailable", 4, "fake/clever: the provider's answer makes no sense", "another model")
     });
 }
+
+/// The first has no answer to give: it hangs, talks nonsense, or is something else.
+#[test]
+fn the_next_model_is_asked_after_one_that_gives_nothing() {
+    for reply in [Reply::Hang, Reply::Garbage, Reply::Status(302, "moved"), Reply::Status(404, "404 page not found")] {
+        let (first, second) = (Provider::start(reply), Provider::says("fine"));
+        let other = second.config();
+        let base = other.lines().find(|line| line.trim().starts_with("base-url")).unwrap();
+        let both = first.config().replace("[\"fake/clever\"]", "[\"fake/clever\", \"other/clever\"]");
+        let home = Home::with_config(&format!(
+            "{both}\n[models.providers.other]\ntype = \"openai-compatible\"\n{base}\n[models.prices.\"other/clever\"]\n\
+             input = 1000000\noutput = 2000000\n"
+        ));
+        ask(&home, "generate", &["--prompt", "hello"]).gives("fine\n");
+        ask(&home, "open", &["--prompt", "hello", "--how", "read", "--count", "1"]).gives("fine\n");
+        assert_eq!((first.requests().len(), second.requests().len()), (2, 2));
+    }
+}
+
+#[test]
+fn a_base_url_that_leads_elsewhere() {
+    both(Reply::Status(404, "404 page not found"), |done| {
+        let sentence = "is no OpenAI-compatible API: it answered with HTTP 404: 404 page not found";
+        done.fails("unavailable", 4, sentence, "models.providers.fake.base-url");
+    });
+    both(Reply::Status(302, "moved"), |done| {
+        let sentence = "is no OpenAI-compatible API: it answered with a redirect (HTTP 302)";
+        done.fails("unavailable", 4, sentence, "models.providers.fake.base-url");
+    });
+}

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::hosts::{open, said};
-use crate::support::{TestHost, call, wat};
+use crate::support::{Home, TestHost, call, probe, wat};
 
 fn seconds(wall: u32) -> LimitSettings {
     LimitSettings { wall_seconds: Some(wall), ..LimitSettings::default() }
@@ -27,6 +27,20 @@ async fn a_spinning_guest_ends_at_its_deadline() {
         assert!(error.hint().contains("limits.wall-seconds"), "{}", error.hint());
         assert!(late < Duration::from_millis(250), "{tool} {input}: {late:?} late");
         host.still_works().await;
+    }
+}
+
+#[test]
+fn a_limit_of_memory_that_is_too_low_to_compile_in_is_named() {
+    let home = Home::new();
+    let probe = probe().display().to_string();
+    // Nothing that was compiled before is believed here.
+    let cache = home.path("cache").display().to_string();
+    for mib in ["1", "20", "60"] {
+        let setting = format!("engine.compile-mib={mib}");
+        let args = ["run", &probe, "--tool", "count", "--allow", "kv", "--cache-dir", &cache, "--set", &setting];
+        let sentence = format!("more than {mib} MiB of memory (`engine.compile-mib`)");
+        home.run(&args).fails("compile-limit", 5, &sentence, "`engine.compile-mib`");
     }
 }
 

@@ -94,7 +94,7 @@ fn what_is_asked_of_a_file_is_the_configuration_s_to_say() {
     home.run(&["add", &file, "--trust-publisher"]).fails("unsigned", 3, "`echo` is not signed", "ringfence sign");
     key(&home, "default");
     let signed = signed(&home, "echo", "1.0.1", "default");
-    let warned = home.run(&["add", &signed]).worked();
+    let warned = home.run(&["add", &signed, "--grant-nothing"]).worked();
     assert!(warned.err.contains("whom nobody has trusted here; `--trust-publisher` does"), "{warned:?}");
     assert_eq!(listed(&home)[0]["signer"], Value::Null, "nobody said that they are trusted");
     std::fs::write(format!("{file}.minisig"), std::fs::read(format!("{signed}.minisig")).unwrap()).unwrap();
@@ -172,7 +172,7 @@ fn an_older_version_needs_a_word() {
     home.run(&["add", &new]).worked();
     home.run(&["add", &old]).fails("rollback-refused", 3, "`echo` 1.0.0 is older than 1.1.0", "--allow-downgrade");
     assert_eq!(listed(&home)[0]["manifest"]["version"], "1.1.0");
-    home.run(&["add", &old, "--allow-downgrade"]).worked();
+    home.run(&["add", &old, "--allow-downgrade", "--grant-nothing"]).worked();
     assert!(audited(&home).contains("\"downgrade\""));
 
     // Of a publisher the highest one is remembered, also where an older one was let in or all were removed.

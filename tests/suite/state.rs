@@ -43,6 +43,33 @@ fn a_damaged_state_file() {
 }
 
 #[test]
+fn the_doctor_examines_what_is_left_where_the_state_cannot_be_used() {
+    let examined = |home: &Home, more: &[&str], sentence: &str, help: &str| {
+        let done = home.run(&[&["doctor", "--format", "json"], more].concat());
+        assert_eq!(done.code, 1, "{done:?}");
+        let findings = done.json();
+        let of = |subject: &str| {
+            let found = findings.as_array().unwrap().iter().find(|finding| finding["subject"] == subject);
+            found.unwrap_or_else(|| panic!("{subject}: {findings}")).clone()
+        };
+        let state = of("state");
+        assert_eq!(state["state"], "problem", "{state}");
+        assert!(state["detail"].as_str().unwrap().contains(sentence), "{state}");
+        assert!(state["hint"].as_str().unwrap().contains(help), "{state}");
+        for subject in ["compiling", "confinement", "privileges", "processors", "models"] {
+            assert_ne!(of(subject)["state"], "problem", "{findings}");
+        }
+    };
+    let home = Home::new();
+    home.run(&["list"]).worked();
+    home.write("state/state.db", "this is no database, though it is long enough to be taken for one ".repeat(100));
+    examined(&home, &[], "is damaged", "backup");
+    if cfg!(target_os = "linux") {
+        examined(&Home::new(), &["--state-dir", "/proc/ringfence"], "/proc/ringfence", "another state directory");
+    }
+}
+
+#[test]
 fn state_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let home = Home::new();

@@ -285,6 +285,15 @@ async fn lines_of_the_log_are_sent_with_the_trace_that_they_belong_to_and_writte
         let mut server = Server::within(Server::furnished(), &[], &variables);
         let said = server.post("/v1/tools/probe_note", &[], &json!({ "text": "bees\nswarm" }));
         assert_eq!(said.status, 200, "{said:?}");
+        // Whichever face a call comes by.
+        let meta = call_by_itself()["params"]["_meta"].take();
+        let params = json!({ "name": "probe_note", "arguments": { "text": "by mcp" }, "_meta": meta });
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        let said = server.post("/mcp", &[MCP[0], MCP[1], MCP[2], "Mcp-Name: probe_note"], &call);
+        assert_eq!(said.status, 200, "{said:?}");
+        let asked = json!({ "model": "skill:probe/note", "messages": [{ "role": "user", "content": "by openai" }] });
+        let said = server.post("/v1/chat/completions", &[], &asked);
+        assert_eq!(said.status, 200, "{said:?}");
         // Below the level that is chosen.
         server.post("/v1/tools/probe_log_flood", &[], &json!({ "lines": 1 }));
         server.signal("-INT");
@@ -293,18 +302,39 @@ async fn lines_of_the_log_are_sent_with_the_trace_that_they_belong_to_and_writte
     });
     let errors = errors.await.unwrap();
     let lines = collector.lines();
-    let line =
-        lines.iter().find(|line| line["body"]["stringValue"] == "bees\\nswarm").unwrap_or_else(|| panic!("{lines:?}"));
-    assert_eq!((line["severityText"].as_str(), attribute(line, "skill")), (Some("WARN"), Some(&json!("probe"))));
     let spans = collector.spans();
-    let call =
-        spans.iter().find(|span| span["name"] == "execute_tool probe/note" && span["traceId"] == line["traceId"]);
-    assert!(call.is_some(), "{line} {spans:?}");
+    for words in ["bees\\nswarm", "by mcp", "by openai"] {
+        let line = lines.iter().find(|line| line["body"]["stringValue"] == words);
+        let line = line.unwrap_or_else(|| panic!("{words}: {lines:?}"));
+        assert_eq!((line["severityText"].as_str(), attribute(line, "skill")), (Some("WARN"), Some(&json!("probe"))));
+        let call =
+            spans.iter().find(|span| span["name"] == "execute_tool probe/note" && span["traceId"] == line["traceId"]);
+        assert!(call.is_some(), "{line} {spans:?}");
+    }
     assert!(!collector.text().contains("line 0") && !errors.contains("line 0"), "{errors}");
     let written = errors.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let written: Vec<_> = written.filter(|line| line["skill"] == "probe").collect();
-    assert_eq!(written.len(), 1, "{errors}");
+    assert_eq!(written.len(), 3, "{errors}");
     assert_eq!((written[0]["message"].as_str(), written[0]["level"].as_str()), (Some("bees\\nswarm"), Some("WARN")));
+}
+
+#[test]
+fn a_run_writes_what_its_skill_logs_as_objects_where_the_log_is_of_objects() {
+    let home = Home::new();
+    let probe = crate::support::probe().display().to_string();
+    let run = ["run", &probe, "--tool", "note", "--text", "bees", "--allow", "kv", "-v"];
+    let lines = |done: &Done| -> Vec<Result<Value, String>> {
+        done.err.lines().map(|line| serde_json::from_str(line).map_err(|_| line.to_owned())).collect()
+    };
+    let done = home.run(&[&run[..], &["--log-format", "json"]].concat()).worked();
+    let objects: Vec<Value> =
+        lines(&done).into_iter().map(|line| line.unwrap_or_else(|line| panic!("{line}"))).collect();
+    let said: Vec<_> = objects.iter().filter(|line| line["skill"] == "probe").collect();
+    let [line] = said.as_slice() else { panic!("{objects:?}") };
+    assert_eq!((line["message"].as_str(), line["level"].as_str()), (Some("bees"), Some("WARN")));
+    // For people it is a line as before.
+    let done = home.run(&run).worked();
+    assert!(lines(&done).iter().any(|line| line.as_ref().is_err_and(|line| line == "warn bees")), "{done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,7 +23,10 @@ async fn a_question_needs_a_grant_and_somebody_there() {
     let person = Script::new([Some(json!("Ada"))]);
     let call = Call { person: Some(person.clone()), ..stored(&a, "question", question()) };
     let error = host.host.invoke(call).await.unwrap_err();
-    assert_eq!((error.kind(), error.hint().as_str()), ("refused", "run `ringfence grant a user` to allow it"));
+    assert_eq!(
+        (error.kind(), error.hint().as_str()),
+        ("refused", "run `ringfence grant a user` to allow it, where the manifest requests it")
+    );
     assert!(person.asked().is_empty());
 
     host.host.grant("a", ringfence_core::Grants::parse(["user"]).unwrap()).await.unwrap();
@@ -82,7 +85,7 @@ async fn a_skill_that_is_called_asks_in_its_own_name_and_only_where_both_may() {
     let call = Call { person: Some(person.clone()), ..stored(&other, "relay", input()) };
     let error = host.host.invoke(call).await.unwrap_err();
     assert!(error.to_string().contains("only what both may"), "{error}");
-    assert_eq!(error.hint(), "run `ringfence grant other user` to allow it");
+    assert_eq!(error.hint(), "run `ringfence grant other user` to allow it, where the manifest requests it");
     let call = Call { person: Some(person.clone()), ..stored(&a, "relay", input()) };
     assert_eq!(said(&host.host.invoke(call).await.unwrap()), "\"Ada\"");
     assert!(matches!(&person.asked()[..], [Question::Skill { skill, .. }] if skill == "b"));

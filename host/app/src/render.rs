@@ -136,6 +136,7 @@ pub(crate) fn class(kind: &str) -> Class {
 pub(crate) fn fail(error: &Error, format: Format) -> ExitCode {
     let class = class(error.kind());
     let written = match format {
+        Format::Text if crate::cli::logs_as_json() => writeln!(anstream::stderr(), "{}", json(error, class)),
         Format::Text => writeln!(anstream::stderr(), "{}", text(error)),
         Format::Json => writeln!(anstream::stdout(), "{}", json(error, class)),
     };

@@ -1,26 +1,96 @@
 //! What this machine and this host are able to do, in findings that a person can act on.
 
-use crate::engine::{Allocator, Engine, privileges};
-use crate::error::Explain as _;
-use crate::host::{Finding, Health, Shared};
+use std::path::Path;
 
-/// Examines a host that has started; what keeps one from starting is an error with a hint of its own.
+use secrecy::ExposeSecret as _;
+
+use crate::capability::model::discover::{self, UNLISTED};
+use crate::capability::model::{ModelError, Router};
+use crate::engine::{Allocator, Engine, EngineError, privileges};
+use crate::error::{Error, Explain as _};
+use crate::host::{Finding, Health, HostConfig, Shared};
+use crate::state::{Durability, State, StateError};
+
+/// Examines a host that has started.
 pub(crate) async fn examine(host: &Shared, engine: &Engine) -> Vec<Finding> {
-    let mut findings = vec![
+    let mut findings = sandbox(engine).await;
+    let state = state(host.state.path(), host.settings.load().durability);
+    findings.extend([own(), state, secrets(host).await, cores()]);
+    findings.extend(models(&host.models.load()));
+    findings
+}
+
+impl HostConfig {
+    /// What can be examined where no host starts, or none that can be asked: `error` says why, and is one of the findings.
+    pub async fn doctor(&self, error: &Error) -> Vec<Finding> {
+        let mut findings = match self.bare_engine() {
+            Ok(engine) => sandbox(&engine).await,
+            // The same twice says nothing more.
+            Err(other) if other.to_string() == error.to_string() => Vec::new(),
+            Err(other) => vec![problem(&other)],
+        };
+        findings.extend([own(), problem(error), cores()]);
+        if error.of::<StateError>().is_none() {
+            findings.push(self.state().await);
+        }
+        match self.router() {
+            Ok(router) => findings.extend(models(&router)),
+            Err(other) if other.to_string() == error.to_string() => {}
+            Err(other) => findings.push(problem(&other)),
+        }
+        findings
+    }
+
+    /// An engine that nothing is run on. Its key is one of the moment: the state, where the real one is, may be what is broken.
+    fn bare_engine(&self) -> Result<Engine, Error> {
+        let folder =
+            tempfile::tempdir().map_err(|error| EngineError::Start(format!("no folder for its key: {error}")))?;
+        let (settings, key) = (self.settings.engine.clone(), folder.path().join("artefact.key"));
+        Ok(Engine::start(settings, self.worker.clone(), &self.cache_dir, &key, crate::state::hand_over)?)
+    }
+
+    async fn state(&self) -> Finding {
+        let (folder, durability) = (self.state_dir.clone(), self.settings.durability);
+        let open = move || State::open(&folder, durability, std::time::Duration::ZERO);
+        match tokio::task::spawn_blocking(open).await {
+            Ok(Ok(opened)) => state(opened.path(), durability),
+            Ok(Err(error)) => problem(&error.into()),
+            Err(_) => problem(&crate::invocation::InvokeError::HostFault.into()),
+        }
+    }
+
+    fn router(&self) -> Result<Router, Error> {
+        let env = |name: &str| self.secrets.get(name).map(|value| value.expose_secret().to_owned());
+        let found = discover::discover(&env, None, &self.settings.models);
+        let keys = discover::secrets(&env, &found.settings);
+        Ok(Router::new(found.settings, &keys, found.hopeful)?)
+    }
+}
+
+/// The engine, and how it compiles.
+async fn sandbox(engine: &Engine) -> Vec<Finding> {
+    vec![
         compiling(engine).await,
         allocator(engine),
         copy_on_write(engine),
         pages(engine),
         mappings(engine),
         compiler(engine),
-        own(),
-        state(host),
-        secrets(host).await,
-        cores(),
-        models(host),
-    ];
-    findings.extend(host.models.load().exposed().into_iter().map(|(provider, base)| exposed(&provider, &base)));
-    findings
+    ]
+}
+
+/// What cannot be used, under the name of the check that would have praised it.
+fn problem(error: &Error) -> Finding {
+    let subject = match error.kind() {
+        _ if error.of::<StateError>().is_some() => "state",
+        _ if error.of::<EngineError>().is_some() => "sandbox",
+        _ if error.of::<ModelError>().is_some() => "models",
+        kind if kind.starts_with("secret") || kind.starts_with("keyring") => "secrets",
+        kind if kind.starts_with("state") => "state",
+        "config-invalid" => "configuration",
+        _ => "host",
+    };
+    Finding { subject, state: Health::Problem, detail: error.to_string(), hint: Some(error.hint()) }
 }
 
 fn ok(subject: &'static str, detail: impl Into<String>) -> Finding {
@@ -160,12 +230,12 @@ fn own() -> Finding {
     )
 }
 
-fn state(host: &Shared) -> Finding {
-    let durability = match host.settings.load().durability {
-        crate::state::Durability::Normal => "survives a killed process",
-        crate::state::Durability::Full => "survives a power cut",
+fn state(path: &Path, durability: Durability) -> Finding {
+    let durability = match durability {
+        Durability::Normal => "survives a killed process",
+        Durability::Full => "survives a power cut",
     };
-    ok("state", format!("{} ({durability})", host.state.path().display()))
+    ok("state", format!("{} ({durability})", path.display()))
 }
 
 /// Where the key of the secrets is. Asks for it.
@@ -184,15 +254,31 @@ async fn secrets(host: &Shared) -> Finding {
     }
 }
 
-/// What the alias that most skills name leads to. Asks nobody.
-fn models(host: &Shared) -> Finding {
-    let names: Vec<String> = host.models.load().resolve("default").iter().map(|candidate| candidate.name()).collect();
-    if host.models.load().is_free("default") {
+/// Where models lead, and which keys travel in the clear. Asks nobody.
+fn models(router: &Router) -> Vec<Finding> {
+    let exposed = router.exposed().into_iter().map(|(provider, base)| exposed(&provider, &base));
+    std::iter::once(default_model(router)).chain(exposed).collect()
+}
+
+/// What the alias that most skills name leads to.
+fn default_model(router: &Router) -> Finding {
+    let names: Vec<String> = router.resolve("default").iter().map(|candidate| candidate.name()).collect();
+    if router.is_free("default") {
+        // An Ollama is among them whether it runs or not.
+        let others = router.providers().into_iter().filter(|name| !["ollama", "offline"].contains(&name.as_str()));
+        let others: Vec<String> = others.map(|name| format!("`{name}`")).collect();
         return note(
             "models",
             format!("`default` is {}, which picks sentences and understands nothing", names.join(", ")),
-            "set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY, start Ollama, or write `models.aliases.default`",
+            match others.is_empty() {
+                true => "set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY, start Ollama, or write `models.aliases.default`"
+                    .into(),
+                false => format!("write a model of {} into `models.aliases.default`", others.join(" or ")),
+            },
         );
+    }
+    if names == [UNLISTED] {
+        return ok("models", "`default` is what the server of `openai` lists; `ringfence models` asks for it");
     }
     ok("models", format!("`default` is {}; `ringfence models` asks who answers", names.join(", then ")))
 }

@@ -501,9 +501,8 @@ impl Host {
     /// The bytes of a component's file: of a plain file alone, and no more of them than `engine.component-mib` allows.
     pub fn read_component(&self, path: &Path) -> Result<Vec<u8>, Error> {
         let (bytes, limit) = (self.read(path)?, self.0.component_bytes());
-        let actual = bytes.len() as u64;
-        if actual > limit {
-            return Err(Error::from(crate::engine::LoadError::TooLarge { limit, actual }).about(path));
+        if bytes.len() as u64 > limit {
+            return Err(Error::from(crate::engine::LoadError::TooLarge { limit }).about(path));
         }
         Ok(bytes)
     }
@@ -614,6 +613,9 @@ impl Shared {
         };
         let notice = || tell(Step::Compiling { skill: name.to_owned(), bytes: code.len() as u64 });
         let loaded = self.engine()?.load(code, notice).await?;
+        if let Some(why) = &loaded.rejected {
+            self.sessions.audit.note(Entry::admin("cache-rejected", digest(code), why.as_str()));
+        }
         tell(Step::Ready);
         Ok(loaded)
     }
@@ -629,7 +631,7 @@ impl Shared {
     ) -> Result<Generation, Error> {
         let limit = self.component_bytes();
         if bytes.len() as u64 > limit {
-            return Err(crate::engine::LoadError::TooLarge { limit, actual: bytes.len() as u64 }.into());
+            return Err(crate::engine::LoadError::TooLarge { limit }.into());
         }
         let package = Package::read(bytes).map_err(package_error)?;
         let manifest = package.manifest.unwrap_or_else(|| Manifest::bare(stem));

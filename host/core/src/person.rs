@@ -9,6 +9,11 @@ use serde_json::Value;
 pub trait Person: std::fmt::Debug + Send + Sync + 'static {
     /// None means that nobody answered or that the question was waved away.
     fn ask(&self, question: Question) -> BoxFuture<'_, Option<Value>>;
+
+    /// What the audit calls whoever answers: it cannot know more than the face does.
+    fn word(&self) -> &'static str {
+        "a person"
+    }
 }
 
 /// A question. Texts of skills are strangers' words: whoever shows them makes them safe and says whose they are.

@@ -44,17 +44,27 @@ const char *read_text(const char *path) {
     return all;
 }
 
+/* Writes all of a text to a file. 0, or why not. */
+static int write_all(FILE *file, const char *text) {
+    size_t length = strlen(text);
+    int why = fwrite(text, 1, length, file) == length ? 0 : errno ? errno : EIO;
+    if (fclose(file) && !why) why = errno;
+    return why;
+}
+
 bool write_text(const char *path, const char *text) {
-    /* Beside it, since files move within one folder only. */
+    /* Whole beside it first, so that nothing can be lost; files move within one folder only. */
     const char *fresh = rf_format("%s.apply-new", path);
     FILE *file = fopen(fresh, "wb");
     if (!file) return RF_FAIL(RF_FAILED, "cannot write %s: %s", fresh, strerror(errno));
-    size_t length = strlen(text);
-    bool failed = fwrite(text, 1, length, file) != length;
-    int why = errno;
-    if (fclose(file) && !failed) failed = true, why = errno;
-    if (!failed && rename(fresh, path)) failed = true, why = errno;
-    if (!failed) return true;
+    int why = write_all(file, text);
+    if (!why) {
+        /* Then into it: what takes a file's place has neither its mode, which WASI can neither read nor set, nor its links. */
+        file = fopen(path, "wb");
+        if (!file) why = errno;
+        else if (write_all(file, text) && rename(fresh, path))
+            return RF_FAIL(RF_FAILED, "cannot write %s: %s; the whole text is in %s", path, strerror(errno), fresh);
+    }
     remove(fresh);
-    return RF_FAIL(RF_FAILED, "cannot write %s: %s", path, strerror(why));
+    return !why || RF_FAIL(RF_FAILED, "cannot write %s: %s", path, strerror(why));
 }

@@ -114,5 +114,5 @@ static rf_outcome *apply_file(const file_edit *in) {
     return apply_in("/work", in);
 }
 RF_TOOL(apply_file, file_edit,
-    "Merges a sketched edit into a file of the granted folder, writes it whole or not at all, and gives a diff.",
+    "Merges a sketched edit into a file of the granted folder, writes it, and gives a diff.",
     .title = "Apply an edit to a file", .output = RF_TYPE_OF(result), .hints = RF_DESTRUCTIVE | RF_IDEMPOTENT);

@@ -1,6 +1,8 @@
 #include <ringfence_fake.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "../src/files.h"
 
@@ -24,6 +26,26 @@ RF_TEST(a_file_is_written_whole) {
     RF_CHECK_TEXT(rf_outcome_joined(outcome), "Nothing changed.");
     RF_CHECK(!read_text(rf_format("%s.apply-new", path)));
     remove(path);
+    remove(place);
+}
+
+RF_TEST(a_file_keeps_its_mode_and_its_links) {
+    const char *place = folder(), *path = rf_format("%s/a.sh", place), *other = rf_format("%s/b.sh", place);
+    RF_CHECK(write_text(path, "a\nb\nc\n"));
+    RF_CHECK_INT(chmod(path, 0755), 0);
+    RF_CHECK_INT(link(path, other), 0);
+    RF_CHECK(apply_in(place, &(file_edit) { .path = "a.sh", .edit = "a\nc\n" }));
+    struct stat about;
+    RF_CHECK_INT(stat(path, &about), 0);
+    RF_CHECK_INT(about.st_mode & 0777, 0755);
+    RF_CHECK_TEXT(read_text(other), "a\nc\n");
+    RF_CHECK(!read_text(rf_format("%s.apply-new", path)));
+    /* What cannot be written is said, and leaves nothing behind. */
+    RF_CHECK(!write_text(place, "x"));
+    RF_CHECK_HAS(rf_failed()->message, "cannot write");
+    RF_CHECK(!read_text(rf_format("%s.apply-new", place)));
+    remove(path);
+    remove(other);
     remove(place);
 }
 

@@ -21,6 +21,9 @@ pub struct Sheet {
     pub name: String,
     pub rows: usize,
     pub columns: Vec<About>,
+    /// What to know about how it was read: lines above the header, no header at all, cells such as `n/a`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// What a column holds.
@@ -67,7 +70,7 @@ fn sheet(table: &Table) -> Sheet {
             advice: load::advice(table, at),
         }
     });
-    Sheet { name: table.name.clone(), rows: table.rows.len(), columns: columns.collect() }
+    Sheet { name: table.name.clone(), rows: table.rows.len(), columns: columns.collect(), notes: table.remarks() }
 }
 
 /// The same for people.
@@ -88,6 +91,9 @@ pub fn text(description: &Description) -> String {
         let right = [false, false, true, true, true, true, false, false];
         let mut text =
             format!("## {}: {} rows\n\n{}", sheet.name, sheet.rows, show::markdown(heads, rows.collect(), &right));
+        for note in &sheet.notes {
+            text.push_str(&format!("\nNote: {note}."));
+        }
         for about in &sheet.columns {
             if let Some(advice) = &about.advice {
                 text.push_str(&format!("\n`{}` {advice}.", about.name));

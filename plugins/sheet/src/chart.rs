@@ -290,7 +290,7 @@ mod tests {
             number: at,
             cells: vec![Value::text(format!("</text><script>{at}")), Value::Number(Decimal::from(at) - Decimal::TWO)],
         };
-        Table { name: "t".into(), columns, rows: (0..rows).map(row).collect() }
+        Table { name: "t".into(), columns, rows: (0..rows).map(row).collect(), notes: Vec::new() }
     }
 
     #[test]

@@ -11,11 +11,13 @@ pub struct Column {
     pub kind: Kind,
     /// The name is itself a value of the data, made by a pivot: a model is never told it.
     pub from_data: bool,
+    /// Cells such as `n/a`, which are empty because the others are no text.
+    pub no_value: usize,
 }
 
 impl Column {
     pub fn new(name: impl Into<String>, kind: Kind) -> Self {
-        Self { name: name.into(), kind, from_data: false }
+        Self { name: name.into(), kind, from_data: false, no_value: 0 }
     }
 }
 
@@ -31,11 +33,22 @@ pub struct Table {
     pub name: String,
     pub columns: Vec<Column>,
     pub rows: Vec<Row>,
+    /// What was found out about its top when it was read.
+    pub notes: Vec<String>,
 }
 
 impl Table {
     pub fn cells(&self) -> usize {
         self.rows.len().saturating_mul(self.columns.len())
+    }
+
+    /// What to know about how it was read. No values of cells.
+    pub fn remarks(&self) -> Vec<String> {
+        let marked = self.columns.iter().filter(|column| column.no_value > 0).map(|column| {
+            let cells = if column.no_value == 1 { "cell is" } else { "cells are" };
+            format!("in `{}` {} {cells} read as empty: `n/a`, `-` or the like", column.name, column.no_value)
+        });
+        self.notes.iter().cloned().chain(marked).collect()
     }
 
     pub fn column(&self, name: &str) -> Result<usize, String> {

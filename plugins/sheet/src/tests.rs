@@ -177,6 +177,38 @@ fn describing_asks_nobody() {
 }
 
 #[test]
+fn cells_without_a_value_break_no_sum_and_are_counted() {
+    let _host = Host::new();
+    let sheet = "Sales,,\nregion,sold,price\nNorth,10,\"1,000.50\"\nNorth,n/a,n/a\nSouth,-,2\n";
+    let plan = json!({ "steps": [{ "op": "group", "by": ["region"], "aggregates": [
+        { "column": "sold", "function": "sum", "of": "sold" },
+        { "column": "price", "function": "sum", "of": "number(price, '.')" },
+    ] }] });
+    let outcome = fake::call::<run>(json!({ "plan": plan, "text": sheet })).unwrap();
+    let answer: Answer = serde_json::from_str(outcome.structured.as_deref().unwrap()).unwrap();
+    assert_eq!(answer.rows, [[json!("North"), json!(10), json!(1000.5)], [json!("South"), json!(0), json!(2)]]);
+    let note = "1 row is left out above the table; in `sold` 2 cells are read as empty: `n/a`, `-` or the like";
+    assert_eq!(answer.trail[0].note.as_deref(), Some(note));
+    assert!(outcome.joined_text().contains(&format!("1. read `sheet`: 3 rows ({note})")), "{}", outcome.joined_text());
+
+    let outcome = fake::call::<describe>(json!({ "text": sheet })).unwrap();
+    let description: Value = serde_json::from_str(outcome.structured.as_deref().unwrap()).unwrap();
+    assert_eq!(description["sheets"][0]["notes"].as_array().unwrap().len(), 2);
+    assert_eq!(description["sheets"][0]["columns"][1]["missing"], 2);
+    assert!(outcome.joined_text().contains("Note: 1 row is left out above the table."), "{}", outcome.joined_text());
+}
+
+#[test]
+fn no_row_reaches_the_model_as_names() {
+    let host =
+        Host::new().answer(json!({ "title": "", "steps": [{ "op": "limit", "rows": 1 }], "chart": null }).to_string());
+    let sheet = "4711,2026-01-01,1.5\n4712,2026-01-02,2.5\n";
+    asked(json!({ "question": "?", "text": sheet, "sample_rows": 0 })).unwrap();
+    let prompt = &host.prompts()[0];
+    assert!(prompt.contains("- `A`: number\n- `B`: date\n- `C`: number") && !prompt.contains("4711"), "{prompt}");
+}
+
+#[test]
 fn long_tables_are_shown_in_part() {
     let _host = Host::new();
     let sheet: String = std::iter::once("n".into()).chain((0..1_500).map(|n| format!("\n{n}"))).collect();

@@ -10,6 +10,16 @@ use serde_json::json;
 use crate::date::{Date, Moment};
 use crate::number::{self, Decimal};
 
+/// What people and programs write where there is no value.
+const NO_VALUE: [&str; 13] =
+    ["n/a", "#n/a", "na", "n.a.", "nan", "null", "nil", "none", "-", "--", "\u{2013}", "\u{2014}", "?"];
+
+/// Whether a text says that there is no value. Among texts it is one itself: `none` may be an answer.
+pub fn is_no_value(text: &str) -> bool {
+    let text = text.trim();
+    NO_VALUE.iter().any(|mark| mark.eq_ignore_ascii_case(text))
+}
+
 /// What kind of values a column holds, or a formula gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -55,7 +55,8 @@ export function added(cards: readonly Card[], drafts: readonly Draft["cards"][nu
   return all;
 }
 
-function plain(question: string): string {
+/** A text by its letters and digits: two questions that differ in nothing else are one. */
+export function plain(question: string): string {
   return question.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
 }
 

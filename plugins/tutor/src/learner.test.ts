@@ -70,6 +70,11 @@ test("gaps are torn into sentences", () => {
 
 test("words are compared", () => {
   expect(alike("Six weeks", "six WEEKS!")).toBe(1);
-  expect(alike("six weeks", "about six")).toBe(0.5);
+  expect(alike("six weeks", "six")).toBe(0.5);
   expect(alike("", "x")).toBe(0);
+  // Words too many count, and those of the question do not.
+  const question = "How long does a worker bee live in summer?";
+  expect(alike("Six weeks", "Not six weeks, but about ten years", question)).toBeLessThan(0.5);
+  expect(alike("Six weeks", "In summer a worker bee does live six weeks", question)).toBe(1);
+  expect(alike("Six weeks", "six weeks, I think", question)).toBe(0.5);
 });

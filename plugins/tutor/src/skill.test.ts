@@ -42,6 +42,17 @@ describe("a course", () => {
     await expect(host.call(course, { topic: "bees" })).rejects.toMatchObject({ kind: "unavailable" });
   });
 
+  test("keeps every card that asks something, in whatever script, and no other", async () => {
+    const card = (question: string, answer = "A") => ({ lesson: "L", question, answer, difficulty: 1 });
+    const cards = [card("Explain why bees store honey."), card("\u871c\u8702\u306f\u306a\u305c\u8e0a\u308a\u307e\u3059\u304b\uff1f"), card("Bees store honey."), card("Honey", "honey"), card(" "), card("Why?", " ")];
+    const asked = cards.slice(0, 2).map(({ question }) => question);
+    const host = fakeHost().answer({ title: "T", cards });
+    expect((await host.call(course, { text: "# Bees\n\nBees store honey. They dance.", language: "Japanese" })).structured).toMatchObject({ cards: 2 });
+    expect(host.stored("course/bees").cards.map(({ question }: { question: string }) => question)).toEqual(asked);
+    const free = fakeHost().answer({ title: "T", cards: [...cards.slice(0, 2), card("Honey", "honey")] });
+    expect((await free.call(course, { topic: "bees" })).structured).toMatchObject({ cards: 2 });
+  });
+
   test("of nothing is refused, and so is one that may not be written", async () => {
     await expect(fakeHost().call(course, { topic: " " })).rejects.toMatchObject({ kind: "invalid-input" });
     const refusal = new Denied({ capability: "model", subject: "model default", reason: "no", hint: "grant it" });
@@ -88,6 +99,25 @@ describe("questions and answers", () => {
     expect((await host.call(answer, { card: "2", answer: " " })).structured).toMatchObject({ score: 0, right: false, again: "in 10 minutes" });
     expect(host.requests).toHaveLength(1);
     expect((await host.call(nextCard)).structured).toMatchObject({ kind: "done", card: null, wait: "in 10 minutes" });
+  });
+
+  test.each([
+    ["Six weeks", "Not six weeks, but about ten years"],
+    ["No", "Yes, there is no doubt that they do"],
+    ["-5", "5"],
+    ["C", "C++"],
+  ])("words too many are for the model to judge: %s, %s", async (right, given) => {
+    const wrong = { title: "T", cards: [{ lesson: "L", question: "Is it so?", answer: right, difficulty: 1 }] };
+    const host = fakeHost().answer(wrong, { score: 0, feedback: "No." });
+    await host.call(course, { topic: "t" });
+    expect((await host.call(answer, { card: "1", answer: given })).structured).toMatchObject({ score: 0, right: false });
+  });
+
+  test.each(["six weeks.", " \u201cSIX  weeks\u201d "])("marks, case and space do not count: %s", async (given) => {
+    const host = fakeHost().answer({ title: "T", cards: [{ lesson: "L", question: "How long?", answer: "Six weeks", difficulty: 1 }] });
+    await host.call(course, { topic: "t" });
+    expect((await host.call(answer, { card: "1", answer: given })).structured).toMatchObject({ score: 5 });
+    expect(host.requests).toHaveLength(1);
   });
 
   test.each([new Unavailable("down"), new Invalid("nonsense")])("words are compared where the model fails: %s", async (refusal) => {

@@ -2,7 +2,7 @@
 
 import { Failure, Invalid, log, model, progress, text as texts, config, s, Unavailable } from "ringfence";
 import { clozes } from "./cloze.js";
-import { Draft } from "./course.js";
+import { Draft, plain } from "./course.js";
 
 export type Level = "beginner" | "intermediate" | "advanced";
 
@@ -28,7 +28,8 @@ export function write(material: Material): Draft {
 
 function ofTopic(material: Material): Draft {
   const prompt = `Write ${material.count} questions that teach this topic from the ground up: ${material.topic}\n${wishes(material)}`;
-  return tried(() => model.json(prompt, Draft, { system: SYSTEM })) ?? { title: material.topic ?? "", cards: [] };
+  const draft = tried(() => model.json(prompt, Draft, { system: SYSTEM })) ?? { title: material.topic ?? "", cards: [] };
+  return { ...draft, cards: usable(draft.cards) };
 }
 
 function ofText(material: Material, text: string): Draft {
@@ -47,14 +48,27 @@ function ofText(material: Material, text: string): Draft {
       if (result.status === "rejected") throw result.reason;
       return result.value.json(Draft);
     });
-    if (draft !== undefined) drafts.push({ ...draft, cards: draft.cards.slice(0, share) });
+    if (draft !== undefined) drafts.push({ ...draft, cards: usable(draft.cards, text).slice(0, share) });
     step(`${drafts.flatMap((one) => one.cards).length} questions`);
   }
   const cards = drafts.flatMap((draft) => draft.cards).slice(0, material.count);
   const title = material.topic ?? /^#\s+(.*?)\s*#*$/m.exec(text)?.[1] ?? drafts[0]?.title ?? "";
-  if (cards.length > 0 && cards.every((card) => card.answer.trim() !== "" && card.question.includes("?"))) return { title, cards };
-  log.warn("the model wrote no questions that can be used: words of the text are left out instead", { cards: cards.length });
+  if (cards.length > 0) return { title, cards };
+  log.warn("the model wrote no questions that can be used: words of the text are left out instead");
   return { title, cards: clozes(text, material.count) };
+}
+
+/** The cards that ask something. Each stands for itself: one that is spoilt takes no other with it. */
+function usable(cards: Draft["cards"], text = ""): Draft["cards"] {
+  const document = plain(text);
+  const kept = cards.filter(({ question, answer }) => {
+    const asked = plain(question);
+    if (asked === "" || answer.trim() === "" || asked === plain(answer)) return false;
+    // Not every task has a question mark ("Explain why ..."). But a sentence of the document without one is a quote, and asks nothing.
+    return /[?\uff1f\u061f\u037e\u055e\u2e2e]/u.test(question) || !document.includes(asked);
+  });
+  if (kept.length < cards.length) log.warn("cards are left out that ask nothing", { cards: cards.length - kept.length });
+  return kept;
 }
 
 function wishes({ level, language, known = [] }: Material): string {

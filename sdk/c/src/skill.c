@@ -54,7 +54,19 @@ static void check(const rf_tool *tool) {
 #endif
 }
 
+/* Without any tool the skill is of no use, and nothing else would say so before somebody wants to run it. */
+static void check_some(void) {
+    static const char *const WORDS = "the skill has no tools: register a function of yours with RF_TOOL, in a file below src/";
+    if (first) return;
+    rf_log_error("%s", WORDS);
+#ifndef __wasm__
+    fprintf(stderr, "%s\n", WORDS);
+#endif
+    abort();
+}
+
 void exports_ringfence_skill_skill_tools(exports_ringfence_skill_skill_list_tool_t *ret) {
+    check_some();
     size_t count = 0, at = 0;
     for (const rf_tool *tool = first; tool; tool = tool->next) count++;
     ret->ptr = rf_alloc_array(count, sizeof *ret->ptr);

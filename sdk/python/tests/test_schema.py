@@ -1,5 +1,6 @@
 import datetime
 import enum
+import json
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict, Union
 
@@ -195,3 +196,86 @@ def test_real_models_of_pydantic():
     assert values.read(Root, {"leaf": {"size": 2}}).leaf.size == 2
     with pytest.raises(values.Mismatch, match="size"):
         values.read(Root, {"leaf": {"size": 0}})
+
+
+def pydantic_1():
+    """pydantic 1.10, alone or as pydantic 2 brings it along."""
+    pydantic = pytest.importorskip("pydantic")
+    return pydantic if pydantic.VERSION.startswith("1.") else pytest.importorskip("pydantic.v1")
+
+
+def test_real_models_of_pydantic_1():
+    pydantic = pydantic_1()
+
+    class Line(pydantic.BaseModel):
+        item: str = pydantic.Field(description="What.")
+        count: int = pydantic.Field(1, ge=1)
+        enum: Optional[int] = None
+
+    class Order(pydantic.BaseModel):
+        """An order."""
+
+        lines: list[Line]
+        first: Optional[Line] = pydantic.Field(None, description="The first.")
+        note: Optional[str] = pydantic.Field(None, alias="remark")
+        color: Color = pydantic.Field(Color.RED, description="Which.")
+        maybe: Optional[Color] = None
+        pair: tuple[int, str] = (1, "a")
+        numbers: list[Optional[int]] = []
+        either: Union[int, str, None] = None
+        anything: Any = None
+
+    line = {"type": "object", "required": ["item"], "properties": {
+        "item": {"description": "What.", "type": "string"},
+        "count": {"default": 1, "minimum": 1, "type": "integer"},
+        "enum": {"type": ["integer", "null"]},
+    }}
+    made = schema.of(Order, written=True)
+    assert json.loads(values.dumps(made)) == {"description": "An order.", "type": "object", "required": ["lines"], "properties": {
+        "lines": {"type": "array", "items": line},
+        "first": {"description": "The first.", "anyOf": [line, {"type": "null"}]},
+        "remark": {"type": ["string", "null"]},
+        "color": {"enum": ["red", "blue"], "description": "Which.", "default": "red"},
+        "maybe": {"anyOf": [{"enum": ["red", "blue"], "description": "A colour."}, {"type": "null"}]},
+        "pair": {"default": [1, "a"], "type": "array", "minItems": 2, "maxItems": 2, "prefixItems": [{"type": "integer"}, {"type": "string"}]},
+        "numbers": {"default": [], "type": "array", "items": {"type": ["integer", "null"]}},
+        "either": {"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]},
+        "anything": {},
+    }}
+    assert schema.of(Order, written=True) == made
+    order = values.read(Order, {"lines": [{"item": "tea"}], "remark": "soon"})
+    assert (order.lines[0].count, order.note) == (1, "soon")
+    assert values.write([order])[0] == {
+        "lines": [{"item": "tea", "count": 1, "enum": None}], "first": None, "remark": "soon", "color": "red", "maybe": None,
+        "pair": [1, "a"], "numbers": [], "either": None, "anything": None,
+    }
+    with pytest.raises(values.Mismatch, match="count"):
+        values.read(list[Order], [{"lines": [{"item": "tea", "count": 0}]}])
+    with pytest.raises(values.Mismatch, match="`order` is wrong"):
+        values.read(Order, "tea", "order")
+
+
+def test_models_of_pydantic_1_that_contain_themselves():
+    pydantic = pydantic_1()
+
+    class Node(pydantic.BaseModel):
+        name: str
+        children: list["Node"] = []
+        parent: Optional["Node"] = None
+
+    Node.update_forward_refs(Node=Node)
+    made = schema.of(Optional[Node])
+    text = values.dumps(made)
+    assert '"definitions"' not in text and '"$ref":"#/$defs/Node"' in text
+    node = made["$defs"]["Node"]["properties"]
+    assert node["children"]["items"] == {"$ref": "#/$defs/Node"}
+    assert node["parent"] == {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}
+    assert values.write(values.read(Node, {"name": "a", "children": [{"name": "b"}]}))["children"][0]["parent"] is None
+
+
+def test_limits_of_pydantic_1_are_taken():
+    pydantic = pydantic_1()
+    assert schema.of(Annotated[list[int], pydantic.Field(min_items=1, max_items=3)]) == {
+        "type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 3,
+    }
+    assert schema.of(Annotated[str, pydantic.Field(regex="^a", description="A.")]) == {"type": "string", "description": "A.", "pattern": "^a"}

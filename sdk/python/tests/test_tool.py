@@ -155,6 +155,14 @@ def odd(a: bytes) -> str:
     """Does."""
 
 
+def endless(a: float = float("inf")) -> str:
+    """Does."""
+
+
+def numberless(a: Annotated[int, {"maximum": float("nan")}]) -> str:
+    """Does."""
+
+
 def anything(*words: str) -> str:
     """Does."""
 
@@ -182,6 +190,8 @@ def unknown(a: "Nobody") -> str:  # noqa: F821
         (untyped, "`a` has no type; write `a: str`"),
         (unreturned, "does not say what it returns; write `-> str`"),
         (odd, "the type of `a` has no JSON Schema: `bytes` is no type that JSON has: use `str` with base64"),
+        (endless, r"`a` has a default or a keyword that JSON cannot write, as NaN and infinity; write `a: float \| None = None`"),
+        (numberless, "`a` has a default or a keyword that JSON cannot write"),
         (anything, r"`\*words: str` has no name"),
         (misnamed, "describes `b`, which is no parameter"),
         (later, "it is async"),

@@ -65,7 +65,7 @@ impl Fate {
         match self {
             Self::Answer => "answered",
             Self::Silent | Self::Stall => "timed-out",
-            Self::Drip => "deadline",
+            Self::Drip => "timed-out",
             _ => "unavailable",
         }
     }

@@ -85,7 +85,10 @@ impl Provider {
         let desk = Desk { reply, requests: Arc::clone(&requests), came: send };
         let task = if desk.reply.is_polite() {
             listener.set_nonblocking(true).unwrap();
-            let app = axum::Router::new().route("/v1/chat/completions", axum::routing::post(polite)).with_state(desk);
+            let app = axum::Router::new()
+                .route("/v1/chat/completions", axum::routing::post(polite))
+                .route("/v1/models", axum::routing::get(|| async { axum::Json(models()) }))
+                .with_state(desk);
             Some(runtime().spawn(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 axum::serve(listener, app).await.unwrap();
@@ -142,6 +145,11 @@ impl Provider {
     pub(crate) fn patient_config(&self) -> String {
         self.config().replace("first-byte = 1, idle = 1", "first-byte = 100, idle = 100")
     }
+
+    /// What other programs are told in `OPENAI_BASE_URL`.
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
 }
 
 impl Drop for Provider {
@@ -167,6 +175,10 @@ async fn polite(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Re
         }
         _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+fn models() -> Value {
+    json!({ "object": "list", "data": [{ "id": "clever", "object": "model" }] })
 }
 
 fn whole(text: &str) -> Value {

@@ -15,7 +15,7 @@ use crate::ui::progress::Line;
 /// `oci://REGISTRY/NAME:TAG` are fetched, `NAME` or `NAME@VERSION` is looked up in the index that is configured. Shows what the
 /// skill asks for and asks once what of it to grant; a script says so with --yes,
 /// --allow or --grant-nothing. A skill of the same name is replaced and keeps what it was granted, but nothing that the new
-/// version asks for beyond the old one is granted by that. In a project with a ringfence.lock it is written down there.
+/// version asks for beyond the old one is granted by that; one from another place is asked about, or needs one of these flags. In a project with a ringfence.lock it is written down there.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Its folder, its .wasm file, `https://HOST/PATH.wasm[#sha256=HEX]`, `oci://REGISTRY/NAME[:TAG|@DIGEST]` or `NAME[@VERSION]`
@@ -75,7 +75,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
         None => Ok(()),
     };
     let decision = match decided {
-        Ok(()) => consent::offer(&host, &candidate, wanted, context).await,
+        Ok(()) => match consent::succeed(&candidate, &wanted, context).await {
+            Ok(()) => consent::offer(&host, &candidate, wanted, context).await,
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     let decision = match decision {

@@ -43,14 +43,14 @@ struct List {
     /// Only records of this skill: an installed one, or a path
     #[arg(long)]
     skill: Option<String>,
-    /// Only records of this capability
+    /// Only records of this capability, or `server` for calls of MCP servers' tools
     #[arg(long)]
     capability: Option<String>,
     /// Only records of this kind
     #[arg(long, value_parser = Event::ALL.map(Event::as_str))]
     event: Option<String>,
     /// Only records since then: `30m`, `2h`, `7d` ago, or a time such as 2026-11-25T10:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = time::since)]
+    #[arg(long, value_name = "TIME", value_parser = time::since, allow_hyphen_values = true)]
     since: Option<Timestamp>,
     /// How many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -58,7 +58,9 @@ struct List {
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
-    if let What::List(List { capability: Some(name), .. }) = &args.what {
+    if let What::List(List { capability: Some(name), .. }) = &args.what
+        && name != SERVER
+    {
         grants::known(name)?;
     }
     let audit = context.unless_cancelled(Host::read_audit(&context.config.dirs.state)).await?;
@@ -144,13 +146,17 @@ async fn show(audit: &Audit, invocation: &str, context: &Context) -> Result<(), 
 
 const MOST_SHOWN: u32 = 100_000;
 
+/// What calls of MCP servers' tools are recorded under. Nothing is granted by that name: they are granted as tools.
+const SERVER: &str = "server";
+
 /// One act, refusal or end as a line.
 fn told(record: &Record, outcomes: &HashMap<u64, &Record>) -> String {
     let what = match record.event {
         Event::Intent => match outcomes.get(&record.act) {
             Some(outcome) => {
                 let took = (outcome.at_us - record.at_us).max(0) / 1_000;
-                format!("{}: {}, after {took} ms", record.subject, result(outcome))
+                let asked = if record.detail.is_empty() { String::new() } else { format!(" ({})", record.detail) };
+                format!("{}{asked}: {}, after {took} ms", record.subject, result(outcome))
             }
             None => format!("{}: no end is on record; it goes on, or the host was killed", record.subject),
         },

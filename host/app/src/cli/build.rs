@@ -50,6 +50,9 @@ const MANIFEST: &str = "skill.toml";
 const README: &str = "README.md";
 const LICENSES: [&str; 4] = ["LICENSE", "LICENSE.md", "LICENSE.txt", "COPYING"];
 
+/// What clients of packages write while a skill is built, by what the author has written.
+const LOCKS: [&str; 4] = ["Cargo.lock", "package-lock.json", "go.mod", "go.sum"];
+
 /// README, licence and instructions of the skill in `folder`, where it has them.
 fn texts(folder: &Path) -> Texts {
     // No link: a stranger's could lead to a file of the person who builds.
@@ -136,7 +139,7 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     // Cargo locks its folder too, but says so to nobody who sees our line only.
     let _lock = context.unless_cancelled(toolchain::lock(&work.join(".ringfence-lock"), line)).await?;
     let written: Vec<_> = sources.iter().filter(|path| !path.ends_with("Cargo.lock")).cloned().collect();
-    let before = toolchain::digest(&salt, &written)?;
+    let before = toolchain::digest_without(&salt, &written, &LOCKS)?;
     let shelf = context.shelf();
     let errand = Errand { shelf: &shelf, line, cancel: &context.cancel };
     let job = Job { folder, build: &way.build, sdk: &sdk, work: &work, errand };
@@ -144,7 +147,8 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     line.say("packaging");
     let bytes = host.read_component(&component)?;
     let bytes = toolchain::comments::with(bytes, folder);
-    let mut bytes = context.unless_cancelled(host.package(&bytes, &manifest, Some(line.steps()))).await?;
+    let listed = context.unless_cancelled(host.package(&bytes, &manifest, Some(line.steps()))).await;
+    let mut bytes = listed.map_err(|error| unlisted(error, folder))?;
     texts(folder).append(&mut bytes);
     ringfence_core::catalog::seal(&mut bytes);
     // A stamp must never stand beside a component that it does not tell of, whenever this is ended.
@@ -155,10 +159,24 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
     write(&packaged, &bytes)?;
     // Sources that changed meanwhile may be half in it: then there is no new stamp, and the next run builds again. The lock
     // file may be written by the build itself.
-    if before == toolchain::digest(&salt, &written)? {
+    if before == toolchain::digest_without(&salt, &written, &LOCKS)? {
         write(&stamp, digest()?.as_bytes())?;
     }
     Ok(packaged)
+}
+
+/// A skill that ends itself when it is asked for its tools: whoever builds it is its author, and its SDK has said what is wrong.
+fn unlisted(error: Error, folder: &Path) -> Error {
+    if error.kind() != "trap" {
+        return error;
+    }
+    let words = error.to_string();
+    let words = words.strip_prefix("the skill crashed: ").unwrap_or(&words);
+    Trouble::new(
+        "build-failed",
+        format!("the tools of {} cannot be listed: {words}", folder.display()),
+        "correct the skill; where it only crashes, `-v` shows what it says before",
+    )
 }
 
 /// The component of the code alone. A new README, another permission or a test builds no code again, which takes some toolchains half a
@@ -177,16 +195,17 @@ async fn component(
     let code: Vec<_> =
         sources.iter().filter(|path| !beside.iter().any(|name| **path == job.folder.join(name))).cloned().collect();
     let digest = || toolchain::digest_without(salt, &code, &beside);
-    let (stamp, before) = (job.work.join("built"), digest()?);
+    let written = || toolchain::digest_without(salt, &code, &[&beside[..], &LOCKS].concat());
+    let (stamp, now, before) = (job.work.join("built"), digest()?, written()?);
     let kept = std::fs::read_to_string(&stamp).ok();
-    let kept = kept.as_deref().and_then(|text| text.split_once('\n')).filter(|(digest, _)| *digest == before);
+    let kept = kept.as_deref().and_then(|text| text.split_once('\n')).filter(|(digest, _)| *digest == now);
     if let Some(path) = kept.map(|(_, path)| PathBuf::from(path)).filter(|path| !force && path.is_file()) {
         return Ok(path);
     }
     let component = toolchain.build(job).await?;
     // What changed meanwhile may be half in it.
-    if before == digest()? {
-        write(&stamp, format!("{before}\n{}", component.display()).as_bytes())?;
+    if before == written()? {
+        write(&stamp, format!("{}\n{}", digest()?, component.display()).as_bytes())?;
     }
     Ok(component)
 }

@@ -222,6 +222,10 @@ impl Person for Reader {
             self.person.ask(question).await
         })
     }
+
+    fn word(&self) -> &'static str {
+        self.person.word()
+    }
 }
 
 impl<'a> Screen<'a> {

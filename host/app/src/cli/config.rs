@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use ringfence_core::Error;
+use ringfence_core::{Error, Explain as _};
 use serde_json::json;
 
 use super::Context;
@@ -38,19 +38,36 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
 }
 
 fn show(origin: bool, context: &Context) -> Result<(), Error> {
-    let entries = context.config.merged.entries();
+    let entries = context.config.entries();
+    for wrong in context.config.models().unusable {
+        crate::ui::note(&format!("{wrong}; the provider `{}` is left out: {}", wrong.provider, wrong.hint()));
+    }
     if context.json() {
         let all: Vec<_> = entries.iter().map(entry_json).collect();
         return crate::ui::print_json(&all);
     }
-    let lines: Vec<_> =
-        entries.iter().map(|entry| (format!("{} = {}", key(&entry.path), entry.value), entry)).collect();
+    // What has no limit has no value in TOML either: such a line is a remark, so that the rest stays a file that can be read.
+    let written = |entry: &Entry| match &entry.value {
+        Some(value) => format!("{} = {value}", key(&entry.path)),
+        None => format!("# {}: no limit", key(&entry.path)),
+    };
+    let lines: Vec<_> = entries.iter().map(|entry| (written(entry), entry)).collect();
     let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
     let line = |(line, entry): &(String, &Entry)| match origin {
         true => format!("{line:width$}  # {}\n", entry.origin),
         false => format!("{line}\n"),
     };
-    crate::ui::print(&lines.iter().map(line).collect::<String>())
+    let head = if origin { files(context) } else { String::new() };
+    crate::ui::print(&(head + &lines.iter().map(line).collect::<String>()))
+}
+
+/// The files that were read, the weakest first.
+fn files(context: &Context) -> String {
+    let config = &context.config;
+    match config.read_from.as_slice() {
+        [] => format!("# there is no file of settings; yours would be {}\n", config.user_file.display()),
+        files => files.iter().map(|file| format!("# read from {}\n", file.display())).collect(),
+    }
 }
 
 fn entry_json(entry: &Entry) -> serde_json::Value {

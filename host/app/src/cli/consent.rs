@@ -4,6 +4,7 @@
 //! Nothing here knows a capability: words, grants and risks are the core's.
 
 use inquire::Select;
+use inquire::type_aliases::Scorer;
 use ringfence_core::plain::word as quoted;
 use ringfence_core::policy::denials::{self, Denied};
 use ringfence_core::policy::{Grants, Missing, Requests};
@@ -131,6 +132,41 @@ pub(super) async fn offer(
     }
 }
 
+/// Sees to it that a candidate does not come into the place of something else unseen: it would have the other one's grants, secrets and
+/// data, and the name alone is anybody's to choose.
+pub(super) async fn succeed(candidate: &Candidate, wanted: &Wanted, context: &Context) -> Result<(), Error> {
+    const REPLACE: &str = "put it in its place";
+    let Some(before) = candidate.supplants() else { return Ok(()) };
+    let name = quoted(candidate.skill().identity());
+    let kept = candidate.kept().words().join(" ");
+    let (from, at) = (crate::ui::printable(&before.source), crate::ui::printable(candidate.source()));
+    let mut text = format!("{name} is installed already, from {from}; this one is another file, from {at}.");
+    text += " It would have all that the other one has kept";
+    if !kept.is_empty() {
+        text += &format!(", and may do what that one was granted: {}", crate::ui::printable(&kept));
+    }
+    if wanted.yes || wanted.nothing || wanted.allow.is_some() {
+        if !context.quiet {
+            crate::ui::note(&text.replace(" It would have ", " It has now "));
+        }
+        return Ok(());
+    }
+    if !crate::ui::can_ask() || context.json() {
+        return Err(Trouble::new(
+            "conflict",
+            text,
+            format!(
+                "say `--yes`, `--allow GRANT` or `--grant-nothing` where that is meant, or `ringfence remove {name} --purge` first"
+            ),
+        ));
+    }
+    crate::ui::note(&text);
+    match ask("Replace it?", vec![CANCEL, REPLACE], context).await? {
+        REPLACE => Ok(()),
+        _ => Err(Trouble::new("cancelled", "nothing was installed", "run it again when you like")),
+    }
+}
+
 /// As [`offer`], for a newer version that nobody has asked for by its place. What it asks for beyond the old one is never taken
 /// for granted, also where granting it would cost nothing.
 pub(super) async fn widen(
@@ -185,11 +221,18 @@ async fn one_by_one(missing: &[Missing], context: &Context) -> Result<Decision, 
     Ok(decision)
 }
 
+/// What is typed chooses among the answers that begin with it. Letters found anywhere, as the library has it, would take an `n` for a yes
+/// that has one in it; what begins none of them chooses nothing.
+const BEGINS: Scorer<'static, &'static str> = &|typed, _, answer, at| {
+    let typed = typed.trim().to_lowercase();
+    answer.to_lowercase().starts_with(&typed).then(|| -i64::try_from(at).unwrap_or(i64::MAX))
+};
+
 /// One question with the first answer chosen. Nothing happens where it is waved away, by Ctrl-C and Escape at the prompt or by
 /// a signal that ends the program.
 pub(super) async fn ask(question: &str, answers: Vec<&'static str>, context: &Context) -> Result<&'static str, Error> {
     let question = question.to_owned();
-    let answer = tokio::task::spawn_blocking(move || Select::new(&question, answers).prompt());
+    let answer = tokio::task::spawn_blocking(move || Select::new(&question, answers).with_scorer(BEGINS).prompt());
     let answer = tokio::select! {
         answer = answer => answer.ok().and_then(Result::ok),
         () = context.cancel.cancelled() => {

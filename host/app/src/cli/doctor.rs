@@ -1,7 +1,8 @@
 use std::process::ExitCode;
 
 use owo_colors::OwoColorize;
-use ringfence_core::{Error, Finding, Health};
+use ringfence_core::capability::model::discover::Unusable;
+use ringfence_core::{Error, Explain as _, Finding, Health};
 
 use super::Context;
 use crate::toolchain::{self, Errand};
@@ -18,9 +19,13 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Error> {
-    let host = context.full_host().await?;
-    let mut findings = host.doctor().await?;
-    host.close().await?;
+    let mut findings = match of_host(context).await {
+        Ok(findings) => findings,
+        Err(error) if error.kind() == "cancelled" => return Err(error),
+        // Whoever asks what is wrong wants to know what else is, and what is not.
+        Err(error) => context.config.unchecked_host()?.doctor(&error).await,
+    };
+    findings.extend(context.config.models().unusable.iter().map(left_out));
     let shelf = context.shelf();
     if args.fix {
         let line = Line::new(context.quiet);
@@ -35,6 +40,23 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Erro
         crate::ui::print(&text(&findings))?;
     }
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn of_host(context: &Context) -> Result<Vec<Finding>, Error> {
+    let host = context.full_host().await?;
+    let findings = host.doctor().await?;
+    host.close().await?;
+    Ok(findings)
+}
+
+/// A variable of a provider that means nothing.
+fn left_out(wrong: &Unusable) -> Finding {
+    Finding {
+        subject: "environment",
+        state: Health::Note,
+        detail: format!("{wrong}; the provider `{}` is left out", wrong.provider),
+        hint: Some(wrong.hint()),
+    }
 }
 
 fn text(findings: &[Finding]) -> String {

@@ -1,5 +1,6 @@
 use clap_complete::engine::ArgValueCompleter;
-use ringfence_core::Error;
+use ringfence_core::policy::Requests;
+use ringfence_core::{Error, Host};
 
 use super::Context;
 use super::completions::Skills;
@@ -38,11 +39,36 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
     if let Target::Installed(name) = &target {
         super::target::installed(&host, name).await?;
     }
+    let requests = requests(&target, &host).await;
     grants::check_models(&wanted, &host.aliases(), &host.providers())?;
     let identity = target.identity();
     let held = host.grant(&identity, wanted).await?;
     host.close().await?;
-    print(&args.skill, &held, context)
+    let Some(requests) = requests else { return print(&args.skill, &held, context) };
+    let (line, notes) = grants::told(&args.skill, &held, &requests);
+    for note in notes {
+        crate::ui::note(&crate::ui::printable(&note));
+    }
+    match context.json() {
+        true => crate::ui::print_json(&held),
+        false => crate::ui::print_line(&line),
+    }
+}
+
+/// What the skill's manifest requests, where that is known without building or compiling it. A grant needs none: the manifest may ask for
+/// it later.
+async fn requests(target: &Target, host: &Host) -> Option<Requests> {
+    match target {
+        Target::Installed(name) => {
+            let all = host.list().await.ok()?;
+            Some(all.into_iter().find(|skill| skill.name == *name)?.manifest.permissions)
+        }
+        Target::Folder(folder) => Some(super::build::manifest(folder).ok()?.permissions),
+        // A file without a manifest requests nothing.
+        Target::File(file) => serde_json::from_value(host.statement(file).ok()?.permissions).ok(),
+        // Its component may have to be packaged first.
+        Target::AgentSkill(_) => None,
+    }
 }
 
 /// What holds now.

@@ -1,5 +1,7 @@
 //! The program's own log: stderr, and quiet unless asked.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use ringfence_core::trace::TARGET;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
@@ -10,6 +12,14 @@ use super::Flags;
 use crate::config::Environment;
 use crate::telemetry::Telemetry;
 use crate::ui::Format;
+
+/// Whether lines are written as JSON. One for the process, like the log.
+static IN_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Whether whoever reads stderr expects an object on each line.
+pub(crate) fn is_json() -> bool {
+    IN_JSON.load(Ordering::Relaxed)
+}
 
 /// Starts logging. RUST_LOG decides; without it warnings are shown, `-v` shows what the host does, `-vv` everything of ours.
 /// What is traced goes to `telemetry` and not into the log: the audit says it all. `telemetry` gets the log's lines as well.
@@ -22,6 +32,7 @@ pub(super) fn start(flags: &Flags, env: &Environment, telemetry: &Telemetry) {
         _ => "debug,ringfence=trace,ringfence_core=trace",
     };
     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    IN_JSON.store(flags.log_format == Some(Format::Json), Ordering::Relaxed);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match flags.log_format.unwrap_or_default() {
         Format::Text => lines.with_ansi(colour).with_target(flags.verbose > 1).with_filter(chosen(env, level)).boxed(),

@@ -21,6 +21,7 @@ mod key;
 mod list;
 mod lock;
 mod log;
+pub(crate) use log::is_json as logs_as_json;
 mod mcp;
 mod models;
 mod new;

@@ -137,10 +137,12 @@ fn check_text(flag: &str, text: &str, most: usize) -> Result<(), Error> {
     }
 }
 
-/// How `run` will take it for a path.
+/// How `run` will take it for a path, as a shell takes it for one word.
 fn shell_path(folder: &Path) -> String {
     let text = folder.display().to_string();
-    if text.contains('/') { text } else { format!("./{text}") }
+    let path = if text.contains('/') { text } else { format!("./{text}") };
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@%=:,".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]
@@ -154,6 +156,20 @@ mod tests {
         }
         for bad in ["", "-a", "A", "a_b", "a/b", "..", "a b", "a--b", "a-", &"a".repeat(65)] {
             assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_one_word_to_a_shell() {
+        for (folder, word) in [
+            ("mine", "./mine"),
+            ("a/über_1.0", "a/über_1.0"),
+            ("a b/x", "'a b/x'"),
+            ("it's", r"'./it'\''s'"),
+            ("$HOME/x", "'$HOME/x'"),
+            ("~/x", "'~/x'"),
+        ] {
+            assert_eq!(shell_path(Path::new(folder)), word);
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ringfence_core::Error;
 
+use super::layer::Source;
 use super::{Directories, Environment};
 use crate::trouble::Trouble;
 
@@ -21,9 +22,16 @@ pub(crate) struct Dirs {
 #[derive(Clone, Debug)]
 pub(super) struct Bases {
     pub(super) config: PathBuf,
-    state: PathBuf,
-    data: PathBuf,
-    cache: PathBuf,
+    state: Base,
+    data: Base,
+    cache: Base,
+}
+
+/// A folder, and the variable that says so.
+#[derive(Clone, Debug)]
+struct Base {
+    path: PathBuf,
+    variable: Option<&'static str>,
 }
 
 impl Bases {
@@ -37,30 +45,39 @@ impl Bases {
                 )
             })
         };
-        let base = |variable: &str, below: &str| -> Result<PathBuf, Error> {
+        let base = |variable: &'static str, below: &str| -> Result<Base, Error> {
             let given = env.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-            Ok(match given {
+            let variable = given.is_some().then_some(variable);
+            let path = match given {
                 Some(path) => path,
                 None => at_home()?.join(below),
-            }
-            .join(NAME))
+            };
+            Ok(Base { path: path.join(NAME), variable })
         };
         Ok(Self {
-            config: base("XDG_CONFIG_HOME", ".config")?,
+            config: base("XDG_CONFIG_HOME", ".config")?.path,
             state: base("XDG_STATE_HOME", ".local/state")?,
             data: base("XDG_DATA_HOME", ".local/share")?,
             cache: base("XDG_CACHE_HOME", ".cache")?,
         })
     }
+
+    /// Each folder under its key in the configuration, with what says so where the configuration says nothing.
+    pub(super) fn unsaid(&self) -> [(&'static str, &Path, Source); 3] {
+        [("cache", &self.cache), ("data", &self.data), ("state", &self.state)].map(|(key, base)| {
+            let by = base.variable.map_or(Source::Defaults, |name| Source::Named(name.to_owned()));
+            (key, base.path.as_path(), by)
+        })
+    }
 }
 
 impl Dirs {
-    pub(super) fn new(given: &Directories, bases: Bases) -> Self {
-        let pick = |given: &Option<PathBuf>, base: PathBuf| given.as_deref().map_or(base, absolute);
+    pub(super) fn new(given: &Directories, bases: &Bases) -> Self {
+        let pick = |given: &Option<PathBuf>, base: &Base| given.as_deref().map_or_else(|| base.path.clone(), absolute);
         Self {
-            state: pick(&given.state, bases.state),
-            data: pick(&given.data, bases.data),
-            cache: pick(&given.cache, bases.cache),
+            state: pick(&given.state, &bases.state),
+            data: pick(&given.data, &bases.data),
+            cache: pick(&given.cache, &bases.cache),
         }
     }
 }

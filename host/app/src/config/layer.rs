@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -83,14 +83,35 @@ pub(super) struct Layer {
 pub(super) fn text(path: &Path, refuse: impl FnOnce(&str) -> Error) -> Result<Option<String>, Error> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Trouble::unreadable(path, &error)),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(wrong(path, &error)),
     };
-    let mut text = String::new();
-    file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(|error| Trouble::unreadable(path, &error))?;
-    match text.len() as u64 > MOST_BYTES {
-        true => Err(refuse(&format!("is longer than {MOST_BYTES} bytes"))),
-        false => Ok(Some(text)),
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| wrong(path, &error))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(refuse(&format!("is longer than {MOST_BYTES} bytes")));
+    }
+    String::from_utf8(bytes).map(Some).map_err(|error| {
+        Trouble::config(
+            format!("{} is not UTF-8, from byte {} on", path.display(), error.utf8_error().valid_up_to()),
+            "save it as UTF-8 text; is this the right file?",
+        )
+    })
+}
+
+/// A file of settings that is there and cannot be read. It is not missing: whoever looks for it must not be told so.
+fn wrong(path: &Path, error: &std::io::Error) -> Error {
+    let path = path.display();
+    match error.kind() {
+        ErrorKind::IsADirectory => Trouble::config(
+            format!("{path} is a folder"),
+            "a configuration is a file: name that, or move the folder away",
+        ),
+        ErrorKind::PermissionDenied => Trouble::config(
+            format!("{path} cannot be read: {error}"),
+            "let this user read it, or name another one with --config",
+        ),
+        _ => Trouble::config(format!("{path} cannot be read: {error}"), "check the path and its disk"),
     }
 }
 
@@ -137,8 +158,9 @@ impl Layer {
         let mut layer = Self::new(source.clone());
         layer.locate(text, &mut Vec::new(), parsed.get_ref());
         layer.table = text.parse().map_err(syntax)?;
-        // Unknown keys first: their message is better than the one of the deserializer.
+        // Unknown keys and numbers that make no sense first: their message is better than the one of the deserializer.
         layer.check_keys()?;
+        layer.check_numbers()?;
         let (mut face, mut rest) = (DeTable::new(), DeTable::new());
         for (key, value) in parsed.into_inner() {
             let part = if FACE_KEYS.contains(&key.get_ref().as_ref()) { &mut face } else { &mut rest };
@@ -159,6 +181,7 @@ impl Layer {
     /// Whether every key is known and every value is of its type.
     pub(super) fn check(&self) -> Result<(), Error> {
         self.check_keys()?;
+        self.check_numbers()?;
         super::merge::read(&self.table).map(drop).map_err(|error| {
             let said: Vec<_> = self.origins.values().map(|origin| origin.to_string()).collect();
             Trouble::config(
@@ -181,6 +204,16 @@ impl Layer {
             None => "`ringfence config schema` prints all keys".into(),
         };
         Err(Trouble::config(format!("{}: unknown key `{name}`", self.origin(&unknown.path)), help))
+    }
+
+    /// Whether each number is as large as its key needs: a limit of nothing would be found out later, in words about something else.
+    fn check_numbers(&self) -> Result<(), Error> {
+        let Some(low) = schema::first_too_low(&self.table) else { return Ok(()) };
+        let (name, origin, least) = (low.path.join("."), self.origin(&low.path), low.least);
+        Err(Trouble::config(
+            format!("{origin}: `{name}` is {}, and must be at least {least}", low.value),
+            format!("write {least} or more, or leave `{name}` out"),
+        ))
     }
 
     fn locate(&mut self, text: &str, path: &mut Vec<String>, table: &DeTable<'_>) {

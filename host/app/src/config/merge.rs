@@ -20,7 +20,8 @@ pub(crate) struct Merged {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) path: Vec<String>,
-    pub(crate) value: toml::Value,
+    /// None: there is no limit.
+    pub(crate) value: Option<toml::Value>,
     pub(crate) origin: Origin,
 }
 
@@ -60,7 +61,7 @@ impl Merged {
         leaves(&self.table, &mut |path, value| {
             if let Some(origin) = self.origins.get(path) {
                 let value = if is_secret(path) { "********".into() } else { value.clone() };
-                entries.push(Entry { path: path.to_vec(), value, origin: origin.clone() });
+                entries.push(Entry { path: path.to_vec(), value: Some(value), origin: origin.clone() });
             }
         });
         entries

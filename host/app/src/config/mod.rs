@@ -14,15 +14,17 @@ mod layer;
 mod merge;
 mod schema;
 pub(crate) mod servers;
+mod shown;
 mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ringfence_core::capability::model::discover::{self, Discovered};
 use ringfence_core::catalog::source::{Sources, SourcesConfig};
 use ringfence_core::engine::WorkerCommand;
-use ringfence_core::{Error, HostConfig, Settings};
-use secrecy::SecretString;
+use ringfence_core::{Error, Explain as _, HostConfig, Settings};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use dirs::Dirs;
@@ -78,6 +80,9 @@ pub(crate) struct Config {
     pub(crate) merged: Merged,
     /// The user's file, whether it exists or not.
     pub(crate) user_file: PathBuf,
+    /// The files that were there and were read.
+    pub(crate) read_from: Vec<PathBuf>,
+    bases: dirs::Bases,
     /// The folder of the project that is worked in: of the nearest `ringfence.toml`.
     pub(crate) project: Option<PathBuf>,
     /// Where configuration lies or would.
@@ -152,6 +157,7 @@ impl Config {
             project_folder = project.source.file().and_then(Path::parent).map(Path::to_owned);
             layers.push(project);
         }
+        let read_from = layers.iter().filter_map(|layer| layer.source.file()).map(Path::to_owned).collect();
         layers.push(env::layer(env)?);
         layers.push(flags.layer()?);
 
@@ -159,7 +165,7 @@ impl Config {
         let (settings, face) = merged.read()?;
         let ours = vec![dirs::absolute(&bases.config), dirs::absolute(&user_file), dirs::absolute(&servers_file)];
         let home = dirs::home(env);
-        let dirs = Dirs::new(&face.directories, bases);
+        let dirs = Dirs::new(&face.directories, &bases);
         let secrets = secrets(env, &merged, &settings);
         let keyring = keyring::Session::of(env);
         let docker = credentials::Docker::of(env);
@@ -169,6 +175,8 @@ impl Config {
             dirs,
             merged,
             user_file,
+            read_from,
+            bases,
             project: project_folder,
             ours,
             home,
@@ -197,8 +205,43 @@ impl Config {
         all
     }
 
+    /// Every value that holds, with where it comes from, in order of keys.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let mut entries = self.merged.entries();
+        let added = shown::unsaid(self);
+        entries.extend(added.into_iter().filter(|entry| self.merged.get(&entry.path).is_none()));
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        entries
+    }
+
+    /// Models with what the environment adds, as a host finds them. Reaches nothing.
+    pub(crate) fn models(&self) -> Discovered {
+        let env = |name: &str| self.secrets.get(name).map(|value| value.expose_secret().to_owned());
+        discover::discover(&env, None, &self.settings.models)
+    }
+
+    /// Says which providers are left out, because a variable of theirs means nothing. An error only where a model of such a one was asked
+    /// for: what needs no model must not stop for a variable that was set for another program.
+    fn check_variables(&self) -> Result<(), Error> {
+        for wrong in self.models().unusable {
+            let named = |model: &&String| model.split_once('/').is_some_and(|(provider, _)| provider == wrong.provider);
+            if let Some(model) = self.settings.models.aliases.values().flatten().find(named) {
+                let model = crate::ui::printable(model);
+                return Err(Trouble::config(format!("`{model}` cannot be used: {wrong}"), wrong.hint()));
+            }
+            tracing::warn!("{wrong}; the provider `{}` is left out: {}", wrong.provider, wrong.hint());
+        }
+        Ok(())
+    }
+
     /// What the core needs to open. Skills compile in a worker: this program again, with a hidden verb.
     pub(crate) fn host(&self) -> Result<HostConfig, Error> {
+        self.check_variables()?;
+        self.unchecked_host()
+    }
+
+    /// The same, whatever stands in the variables of providers: to examine what there is.
+    pub(crate) fn unchecked_host(&self) -> Result<HostConfig, Error> {
         let program = std::env::current_exe()
             .map_err(|error| Trouble::new("host-fault", format!("cannot find this program's own file: {error}"), ""))?;
         Ok(HostConfig {

@@ -46,6 +46,11 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// Its parts, the outermost first.
+    pub(super) fn path(&self) -> &[String] {
+        &self.path
+    }
+
     /// The name of its environment variable, without the prefix.
     pub(super) fn variable(&self) -> String {
         let words: Vec<_> = self.path.iter().map(|part| shout(part)).collect();
@@ -152,6 +157,38 @@ pub(super) fn first_unknown(table: &toml::Table) -> Option<Unknown> {
                     }
                 }
                 _ => {}
+            }
+            path.pop();
+        }
+        None
+    }
+    walk(document(), table, &mut Vec::new())
+}
+
+/// A number that is less than its key takes.
+#[derive(Debug)]
+pub(super) struct TooLow {
+    pub(super) path: Vec<String>,
+    pub(super) value: i64,
+    pub(super) least: i64,
+}
+
+pub(super) fn first_too_low(table: &toml::Table) -> Option<TooLow> {
+    fn walk(node: &Value, table: &toml::Table, path: &mut Vec<String>) -> Option<TooLow> {
+        let node = resolve(node);
+        for (key, value) in table {
+            let Some(below) = node["properties"].get(key).or_else(|| any(node)) else { continue };
+            path.push(key.clone());
+            let found = match value {
+                toml::Value::Table(inner) => walk(below, inner, path),
+                toml::Value::Integer(value) => {
+                    let least = resolve(below)["minimum"].as_i64().filter(|least| value < least);
+                    least.map(|least| TooLow { path: path.clone(), value: *value, least })
+                }
+                _ => None,
+            };
+            if found.is_some() {
+                return found;
             }
             path.pop();
         }

@@ -62,8 +62,10 @@ impl Place {
 
 /// The value and the origin of one key.
 fn origin(config: &Config, key: &str) -> (String, String) {
-    let entry = config.merged.entries().into_iter().find(|entry| entry.path.join(".") == key).unwrap();
-    (entry.value.to_string(), entry.origin.to_string())
+    let entry = config.entries().into_iter().find(|entry| entry.path.join(".") == key);
+    let entry = entry.unwrap_or_else(|| panic!("{key} is not shown"));
+    let value = entry.value.map_or_else(|| "no limit".into(), |value| value.to_string());
+    (value, entry.origin.to_string())
 }
 
 #[test]
@@ -120,6 +122,38 @@ fn a_wrong_value_names_the_place() {
     }
     assert!(Place::new().set("limits").error().to_string().contains("not KEY=VALUE"));
     assert!(Place::new().set("limit.wall-seconds=1").error().to_string().contains("unknown key"));
+}
+
+#[test]
+fn none_is_refused_where_nothing_could_run_with_it() {
+    let keys = [
+        "limits.memory-mib",
+        "limits.wall-seconds",
+        "limits.cpu-seconds",
+        "limits.hostcall-kib",
+        "limits.input-kib",
+        "limits.output-kib",
+        "engine.concurrent",
+        "engine.component-mib",
+        "engine.compile-seconds",
+        "engine.compile-mib",
+        "skills.a.limits.output-kib",
+    ];
+    for key in keys {
+        let error = Place::new().set(&format!("{key}=0")).error();
+        assert!(error.to_string().ends_with(&format!(": `{key}` is 0, and must be at least 1")), "{error}");
+        assert!(error.hint().contains("1 or more"), "{}", error.hint());
+        assert!(Place::new().set(&format!("{key}=1")).load().is_ok(), "{key}");
+    }
+    let place = Place::new();
+    place.user("[limits]\nmemory-mib = 0\n");
+    assert!(place.error().to_string().contains("config.toml:2:1: `limits.memory-mib` is 0"), "{}", place.error());
+    let error = Place::new().env("RINGFENCE_ENGINE_CONCURRENT", "0").error();
+    assert!(error.to_string().starts_with("RINGFENCE_ENGINE_CONCURRENT: `engine.concurrent` is 0"), "{error}");
+    // Here none is a choice.
+    for key in ["engine.queue=0", "engine.drain-seconds=0", "limits.handles=0", "budget.host-day.micro-dollars=0"] {
+        assert!(Place::new().set(key).load().is_ok(), "{key}");
+    }
 }
 
 #[test]
@@ -251,6 +285,29 @@ fn a_named_file_must_be_there() {
 }
 
 #[test]
+fn a_file_that_is_no_text_is_a_wrong_one_and_not_a_missing_one() {
+    let mut place = Place::new();
+    let file = place.path("config/ringfence/config.toml");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, b"durability = \"\xff\"\n").unwrap();
+    let error = place.error();
+    assert_eq!(error.to_string(), format!("{} is not UTF-8, from byte 14 on", file.display()));
+    assert!(error.hint().contains("UTF-8"), "{}", error.hint());
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let error = place.error();
+    assert_eq!(error.to_string(), format!("{} is a folder", file.display()));
+    std::fs::remove_dir(&file).unwrap();
+    // Also where it was named, and beside it.
+    place.flags.config = Some(place.path("home"));
+    std::fs::create_dir(place.path("home")).unwrap();
+    assert!(place.error().to_string().ends_with("home is a folder"));
+    place.flags.config = None;
+    std::fs::write(file.with_file_name("mcp-servers.json"), b"{\xff}").unwrap();
+    assert!(place.error().to_string().contains("mcp-servers.json"), "{}", place.error());
+}
+
+#[test]
 fn only_what_providers_need_leaves_the_environment() {
     let place = Place::new().env("OPENAI_API_KEY", "sk-1").env("MY_KEY", "k").env("AWS_SECRET_ACCESS_KEY", "no");
     place.user("[models.providers.mine]\ntype = \"openai-compatible\"\nbase-url = \"http://127.0.0.1:1/v1\"\nkey-env = \"MY_KEY\"\n");
@@ -258,6 +315,55 @@ fn only_what_providers_need_leaves_the_environment() {
     let names: Vec<_> = config.secrets.keys().map(String::as_str).collect();
     assert_eq!(names, ["MY_KEY", "OPENAI_API_KEY"]);
     assert!(!format!("{config:?}").contains("sk-1"));
+}
+
+#[test]
+fn what_the_environment_decides_is_shown_with_its_variable() {
+    let place = Place::new().env("ANTHROPIC_API_KEY", "sk-CANARY").env("ANTHROPIC_BASE_URL", "https://a.test");
+    let place = place.env("OLLAMA_HOST", "gpu").env("XDG_CACHE_HOME", "/caches");
+    place.user("[models.aliases]\nfast = [\"ollama/mine\"]\n[models.providers.openai]\ntype = \"openai\"\n");
+    let config = place.load().unwrap();
+    let is =
+        |key: &str, value: &str, from: &str| assert_eq!(origin(&config, key), (value.into(), from.into()), "{key}");
+    is("models.providers.anthropic.type", "\"anthropic\"", "ANTHROPIC_API_KEY");
+    is("models.providers.anthropic.base-url", "\"https://a.test\"", "ANTHROPIC_BASE_URL");
+    is("models.providers.ollama.base-url", "\"http://gpu:11434\"", "OLLAMA_HOST");
+    is("models.providers.offline.type", "\"offline\"", "default");
+    is("models.aliases.default", "[\"anthropic/claude-sonnet-5-5\"]", "ANTHROPIC_API_KEY");
+    is("models.aliases.embed", "[\"offline/extractive\"]", "default");
+    is("directories.cache", "\"/caches/ringfence\"", "XDG_CACHE_HOME");
+    let state = place.path("home/.local/state/ringfence");
+    is("directories.state", &format!("\"{}\"", state.display()), "default");
+    is("budget.host-day.micro-dollars", "no limit", "default");
+    let user = place.path("config/ringfence/config.toml");
+    is("models.aliases.fast", "[\"ollama/mine\"]", &format!("{}:2:1", user.display()));
+    let entries = config.entries();
+    assert!(!format!("{entries:?}").contains("CANARY"));
+    let of_openai =
+        entries.iter().filter(|entry| entry.path.starts_with(&["models".into(), "providers".into(), "openai".into()]));
+    assert_eq!(of_openai.count(), 1, "what is configured is shown as it is written");
+    assert_eq!(config.read_from, [user]);
+
+    let place = Place::new().env("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1").set("budget.host-day.micro-dollars=5");
+    let config = place.load().unwrap();
+    let is =
+        |key: &str, value: &str, from: &str| assert_eq!(origin(&config, key), (value.into(), from.into()), "{key}");
+    is("models.aliases.smart", "[\"openai/default\"]", "OPENAI_BASE_URL");
+    is("budget.host-day.micro-dollars", "5", "--set budget.host-day.micro-dollars");
+}
+
+#[test]
+fn a_variable_that_means_nothing_stops_only_who_names_its_provider() {
+    let mut place = Place::new().env("OLLAMA_HOST", "bad host");
+    assert!(place.load().unwrap().host().is_ok());
+    place.flags.model = vec!["ollama/c".into()];
+    let error = place.load().unwrap().host().err().unwrap();
+    assert_eq!(error.kind(), "config-invalid");
+    let sentence = "`ollama/c` cannot be used: the environment variable OLLAMA_HOST is `bad host`: it is not";
+    assert!(error.to_string().starts_with(sentence), "{error}");
+    assert!(error.hint().starts_with("set OLLAMA_HOST to "), "{}", error.hint());
+    place.user("[models.providers.ollama]\ntype = \"ollama\"\n");
+    assert!(place.load().unwrap().host().is_ok(), "of a configured provider the variable means nothing");
 }
 
 #[test]

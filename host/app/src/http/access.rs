@@ -17,7 +17,8 @@ use axum::response::{IntoResponse as _, Response};
 
 use ringfence_core::Error;
 
-use super::{App, Problem};
+use super::token::Given;
+use super::{App, Problem, lasting};
 use crate::trouble::Trouble;
 
 /// Wrong tokens that a peer may bring in a minute.
@@ -147,18 +148,29 @@ fn advice(given: &str) -> String {
 /// Looks at a request before it goes anywhere.
 pub(super) async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     match examine(&app, &request) {
-        Ok(access) => {
-            if let Some(access) = access {
-                request.extensions_mut().insert(access);
-            }
+        Ok(Entry::Open) => next.run(request).await,
+        Ok(Entry::Owner) => {
+            request.extensions_mut().insert(Access { rights: Rights::Admin });
             next.run(request).await
+        }
+        Ok(Entry::Token(given, rights)) => {
+            request.extensions_mut().insert(Access { rights });
+            lasting::while_it_holds(&app, given, rights, next.run(request).await)
         }
         Err(problem) => problem.into_response(),
     }
 }
 
-/// None where the path is for everybody.
-fn examine(app: &App, request: &Request) -> Result<Option<Access>, Problem> {
+/// By what somebody is let in.
+enum Entry {
+    /// The path is for everybody.
+    Open,
+    /// The system vouches for them.
+    Owner,
+    Token(Given, Rights),
+}
+
+fn examine(app: &App, request: &Request) -> Result<Entry, Problem> {
     let host = host(&app.names, request.uri(), request.headers())?;
     origin(request.headers(), host)?;
     let peer = request.extensions().get::<Peer>().copied().ok_or_else(unauthorized)?;
@@ -169,7 +181,7 @@ fn examine(app: &App, request: &Request) -> Result<Option<Access>, Problem> {
     };
     let Peer::Network(address) = peer else {
         known();
-        return Ok(Some(Access { rights: Rights::Admin }));
+        return Ok(Entry::Owner);
     };
     let is_open = match request.uri().path() {
         "/healthz" | "/readyz" | "/openapi.json" => true,
@@ -177,10 +189,10 @@ fn examine(app: &App, request: &Request) -> Result<Option<Access>, Problem> {
         _ => false,
     };
     if is_open {
-        return Ok(None);
+        return Ok(Entry::Open);
     }
-    let token = bearer(request.headers())?;
-    let rights = app.tokens.rights(token);
+    let given = Given::new(bearer(request.headers())?);
+    let rights = app.tokens.rights_of(&given);
     // All programs of this machine have one address, and one of them that guesses must not lock the others out.
     if (rights.is_none() || !address.is_loopback()) && app.tries.is_over(address, Instant::now()) {
         return Err(Problem::new(
@@ -198,7 +210,7 @@ fn examine(app: &App, request: &Request) -> Result<Option<Access>, Problem> {
         ));
     };
     known();
-    Ok(Some(Access { rights }))
+    Ok(Entry::Token(given, rights))
 }
 
 /// The one host that a request names, which has to be one of ours.

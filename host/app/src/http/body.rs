@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::{Body, BodyDataStream, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
@@ -22,6 +22,9 @@ const CALL: usize = 17 << 20;
 const CALLS: &[&str] = &["/v1/tools/", "/v1/invocations", "/v1/chat/", "/v1/responses", "/mcp"];
 /// Everywhere else.
 const OTHER: usize = 64 << 10;
+/// Most bytes of a body that is refused which are read for nothing, and how long that may take.
+const LEFT: usize = 64 << 20;
+const LEFT_TIME: Duration = Duration::from_secs(5);
 /// KiB of all bodies that are held at once.
 const ROOM: usize = 256 << 10;
 
@@ -47,15 +50,53 @@ pub(super) async fn read(State(app): State<Arc<App>>, request: Request, next: Ne
     }
     let (mut parts, body) = request.into_parts();
     let cap = cap(parts.uri.path());
-    match whole(&app.bodies, &parts.headers, body, cap).await {
+    let mut coming = Coming::new(body);
+    match whole(&app.bodies, &parts.headers, &mut coming, cap).await {
         Ok((bytes, held)) => {
             parts.extensions.insert(held);
             next.run(Request::from_parts(parts, Body::from(bytes))).await
         }
-        Err(problem) => {
+        Err(problem) => match coming.is_passed_over(&parts.headers).await {
+            true => problem.into_response(),
             // What is left of the body would be read as the next request's beginning or for nothing.
-            ([(header::CONNECTION, "close")], problem.into_response()).into_response()
+            false => ([(header::CONNECTION, "close")], problem.into_response()).into_response(),
+        },
+    }
+}
+
+/// A body on its way.
+struct Coming {
+    /// Its length, where the request says it.
+    said: Option<u64>,
+    pieces: BodyDataStream,
+    /// Nothing more comes, or not in time.
+    is_broken: bool,
+}
+
+impl Coming {
+    fn new(body: Body) -> Self {
+        Self { said: body.size_hint().exact(), pieces: body.into_data_stream(), is_broken: false }
+    }
+
+    /// Reads what is left for nothing, and gives whether that was all of it. Most clients send a request whole before they look at its
+    /// answer, and would never see one that comes with the end of the connection.
+    async fn is_passed_over(mut self, headers: &HeaderMap) -> bool {
+        // Who asks first has sent nothing yet.
+        let is_much = self.said.is_some_and(|said| said > LEFT as u64) || headers.contains_key(header::EXPECT);
+        if is_much || self.is_broken {
+            return false;
         }
+        let reading = async {
+            let mut left = LEFT;
+            while let Some(piece) = self.pieces.next().await {
+                match piece.ok().and_then(|piece| left.checked_sub(piece.len())) {
+                    Some(less) => left = less,
+                    None => return false,
+                }
+            }
+            true
+        };
+        tokio::time::timeout(LEFT_TIME, reading).await.unwrap_or(false)
     }
 }
 
@@ -63,7 +104,7 @@ fn cap(path: &str) -> usize {
     if CALLS.iter().any(|begin| path.starts_with(begin)) { CALL } else { OTHER }
 }
 
-async fn whole(room: &Room, headers: &HeaderMap, body: Body, cap: usize) -> Result<(Vec<u8>, Held), Problem> {
+async fn whole(room: &Room, headers: &HeaderMap, coming: &mut Coming, cap: usize) -> Result<(Vec<u8>, Held), Problem> {
     if !is_json(headers) {
         return Err(Problem::new(
             "unsupported-media-type",
@@ -75,7 +116,7 @@ async fn whole(room: &Room, headers: &HeaderMap, body: Body, cap: usize) -> Resu
         let cap = cap >> 10;
         Problem::new("too-large", format!("the body is larger than {cap} KiB"), "send less in one request")
     };
-    let said = usize::try_from(body.size_hint().exact().unwrap_or(cap as u64)).unwrap_or(usize::MAX);
+    let said = usize::try_from(coming.said.unwrap_or(cap as u64)).unwrap_or(usize::MAX);
     if said > cap {
         return Err(too_large());
     }
@@ -85,10 +126,11 @@ async fn whole(room: &Room, headers: &HeaderMap, body: Body, cap: usize) -> Resu
         .map_err(|_| Problem::new("busy", "the server holds as much of requests as it may", "try again in a moment"))?;
     let reading = async {
         let mut bytes = Vec::new();
-        let mut pieces = body.into_data_stream();
-        while let Some(piece) = pieces.next().await {
-            let piece =
-                piece.map_err(|_| Problem::new("invalid", "the body is broken off or malformed", "send it again"))?;
+        while let Some(piece) = coming.pieces.next().await {
+            let piece = piece.map_err(|_| {
+                coming.is_broken = true;
+                Problem::new("invalid", "the body is broken off or malformed", "send it again")
+            })?;
             if bytes.len() + piece.len() > cap {
                 return Err(too_large());
             }
@@ -96,7 +138,9 @@ async fn whole(room: &Room, headers: &HeaderMap, body: Body, cap: usize) -> Resu
         }
         Ok(bytes)
     };
-    let bytes = tokio::time::timeout(TIME, reading).await.map_err(|_| {
+    let read = tokio::time::timeout(TIME, reading).await;
+    let bytes = read.map_err(|_| {
+        coming.is_broken = true;
         let seconds = TIME.as_secs();
         Problem::new(
             "request-timeout",
@@ -128,7 +172,7 @@ mod tests {
     }
 
     async fn read(types: &[&str], body: Body, cap: usize) -> Result<Vec<u8>, String> {
-        let read = whole(&Room::default(), &headers(types), body, cap).await;
+        let read = whole(&Room::default(), &headers(types), &mut Coming::new(body), cap).await;
         read.map(|(bytes, _)| bytes).map_err(|problem| problem.kind().to_owned())
     }
 
@@ -167,6 +211,37 @@ mod tests {
         assert_eq!(begun.elapsed(), TIME);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_of_a_body_is_passed_over_where_that_is_little_and_comes() {
+        let passed = async |body: Body, more: &[(&'static str, &str)]| {
+            let mut headers = headers(&["application/json"]);
+            for (name, value) in more {
+                headers.append(*name, value.parse().unwrap());
+            }
+            let mut coming = Coming::new(body);
+            let refused = whole(&Room::default(), &headers, &mut coming, 10).await.err().unwrap();
+            (refused.kind().to_owned(), coming.is_passed_over(&headers).await)
+        };
+        let pieces = |n: usize| {
+            let piece = axum::body::Bytes::from(vec![b' '; 1 << 20]);
+            Body::from_stream(futures_util::stream::iter((0..n).map(move |_| Ok::<_, std::io::Error>(piece.clone()))))
+        };
+        assert_eq!(passed(Body::from("x".repeat(100)), &[]).await, ("too-large".into(), true));
+        assert_eq!(
+            passed(Body::from("x".repeat(100)), &[("expect", "100-continue")]).await,
+            ("too-large".into(), false)
+        );
+        assert_eq!(passed(pieces(20), &[]).await, ("too-large".into(), true));
+        assert_eq!(passed(pieces(100), &[]).await, ("too-large".into(), false));
+        let stops = futures_util::StreamExt::chain(
+            futures_util::stream::iter([Ok::<_, std::io::Error>("12345678901")]),
+            futures_util::stream::pending(),
+        );
+        assert_eq!(passed(Body::from_stream(stops), &[]).await, ("too-large".into(), false));
+        let late = Body::from_stream(futures_util::stream::pending::<Result<&str, std::io::Error>>());
+        assert_eq!(passed(late, &[]).await, ("request-timeout".into(), false));
+    }
+
     #[tokio::test]
     async fn bodies_that_are_held_have_a_bound_together() {
         let room = Room::default();
@@ -174,13 +249,13 @@ mod tests {
         let mut held = Vec::new();
         let refused = loop {
             let unsized_body = Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>("{}")]));
-            match whole(&room, &headers, unsized_body, CALL).await {
+            match whole(&room, &headers, &mut Coming::new(unsized_body), CALL).await {
                 Ok((_, one)) => held.push(one),
                 Err(problem) => break problem,
             }
         };
         assert_eq!((refused.kind(), held.len()), ("busy", ROOM / (CALL >> 10)));
         held.pop();
-        assert!(whole(&room, &headers, Body::from("{}"), CALL).await.is_ok());
+        assert!(whole(&room, &headers, &mut Coming::new(Body::from("{}")), CALL).await.is_ok());
     }
 }

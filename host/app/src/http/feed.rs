@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Bytes;
 use ringfence_core::Event;
 use serde_json::json;
 use tokio::sync::watch;
@@ -25,8 +26,8 @@ const OVERHEAD: usize = 64;
 pub(super) struct Line {
     pub(super) number: u64,
     pub(super) name: &'static str,
-    /// JSON.
-    pub(super) data: Arc<str>,
+    /// JSON, in one line. All who read it hold the same bytes.
+    pub(super) data: Bytes,
 }
 
 /// What there is behind a number.

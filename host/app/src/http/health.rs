@@ -57,7 +57,27 @@ fn text(app: &App) -> String {
     );
     let classes: Vec<_> = app.counts.by_class().map(|(class, n)| (format!("{{status=\"{class}\"}}"), n)).collect();
     figure("http_requests_total", "counter", "Requests that were answered, by class of status.", &classes);
-    let kinds = app.counts.by_kind().into_iter().map(|(kind, n)| (format!("{{result=\"{kind}\"}}"), n));
-    figure("calls_total", "counter", "Calls of tools, by how they ended.", &kinds.collect::<Vec<_>>());
+    let kinds = app.counts.errors().into_iter().map(|(kind, n)| (format!("{{kind=\"{kind}\"}}"), n));
+    let errors: Vec<_> = kinds.collect();
+    figure("errors_total", "counter", "Errors that clients were told of, also of calls that never began.", &errors);
+    let runs = app.counts.runs();
+    let calls = runs.calls.iter().map(|(kind, n)| (format!("{{result=\"{kind}\"}}"), *n));
+    let calls: Vec<_> = calls.collect();
+    figure("calls_total", "counter", "Calls of tools and of agents by clients, by how they ended.", &calls);
+    let inner = runs.inner.iter().map(|((by, kind), n)| (format!("{{caller=\"{by}\",result=\"{kind}\"}}"), *n));
+    let inner: Vec<_> = inner.collect();
+    figure("inner_calls_total", "counter", "Calls of tools by models of agents and by skills.", &inner);
+    let of_models = |way: &str, n: u64| (format!("{{direction=\"{way}\"}}"), n);
+    let tokens = [of_models("input", runs.used.input_tokens), of_models("output", runs.used.output_tokens)];
+    figure("tokens_total", "counter", "Tokens of models that calls by clients have used.", &tokens);
+    let money = [(String::new(), runs.used.micro_dollars)];
+    figure("micro_dollars_total", "counter", "Millionths of a dollar that calls by clients have cost.", &money);
+    let missed = [(String::new(), runs.missed)];
+    figure("calls_missed_total", "counter", "Calls that ended faster than they could be counted.", &missed);
+    let up_to = runs.took.up_to().map(|(most, n)| (format!("_bucket{{le=\"{most}\"}}"), n));
+    let ends = [("_bucket{le=\"+Inf\"}".to_owned(), runs.took.count), ("_count".to_owned(), runs.took.count)];
+    let took: Vec<_> = up_to.chain(ends).collect();
+    figure("call_duration_seconds", "histogram", "How long calls by clients took, with the time in line.", &took);
+    let _ = writeln!(text, "ringfence_call_duration_seconds_sum {}", runs.took.sum.as_secs_f64());
     text
 }

@@ -4,14 +4,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use futures_util::Stream;
-use ringfence_core::{Error, Finished, Offer};
+use futures_util::stream::{self, Stream, StreamExt as _};
+use ringfence_core::{Error, Event, Finished, Offer};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -24,11 +23,14 @@ use super::feed::{Line, Next};
 use super::problem::Written;
 use super::shelf::{Begun, Key, Started};
 use super::{Access, App, Held, Problem, Segment, tools};
+use crate::telemetry;
 
 /// Events that wait between an invocation and its feed.
 const AHEAD: usize = 256;
 /// How often a stream on which nothing happens says that it is there.
 const ALIVE: Duration = Duration::from_secs(15);
+/// Bytes of an event that is sent in one piece.
+const SMALL: usize = 4 << 10;
 /// Most characters of an `Idempotency-Key`.
 const KEY: usize = 255;
 
@@ -190,6 +192,9 @@ impl Running {
         let call = tools::invoke(&self.app, offer, started.id.clone(), input, Some(events), started.cancel.clone());
         let listen = async {
             while let Some(event) = told.recv().await {
+                if let Event::Log(line) = &event {
+                    telemetry::of_skill(&started.skill, line);
+                }
                 started.feed.tell(&event);
             }
         };
@@ -281,8 +286,8 @@ pub(super) async fn events(
         })?,
     };
     let reader = Reader { news: started.feed.news(), started, seen, has_begun: false };
-    let events = Sse::new(reader.stream()).keep_alive(KeepAlive::new().interval(ALIVE));
-    Ok(([(header::CACHE_CONTROL, "no-store")], events).into_response())
+    let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
+    Ok((head, Body::from_stream(reader.stream())).into_response())
 }
 
 /// Somebody who reads the events of an invocation.
@@ -294,28 +299,34 @@ struct Reader {
 }
 
 impl Reader {
-    fn stream(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-        futures_util::stream::unfold(self, |mut reader| async {
-            let event = reader.next().await?;
-            Some((Ok(event), reader))
-        })
+    fn stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
+        let batches = stream::unfold(self, |mut reader| async {
+            let pieces = match tokio::time::timeout(ALIVE, reader.next()).await {
+                Ok(line) => pieces(line?),
+                // A comment, which clients pass over.
+                Err(_) => vec![Bytes::from_static(b":\n\n")],
+            };
+            Some((stream::iter(pieces.into_iter().map(Ok)), reader))
+        });
+        batches.flatten()
     }
 
-    async fn next(&mut self) -> Option<sse::Event> {
+    /// Loses nothing where it is dropped in the middle.
+    async fn next(&mut self) -> Option<Line> {
         loop {
             // Before the look: what comes after it is news.
             self.news.mark_unchanged();
             match self.started.feed.after(self.seen) {
-                Next::Line(Line { number, name, data }) => {
-                    (self.seen, self.has_begun) = (number, true);
-                    return Some(event(number, name, &data));
+                Next::Line(line) => {
+                    (self.seen, self.has_begun) = (line.number, true);
+                    return Some(line);
                 }
                 // It was too slow, and may come back and learn what it missed.
                 Next::Lost(_) if self.has_begun => return None,
                 Next::Lost(until) => {
-                    let data = json!({ "after": self.seen, "until": until }).to_string();
+                    let data = json!({ "after": self.seen, "until": until }).to_string().into();
                     (self.seen, self.has_begun) = (until, true);
-                    return Some(event(until, "lost", &data));
+                    return Some(Line { number: until, name: "lost", data });
                 }
                 Next::End => return None,
                 Next::Nothing => self.news.changed().await.ok()?,
@@ -324,6 +335,27 @@ impl Reader {
     }
 }
 
-fn event(number: u64, name: &str, data: &str) -> sse::Event {
-    sse::Event::default().id(number.to_string()).event(name).data(data)
+/// An event as it is sent. What is large in it is not copied for each who reads it.
+fn pieces(Line { number, name, data }: Line) -> Vec<Bytes> {
+    let head = format!("id: {number}\nevent: {name}\ndata: ");
+    match data.len() <= SMALL {
+        true => vec![[head.as_bytes(), &data, b"\n\n"].concat().into()],
+        false => vec![head.into(), data, Bytes::from_static(b"\n\n")],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_whole_however_it_is_sent_and_what_is_large_is_shared() {
+        for size in [1, SMALL, SMALL + 1] {
+            let data = Bytes::from("x".repeat(size));
+            let sent = pieces(Line { number: 7, name: "text", data: data.clone() });
+            assert_eq!(sent.concat(), format!("id: 7\nevent: text\ndata: {}\n\n", "x".repeat(size)).into_bytes());
+            let is_shared = sent.iter().any(|piece| piece.as_ptr() == data.as_ptr());
+            assert_eq!(is_shared, size > SMALL, "{size}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ mod counts;
 mod feed;
 mod health;
 mod invocations;
+mod lasting;
 mod listen;
 mod openapi;
 mod permissions;
@@ -40,7 +41,7 @@ pub(crate) use body::Held;
 pub(crate) use connection::Connections;
 pub(crate) use counts::Counts;
 pub(crate) use listen::{Listener, TlsFiles};
-pub(crate) use problem::{Problem, Segment};
+pub(crate) use problem::{Problem, Segment, Written};
 pub(crate) use token::Tokens;
 
 /// How long what was cancelled at the end of a drain has to be written down.
@@ -54,7 +55,7 @@ pub(crate) struct App {
     pub(crate) tries: access::Tries,
     pub(crate) connections: Connections,
     pub(crate) bodies: body::Room,
-    pub(crate) counts: Counts,
+    pub(crate) counts: Arc<Counts>,
     /// What was started by `/v1/invocations`.
     pub(crate) invocations: shelf::Shelf,
     /// Whether figures are for everybody.
@@ -87,13 +88,13 @@ pub(crate) struct Setup {
 impl App {
     pub(crate) fn new(setup: Setup) -> Arc<Self> {
         Arc::new(Self {
+            counts: Arc::new(Counts::new(&setup.host)),
             host: setup.host,
             tokens: setup.tokens,
             names: setup.names,
             tries: access::Tries::default(),
             connections: Connections::new(setup.connections),
             bodies: body::Room::default(),
-            counts: Counts::default(),
             invocations: shelf::Shelf::new(setup.invocations),
             open_metrics: setup.open_metrics,
             mcp: mcp::Options { meta_tools: setup.meta_tools, ..mcp::Options::default() },
@@ -133,8 +134,9 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/openapi.json", get(openapi::document))
         .with_state(Arc::clone(app));
     let (hidden, closing, ending) = (app.hidden.clone(), app.closing.clone(), app.ending.clone());
-    let routes = routes.merge(openai::router(app.host.clone(), hidden.clone(), ending.clone()));
-    let outside = mcp::Outside { hidden, closing, ending };
+    let counts = Arc::clone(&app.counts);
+    let routes = routes.merge(openai::router(app.host.clone(), hidden.clone(), Arc::clone(&counts), ending.clone()));
+    let outside = mcp::Outside { hidden, counts, closing, ending };
     // Other faces that are reached by HTTP are merged here: their routers see only what was let in, with its body already read.
     // A handler that is not for every client takes `Admin` as an argument; `Access` says who asks.
     routes.merge(mcp::router(app.host.clone(), app.mcp, outside))
@@ -167,6 +169,11 @@ pub(crate) async fn serve(
         tokio::spawn(async move { connection::accept(&app, listener, router, stop).await })
     });
     let doors: Vec<_> = doors.collect();
+    let counting = {
+        let (app, over) = (Arc::clone(&app), CancellationToken::new());
+        tokio::spawn(over.clone().run_until_cancelled_owned(async move { app.counts.keep_up(&app.host).await }));
+        over.drop_guard()
+    };
     stop.cancelled().await;
     for door in doors {
         drop(door.await);
@@ -182,5 +189,6 @@ pub(crate) async fn serve(
             app.connections.end_all();
         }
     }
+    drop(counting);
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ringfence_core::Error;
@@ -79,8 +79,10 @@ impl Problem {
             let hint = "try again; the server's log says more to whoever runs it";
             return Self::new(self.kind.clone(), "the host could not do it", hint);
         }
+        // There the place in what the client sent is named by a pointer (RFC 6901), which looks like a path.
+        let has_pointers = matches!(self.kind.as_str(), "invalid-input" | "invalid-output" | "invalid" | "usage");
         let clean = |text: &str| {
-            let text = hidden.iter().fold(text.to_owned(), |text, path| without(&text, path));
+            let text = hidden.iter().fold(without_paths(text, has_pointers), |text, path| without(&text, path));
             crate::ui::printable(&text).chars().take(LENGTH).collect::<String>()
         };
         Self { kind: self.kind.clone(), detail: clean(&self.detail), hint: clean(&self.hint) }
@@ -99,6 +101,63 @@ impl Problem {
     }
 }
 
+impl Written {
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// What happened, and what to do about it.
+    pub(crate) fn sentence(&self) -> String {
+        if self.hint.is_empty() { self.detail.clone() } else { format!("{}; {}", self.detail, self.hint) }
+    }
+}
+
+/// `text` with `...` for each path from the root. What may as well be a pointer into JSON stays where there are such, unless it begins as
+/// paths of machines do.
+fn without_paths(text: &str, has_pointers: bool) -> String {
+    let mut clean = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('/') {
+        let (before, from) = rest.split_at(at);
+        clean.push_str(before);
+        let last = clean.chars().next_back();
+        let begins =
+            last.is_none_or(|c| !c.is_alphanumeric() && !"/.-_~<*{}]@#?&%".contains(c)) || clean.ends_with("file://");
+        // One in quotes may have blanks in it, and goes to the other quote.
+        let quoted = last.filter(|c| matches!(c, '`' | '"')).and_then(|quote| from.find(quote));
+        let path = &from[..quoted.unwrap_or_else(|| end_of_path(from))];
+        if begins && is_path(path, has_pointers) {
+            clean.push_str("...");
+            rest = &from[path.len()..];
+        } else {
+            clean.push('/');
+            rest = &from[1..];
+        }
+    }
+    clean.push_str(rest);
+    clean
+}
+
+fn end_of_path(text: &str) -> usize {
+    let end =
+        text.find(|c: char| c.is_whitespace() || matches!(c, '`' | '"' | '\'' | ',' | ';' | ':' | ')' | ']' | '>'));
+    end.unwrap_or(text.len())
+}
+
+fn is_path(text: &str, has_pointers: bool) -> bool {
+    let mut parts = text.trim_start_matches('/').splitn(2, '/');
+    // A name alone says nothing; two slashes at the start are a URL's.
+    let (Some(first), Some(_)) = (parts.next().filter(|_| !text.starts_with("//")), parts.next()) else { return false };
+    match first {
+        // Ours, which hints name.
+        "v1" => false,
+        // A list and not a look: what this machine has at its root is its own affair.
+        "Users" | "Volumes" | "bin" | "boot" | "dev" | "etc" | "home" | "lib" | "lib64" | "mnt" | "nix" | "opt"
+        | "private" | "proc" | "root" | "sbin" | "snap" | "srv" | "sys" | "tmp" | "usr" | "var" => true,
+        _ => !has_pointers,
+    }
+}
+
 /// `text` with `...` for each path that begins with `folder`.
 fn without(text: &str, folder: &str) -> String {
     let mut clean = String::new();
@@ -107,8 +166,7 @@ fn without(text: &str, folder: &str) -> String {
         clean.push_str(&rest[..at]);
         clean.push_str("...");
         let behind = &rest[at + folder.len()..];
-        let end = behind.find(|c: char| c.is_whitespace() || matches!(c, '`' | '"' | '\'' | ',' | ';' | ':' | ')'));
-        rest = &behind[end.unwrap_or(behind.len())..];
+        rest = &behind[end_of_path(behind)..];
     }
     clean.push_str(rest);
     clean
@@ -136,6 +194,7 @@ pub(super) async fn tell(State(app): State<Arc<App>>, request: Request, next: Ne
     let mut response = next.run(request).await;
     app.counts.answered(response.status());
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    app.counts.failed(problem.kind());
     let correlation = format!("{:016x}", rand::random::<u64>());
     let status = problem.status();
     if status.is_server_error() {
@@ -146,7 +205,8 @@ pub(super) async fn tell(State(app): State<Arc<App>>, request: Request, next: Ne
     // The user's own programs get to see what the user would.
     let told = if peer == Some(Peer::Owner) { problem } else { problem.outside(&app.hidden) };
     let headers = response.headers_mut();
-    let of_others = crate::openai::of_problem(&path, status, &told);
+    let written = told.written(Some(correlation));
+    let of_others = crate::openai::of_problem(&path, status, &told).or_else(|| crate::mcp::of_problem(&path, &written));
     let form = if of_others.is_some() { "application/json" } else { "application/problem+json" };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form));
     if status == StatusCode::UNAUTHORIZED {
@@ -160,7 +220,7 @@ pub(super) async fn tell(State(app): State<Arc<App>>, request: Request, next: Ne
     // Serialising our own plain structure cannot fail.
     let text = match of_others {
         Some(error) => error.to_string(),
-        None => serde_json::to_string(&told.written(Some(correlation))).unwrap_or_default(),
+        None => serde_json::to_string(&written).unwrap_or_default(),
     };
     *response.body_mut() = text.into();
     response
@@ -188,9 +248,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
     }
 }
 
-pub(super) async fn no_route(access: Result<Access, Problem>) -> Problem {
+pub(super) async fn no_route(access: Result<Access, Problem>, uri: Uri) -> Problem {
+    let none = || {
+        let known = "/openapi.json lists what there is";
+        Problem::new("not-found", "there is nothing under this path", known)
+    };
     match access {
-        Ok(_) => Problem::new("not-found", "there is nothing under this path", "/openapi.json lists what there is"),
+        Ok(_) => crate::openai::no_route(uri.path()).unwrap_or_else(none),
         Err(problem) => problem,
     }
 }
@@ -220,6 +284,29 @@ mod tests {
         for own in ["host-fault", "state-full", "digest-mismatch", "a kind of tomorrow"] {
             let problem = told(own, "/var/lib/x: SELECT secret");
             assert!(!format!("{problem:?}").contains("secret"), "{problem:?}");
+        }
+        for (kind, text, clean) in [
+            (
+                "unavailable",
+                "the server `gone` cannot be used: `/work/tool.sh` cannot be started: No such file",
+                "the server `gone` cannot be used: `...` cannot be started: No such file",
+            ),
+            (
+                "failed",
+                "cannot read /srv/a/b.txt: gone (see /x/y), \"/my own/file\"",
+                "cannot read ...: gone (see ...), \"...\"",
+            ),
+            ("failed", "file:///var/a unix:/run/a.sock --config=/w/c", "file://... unix:... --config=..."),
+            ("invalid-input", "/items/0: lacks `a/b`; /etc/passwd", "/items/0: lacks `a/b`; ..."),
+        ] {
+            assert_eq!(told(kind, text).detail, clean);
+        }
+        for kept in [
+            "`GET /v1/tools` lists those that there are; /openapi.json too",
+            "see https://a.example/b/c, http://[::1]/d/e and //f.example/g",
+            "a/b, ./c/d, ../e/f, ~/g/h, 1/2, and / or, text/plain, </untrusted-output>, /",
+        ] {
+            assert_eq!(told("not-found", kept).detail, kept);
         }
         assert_eq!(told("invalid-input", "`text` is missing\u{1b}[2J").detail, "`text` is missing\u{fffd}[2J");
         assert_eq!(told("invalid-input", &"x".repeat(10_000)).detail.len(), LENGTH);

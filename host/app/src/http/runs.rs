@@ -61,11 +61,14 @@ fn is_for(run: &Record, access: Access) -> bool {
 
 /// Without the words that a problem would not have.
 fn cleaned(run: Record, access: Access, app: &App) -> Record {
-    if access.rights == Rights::Admin || run.message.is_empty() {
+    if access.rights == Rights::Admin {
         return run;
     }
     let problem = Problem::new(run.kind.clone(), run.message.clone(), "").outside(&app.hidden);
-    Record { message: problem.detail().to_owned(), ..run }
+    let message = if run.message.is_empty() { String::new() } else { problem.detail().to_owned() };
+    // What is not installed is known by its path.
+    let skill = if run.skill.starts_with('/') { "...".to_owned() } else { run.skill };
+    Record { message, skill, ..run }
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

@@ -40,10 +40,15 @@ impl Tokens {
         Ok(Self { client: Token::open(state, "client")?, admin: Token::open(state, "admin")? })
     }
 
+    /// What whoever has this token may do.
+    #[cfg(test)]
+    fn rights(&self, given: &str) -> Option<Rights> {
+        self.rights_of(&Given::new(given))
+    }
+
     /// What whoever has this token may do. Takes as long for one that is nearly right as for any other.
-    pub(crate) fn rights(&self, given: &str) -> Option<Rights> {
-        let given: Hash = Sha256::digest(given).into();
-        let (client, admin) = (self.client.is(&given), self.admin.is(&given));
+    pub(super) fn rights_of(&self, Given(given): &Given) -> Option<Rights> {
+        let (client, admin) = (self.client.is(given), self.admin.is(given));
         match (admin, client) {
             (true, _) => Some(Rights::Admin),
             (false, true) => Some(Rights::Client),
@@ -57,6 +62,15 @@ impl Tokens {
 
     pub(crate) fn admin_file(&self) -> &Path {
         &self.admin.file
+    }
+}
+
+/// A token that came with a request, of which only a hash is held.
+pub(super) struct Given(Hash);
+
+impl Given {
+    pub(super) fn new(token: &str) -> Self {
+        Self(Sha256::digest(token).into())
     }
 }
 

@@ -161,24 +161,14 @@ pub(super) async fn invoke(
     events: Option<Sender<ringfence_core::Event>>,
     cancel: CancellationToken,
 ) -> Result<ringfence_core::Finished, Error> {
-    let work = async {
-        let skill = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(cancelled()),
-            skill = app.host.skill_of(offer) => skill,
-        }?;
-        let call = Call {
-            tool: Some(offer.tool.name.clone()),
-            caller: Caller::Client,
-            events,
-            cancel: cancel.clone(),
-            ..Call::new(skill, input)
-        };
-        app.host.invoke_as(id, call).await
-    };
-    let done = work.await;
-    app.counts.called(done.as_ref().map_or_else(|error| error.kind(), |_| "ok"));
-    done
+    let skill = tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(cancelled()),
+        skill = app.host.skill_of(offer) => skill,
+    }?;
+    let call =
+        Call { tool: Some(offer.tool.name.clone()), caller: Caller::Client, events, cancel, ..Call::new(skill, input) };
+    app.host.invoke_as(id, call).await
 }
 
 fn cancelled() -> Error {

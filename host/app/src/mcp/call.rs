@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use ringfence_core::events::{Level, LogLine};
 use ringfence_core::trace::TARGET;
 use ringfence_core::{Call, Caller, Error, Event, Finished, Host, Offer, Person};
 use rmcp::Peer;
@@ -100,6 +99,9 @@ struct Running {
     finished: JoinHandle<Result<Finished, Error>>,
     events: mpsc::Receiver<Event>,
     questions: mpsc::Receiver<Asked>,
+    /// Whose lines of the log come, and where the call is in a trace.
+    skill: String,
+    span: Span,
     cancel: CancellationToken,
     _cancel: DropGuard,
 }
@@ -127,8 +129,9 @@ impl Running {
         };
         let host = host.clone();
         let span = span(context);
-        let finished = tokio::spawn(async move { host.invoke(call).await }.instrument(span));
-        Ok(Self { finished, events, questions, _cancel: cancel.clone().drop_guard(), cancel })
+        let finished = tokio::spawn(async move { host.invoke(call).await }.instrument(span.clone()));
+        let skill = offer.skill.clone();
+        Ok(Self { finished, events, questions, skill, span, _cancel: cancel.clone().drop_guard(), cancel })
     }
 
     /// Until it ends, or has a question that only another request can answer.
@@ -146,7 +149,11 @@ impl Running {
                 // What was shown comes before what was given.
                 biased;
                 () = context.ct.cancelled(), if !self.cancel.is_cancelled() => self.cancel.cancel(),
-                Some(event) = self.events.recv() => progress.tell(event).await,
+                Some(event) = self.events.recv() => match event {
+                    // The operator's, and nothing for the client.
+                    Event::Log(line) => self.span.in_scope(|| telemetry::of_skill(&self.skill, &line)),
+                    event => progress.tell(event).await,
+                },
                 () = async { if let Some(asking) = asking.as_mut() { asking.await } }, if asking.is_some() => asking = None,
                 Some(asked) = self.questions.recv(), if asking.is_none() => match way {
                     Way::Nobody => {}
@@ -211,7 +218,7 @@ impl<'a> Progress<'a> {
 
     async fn tell(&mut self, event: Event) {
         let (done, message) = match event {
-            Event::Log(line) => return log(&line),
+            Event::Log(_) => return,
             Event::Progress { done, total, message } => {
                 self.total = total.map(|total| total as f64);
                 (Some(done as f64), message)
@@ -226,16 +233,6 @@ impl<'a> Progress<'a> {
         (param.total, param.message) = (self.total, message);
         // A client that went away, or gave up, is told by its token.
         drop(self.gone.run_until_cancelled(self.peer.notify_progress(param)).await);
-    }
-}
-
-/// A line of a skill's log is the operator's.
-fn log(line: &LogLine) {
-    let fields: String = line.fields.iter().map(|(name, value)| format!(" {name}={value}")).collect();
-    match line.level {
-        Level::Error | Level::Warn => tracing::warn!(target: "ringfence::skill", "{}{fields}", line.message),
-        Level::Info => tracing::info!(target: "ringfence::skill", "{}{fields}", line.message),
-        Level::Debug | Level::Trace => tracing::debug!(target: "ringfence::skill", "{}{fields}", line.message),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod call;
 mod document;
+mod id;
 mod lines;
 mod meta;
 mod person;
@@ -26,7 +27,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use document::document;
+pub(crate) use refused::of_problem;
 
+use crate::http::Counts;
 use crate::trouble::Trouble;
 use lines::Lines;
 use server::Server;
@@ -77,20 +80,29 @@ where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let token = stop.child_token();
-    let (transport, written) = Lines::new(stream);
+    let over = CancellationToken::new();
+    // Also where this is dropped.
+    let is_over = over.clone().drop_guard();
+    let (transport, written) = Lines::new(stream, over);
     match serve_server_with_ct(Server::new(host, options), transport, token).await {
         Ok(running) => drop(running.waiting().await),
         // It left before it said anything, or we are to end.
         Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => {}
         Err(error) => {
+            let why = match &error {
+                // The library would write down all of what came.
+                ServerInitializeError::ExpectedInitializeRequest(_) => "it began with something else".to_owned(),
+                error => error.to_string(),
+            };
             return Err(Trouble::new(
                 "invalid",
-                format!("the client does not speak the Model Context Protocol: {error}"),
+                format!("the client does not speak the Model Context Protocol: {why}"),
                 "it has to begin with `initialize` or with a request that names its protocol version",
             ));
         }
     }
-    // What was answered last is on its way.
+    // What was answered last is on its way, to whoever still takes it.
+    drop(is_over);
     written.await;
     Ok(())
 }
@@ -99,6 +111,7 @@ where
 pub(crate) struct Outside {
     /// Paths that no answer names.
     pub(crate) hidden: Vec<String>,
+    pub(crate) counts: Arc<Counts>,
     /// Cancelled when what only waits for news is to end.
     pub(crate) closing: CancellationToken,
     /// Cancelled when everything is.
@@ -107,8 +120,8 @@ pub(crate) struct Outside {
 
 /// Streamable HTTP at `/mcp`. To be mounted behind whatever decides who may come in: it looks at neither tokens, hosts nor origins.
 pub(crate) fn router(host: Host, options: Options, outside: Outside) -> axum::Router {
-    let Outside { hidden, closing, ending } = outside;
-    let first = Server::new(host, options).outside(hidden, closing.clone());
+    let Outside { hidden, counts, closing, ending } = outside;
+    let first = Server::new(host, options).outside(hidden, counts, closing.clone());
     let stop = ending.child_token();
     let config = StreamableHttpServerConfig::default()
         .with_cancellation_token(stop.clone())

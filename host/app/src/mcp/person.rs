@@ -40,6 +40,11 @@ impl Person for Client {
             answer.await.ok().flatten()
         })
     }
+
+    /// Whether it asked anybody, nobody here can know.
+    fn word(&self) -> &'static str {
+        "the client that called"
+    }
 }
 
 /// A question that waits for its answer. Dropped, nobody answers it.

@@ -14,9 +14,12 @@ use axum::response::{IntoResponse as _, Response};
 use rmcp::model::{ErrorCode, ErrorData, RequestId, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_server::session::SessionManager as _;
 
-use super::lines::{Read, understood};
+use serde_json::{Value, json};
+
+use super::lines::{Read, understood, written};
 use super::sessions::Sessions;
 use super::{BUSY, MESSAGE_BYTES};
+use crate::http::Written;
 
 /// Most bytes of what the library says of a request.
 const WORDS: usize = 4 << 10;
@@ -40,8 +43,11 @@ pub(super) async fn told(State(sessions): State<Arc<Sessions>>, request: Request
         let words = "Not Found: Session not found";
         return refusal(StatusCode::NOT_FOUND, ErrorData::new(ErrorCode(-32000), words, None), None);
     }
-    if !(status.is_client_error() || status.is_server_error()) || is_json(answer.headers()) {
+    if !(status.is_client_error() || status.is_server_error()) {
         return answer;
+    }
+    if is_json(answer.headers()) {
+        return with_id(answer).await;
     }
     if sent && status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
         match understood(bytes.trim_ascii()) {
@@ -71,11 +77,36 @@ pub(super) async fn told(State(sessions): State<Arc<Sessions>>, request: Request
     answer
 }
 
+/// A problem that a request met before it came here, such as a body that is too large, as an error of JSON-RPC with all that is told of it.
+/// None where the path is of another interface.
+pub(crate) fn of_problem(path: &str, problem: &Written) -> Option<Value> {
+    let code = match problem.kind() {
+        "too-large" | "unsupported-media-type" | "invalid" => ErrorCode::INVALID_REQUEST,
+        _ => ErrorCode(-32000),
+    };
+    let error = || json!({ "code": code.0, "message": problem.sentence(), "data": problem });
+    (path == "/mcp").then(|| json!({ "jsonrpc": "2.0", "id": null, "error": error() }))
+}
+
 /// Whether there is the session that a request names.
 async fn is_there(sessions: &Sessions, headers: &HeaderMap) -> bool {
     match headers.get(SESSION).and_then(|id| id.to_str().ok()) {
         Some(id) => sessions.has_session(&id.into()).await.unwrap_or(false),
         None => false,
+    }
+}
+
+/// The library's own error, with a null where it gives no id.
+async fn with_id(answer: Response) -> Response {
+    let (mut head, body) = answer.into_parts();
+    let bytes = to_bytes(body, MESSAGE_BYTES).await.unwrap_or_default();
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(mut error)) if error.contains_key("error") && !error.contains_key("id") => {
+            error.insert("id".to_owned(), Value::Null);
+            head.headers.remove(header::CONTENT_LENGTH);
+            Response::from_parts(head, Value::Object(error).to_string().into())
+        }
+        _ => Response::from_parts(head, bytes.into()),
     }
 }
 
@@ -85,7 +116,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn refusal(status: StatusCode, error: ErrorData, id: Option<RequestId>) -> Response {
     // Serialising our own plain structure cannot fail.
-    let text = serde_json::to_vec(&ServerJsonRpcMessage::error(error, id)).unwrap_or_default();
+    let text = written(&ServerJsonRpcMessage::error(error, id)).unwrap_or_default();
     let mut answer = (status, text).into_response();
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer

@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::call::{self, Parked};
 use super::skills::{Page, Pages};
 use super::{Options, meta, words};
-use crate::http::Problem;
+use crate::http::{Counts, Problem};
 
 /// What a model that uses the tools should know of them.
 const INSTRUCTIONS: &str = "Each tool is one of a skill that Ringfence runs in a sandbox, and can reach only what the operator granted \
@@ -41,6 +41,8 @@ struct Shared {
     pages: Pages,
     /// Paths that no answer names, where clients may be elsewhere.
     hidden: Option<Vec<String>>,
+    /// Where errors are counted, there.
+    counts: Option<Arc<Counts>>,
     /// Cancelled when whoever waits for news waits no longer.
     closing: CancellationToken,
     /// Calls that are being answered.
@@ -50,14 +52,28 @@ struct Shared {
 impl Shared {
     fn new(host: Host, options: Options) -> Self {
         let (closing, calls) = (CancellationToken::new(), watch::Sender::new(0));
-        Self { host, options, parked: Parked::default(), pages: Pages::default(), hidden: None, closing, calls }
+        Self {
+            host,
+            options,
+            parked: Parked::default(),
+            pages: Pages::default(),
+            hidden: None,
+            counts: None,
+            closing,
+            calls,
+        }
     }
 
     /// A result that says what went wrong, to whoever is at the other end.
     fn failure(&self, error: &Error) -> CallToolResult {
+        if let Some(counts) = &self.counts {
+            counts.failed(error.kind());
+        }
         match &self.hidden {
             None => words::failure(error.kind(), &error.to_string(), &error.hint()),
             Some(hidden) => {
+                // Here with all that is kept back from whoever called.
+                tracing::info!(kind = error.kind(), %error, "a request for MCP failed");
                 let problem = Problem::new(error.kind(), error.to_string(), error.hint()).outside(hidden);
                 words::failure(problem.kind(), problem.detail(), problem.hint())
             }
@@ -107,9 +123,14 @@ impl Server {
     }
 
     /// For clients that may be elsewhere, until `closing`.
-    pub(super) fn outside(self, hidden: Vec<String>, closing: CancellationToken) -> Self {
+    pub(super) fn outside(self, hidden: Vec<String>, counts: Arc<Counts>, closing: CancellationToken) -> Self {
         let Shared { host, options, .. } = &*self.shared;
-        Self::over(Shared { hidden: Some(hidden), closing, ..Shared::new(host.clone(), *options) })
+        Self::over(Shared {
+            hidden: Some(hidden),
+            counts: Some(counts),
+            closing,
+            ..Shared::new(host.clone(), *options)
+        })
     }
 
     /// Returns when no call is being answered.

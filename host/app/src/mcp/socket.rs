@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
+use super::lines::write_all;
 use crate::trouble::Trouble;
 
 /// Its name in the state directory.
@@ -33,6 +34,8 @@ const LINE: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Most connections at once.
 const CONNECTIONS: usize = 64;
+/// Bytes that are copied at once.
+const PIECE: usize = 64 << 10;
 /// What fits into the address of a socket on every system, with the zero behind it.
 const ADDRESS: usize = 100;
 
@@ -224,12 +227,22 @@ where
         Welcome::Refused { kind, message, hint } => return Err(Trouble::new(known(&kind), message, hint)),
     }
     let (mut from, mut to) = stream.into_split();
+    let over = CancellationToken::new();
     let up = async {
         let done = tokio::io::copy(&mut input, &mut to).await;
         drop(to.shutdown().await);
+        over.cancel();
         done
     };
-    let down = tokio::io::copy(&mut from, &mut output);
+    let down = async {
+        let mut piece = vec![0; PIECE];
+        loop {
+            match from.read(&mut piece).await? {
+                0 => return Ok::<_, std::io::Error>(()),
+                n => write_all(&mut output, &piece[..n], &over).await?,
+            }
+        }
+    };
     tokio::pin!(up, down);
     tokio::select! {
         // The client has said everything: what is still answered comes back.
@@ -381,6 +394,21 @@ mod tests {
         let mut output = Vec::new();
         let (ended, ()) = tokio::join!(proxy(near, Hello::new(false, Vec::new()), input, &mut output), host);
         assert_eq!((ended.unwrap_err().kind(), output.as_slice()), ("unavailable", b"answer".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_has_gone_and_reads_nothing_is_not_waited_for() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let host = async move {
+            let _: Hello = said(&mut far).await.unwrap();
+            say(&mut far, &Welcome::Come).await.unwrap();
+            // Until nobody is there to take it.
+            while far.write_all(&[b'x'; 1 << 16]).await.is_ok() {}
+        };
+        let (output, _unread) = tokio::io::duplex(64);
+        let served = proxy(near, Hello::new(false, Vec::new()), tokio::io::empty(), output);
+        let both = async { tokio::join!(served, host).0 };
+        tokio::time::timeout(Duration::from_secs(60), both).await.expect("it ends").unwrap();
     }
 
     #[tokio::test]

@@ -52,6 +52,27 @@ pub(super) struct Request {
     #[serde(default)]
     #[schema(ignore)]
     logprobs: Option<Value>,
+    #[serde(default)]
+    #[schema(ignore)]
+    top_logprobs: Option<Value>,
+    #[serde(default)]
+    #[schema(ignore)]
+    modalities: Option<Value>,
+    #[serde(default)]
+    #[schema(ignore)]
+    audio: Option<Value>,
+    #[serde(default)]
+    #[schema(ignore)]
+    logit_bias: Option<Value>,
+    #[serde(default)]
+    #[schema(ignore)]
+    store: Option<Value>,
+    #[serde(default)]
+    #[schema(ignore)]
+    function_call: Option<Value>,
+    #[serde(default)]
+    #[schema(ignore)]
+    web_search_options: Option<Value>,
     /// Most tokens of answers of models.
     #[serde(default)]
     max_completion_tokens: Option<u64>,
@@ -81,14 +102,24 @@ pub(super) async fn complete(State(app): State<App>, bytes: Bytes) -> Result<Res
     if request.n.is_some_and(|n| n != 1) {
         return Err(Wrong::request("n", "one answer is made for a request", "leave `n` out, or ask again"));
     }
-    let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
-    parse::only("tools", request.tools.as_ref(), is_empty)?;
-    parse::only("functions", request.functions.as_ref(), is_empty)?;
+    let is_choice: fn(&Value) -> bool = |value| *value == "auto" || *value == "none";
+    parse::only("tools", request.tools.as_ref(), parse::is_empty)?;
+    parse::only("functions", request.functions.as_ref(), parse::is_empty)?;
     parse::only("response_format", request.response_format.as_ref(), |value| value["type"] == "text")?;
-    parse::only("tool_choice", request.tool_choice.as_ref(), |value| *value == "auto" || *value == "none")?;
-    parse::only("stop", request.stop.as_ref(), is_empty)?;
+    parse::only("tool_choice", request.tool_choice.as_ref(), is_choice)?;
+    parse::only("function_call", request.function_call.as_ref(), is_choice)?;
+    parse::only("stop", request.stop.as_ref(), parse::is_empty)?;
     parse::only("logprobs", request.logprobs.as_ref(), |value| *value == false)?;
-    let at_most = parse::at_most(request.max_completion_tokens.or(request.max_tokens));
+    parse::only("top_logprobs", request.top_logprobs.as_ref(), |value| *value == 0)?;
+    parse::only("modalities", request.modalities.as_ref(), |value| {
+        parse::is_empty(value) || *value == json!(["text"])
+    })?;
+    parse::only("audio", request.audio.as_ref(), |_| false)?;
+    parse::only("logit_bias", request.logit_bias.as_ref(), parse::is_empty)?;
+    parse::only("store", request.store.as_ref(), |value| *value == false)?;
+    parse::only("web_search_options", request.web_search_options.as_ref(), |_| false)?;
+    let fields = [("max_completion_tokens", request.max_completion_tokens), ("max_tokens", request.max_tokens)];
+    let at_most = parse::at_most(&fields)?;
     let asked = parse::conversation("messages", request.messages)?;
     let target = Target::find(&app.host, &request.model).await?;
     let job = Job::start(&app, target, asked, at_most)?;

@@ -34,7 +34,7 @@ impl Wrong {
     }
 
     /// As it may leave this machine.
-    pub(super) fn outside(&self, hidden: &[String]) -> Self {
+    fn outside(&self, hidden: &[String]) -> Self {
         let problem = Problem::new(self.error.kind(), self.error.to_string(), self.error.hint()).outside(hidden);
         Self { error: Trouble::new(self.error.kind(), problem.detail(), problem.hint()), param: self.param }
     }
@@ -88,11 +88,52 @@ fn written(status: StatusCode, code: &str, message: &str, hint: &str, param: Opt
     json!({ "error": { "message": message, "type": group, "param": param, "code": code } })
 }
 
+/// What there is of this interface.
+const SERVED: [&str; 3] = ["/v1/chat/completions", "/v1/responses", "/v1/models"];
+/// What its clients also ask for, and there is not.
+const UNSERVED: [&str; 20] = [
+    "/v1/assistants",
+    "/v1/audio",
+    "/v1/batches",
+    "/v1/completions",
+    "/v1/containers",
+    "/v1/conversations",
+    "/v1/edits",
+    "/v1/embeddings",
+    "/v1/engines",
+    "/v1/evals",
+    "/v1/files",
+    "/v1/fine_tuning",
+    "/v1/images",
+    "/v1/moderations",
+    "/v1/organization",
+    "/v1/realtime",
+    "/v1/threads",
+    "/v1/uploads",
+    "/v1/vector_stores",
+    "/v1/videos",
+];
+
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn unserved(path: &str) -> Option<&'static str> {
+    UNSERVED.into_iter().find(|known| is_below(path, known))
+}
+
+/// What whoever asks for a path of this interface is told that is not served. None where it is of another one.
+pub(crate) fn no_route(path: &str) -> Option<Problem> {
+    let what = unserved(path).or_else(|| SERVED.into_iter().find(|served| is_below(path, served)))?;
+    let told =
+        if path == what { format!("`{what}` is not served here") } else { format!("nothing is served below `{what}`") };
+    Some(Problem::new("not-found", told, format!("of OpenAI's interface there are {}", SERVED.join(", "))))
+}
+
 /// A problem that a request met before it came here, such as a token that is missing, as clients of this interface read it. None where
 /// the path is of another interface.
 pub(crate) fn of_problem(path: &str, status: StatusCode, problem: &Problem) -> Option<Value> {
-    let is_ours =
-        matches!(path, "/v1/chat/completions" | "/v1/responses" | "/v1/models") || path.starts_with("/v1/models/");
+    let is_ours = SERVED.iter().any(|served| is_below(path, served)) || unserved(path).is_some();
     is_ours.then(|| written(status, problem.kind(), problem.detail(), problem.hint(), None))
 }
 
@@ -114,13 +155,21 @@ impl IntoResponse for Wrong {
     }
 }
 
+impl App {
+    /// What a client is told of an error. The rest of it is in the log.
+    pub(super) fn told(&self, wrong: &Wrong) -> Wrong {
+        self.counts.failed(wrong.error.kind());
+        tracing::info!(kind = wrong.error.kind(), error = %wrong.error, "a request failed");
+        wrong.outside(&self.hidden)
+    }
+}
+
 /// Writes the error of an answer that has one.
 pub(super) async fn tell(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let Some(wrong) = response.extensions_mut().remove::<Arc<Wrong>>() else { return response };
-    tracing::info!(kind = wrong.error.kind(), error = %wrong.error, "a request failed");
     let (head, _) = response.into_parts();
-    let mut told = Json(wrong.outside(&app.hidden).body()).into_response();
+    let mut told = Json(app.told(&wrong).body()).into_response();
     *told.status_mut() = head.status;
     told.headers_mut().extend(head.headers);
     told

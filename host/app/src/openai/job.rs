@@ -2,8 +2,8 @@
 
 use futures_util::FutureExt as _;
 use ringfence_core::agent::{AgentEvent, Transcript, Turn};
-use ringfence_core::budget::{Amount, Limits};
-use ringfence_core::capability::model::types::{Part, StopReason};
+use ringfence_core::budget::Amount;
+use ringfence_core::capability::model::types::{Message, Part, Role, StopReason};
 use ringfence_core::{Call, Caller, Content, Error, Event, Finished};
 use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -13,8 +13,9 @@ use tracing::{Instrument as _, Span};
 
 use super::App;
 use super::error::Wrong;
-use super::parse::{self, Asked};
+use super::parse::{self, Asked, AtMost};
 use super::target::Target;
+use crate::telemetry;
 use crate::trouble::Trouble;
 
 /// Pieces that wait for a client that reads slowly.
@@ -36,7 +37,8 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn start(app: &App, target: Target, asked: Asked, at_most: Limits) -> Result<Self, Wrong> {
+    pub(super) fn start(app: &App, target: Target, asked: Asked, at_most: AtMost) -> Result<Self, Wrong> {
+        let AtMost { limits: at_most, param: cut_by } = at_most;
         let cancel = app.ending.child_token();
         let (sender, pieces) = channel(UNREAD);
         let work = match target {
@@ -55,21 +57,33 @@ impl Job {
                 .boxed()
             }
             Target::Tool(offer) => {
+                // A chat sends what was said before with each message, and knows that a skill is one tool. Whoever instructs it
+                // would believe that it listens.
+                let is_order =
+                    |message: &Message| message.role == Role::System && !parse::text(message).trim().is_empty();
+                if asked.before.iter().any(is_order) {
+                    return Err(Wrong::request(
+                        asked.param,
+                        "a skill takes the last message as its input, and there is a system message before it",
+                        "leave it out, or ask an agent, whose model is told of it",
+                    ));
+                }
                 if asked.last.parts.iter().any(|part| matches!(part, Part::Image(_))) {
                     return Err(Wrong::request(
-                        "messages",
+                        asked.param,
                         "a skill is asked with text, and there is a picture",
                         "ask an agent, whose model sees pictures",
                     ));
                 }
                 let input = crate::cli::input_of_text(&offer.tool, parse::text(&asked.last)).ok_or_else(|| {
                     Wrong::request(
-                        "messages",
+                        asked.param,
                         format!("`{}` has no main text that a message could fill", offer.tool.name),
                         "send a JSON object with the tool's inputs as the last message",
                     )
                 })?;
                 let (host, token, input) = (app.host.clone(), cancel.clone(), Value::Object(input).to_string());
+                let of = offer.skill.clone();
                 async move {
                     let skill = host.skill_of(&offer).await?;
                     let (events, reader) = channel(UNREAD);
@@ -81,8 +95,8 @@ impl Job {
                         at_most,
                         ..Call::new(skill, input)
                     };
-                    let (finished, streamed) = tokio::join!(host.invoke(call), of_skill(reader, &sender));
-                    let finished = finished?;
+                    let (finished, streamed) = tokio::join!(host.invoke(call), of_skill(&of, reader, &sender));
+                    let finished = finished.map_err(|error| cut(error, cut_by))?;
                     let whole = text(&finished);
                     let rest = rest(&whole, &streamed);
                     if !rest.is_empty() {
@@ -115,6 +129,17 @@ impl Job {
     }
 }
 
+/// A budget may be used up because the request allows no more.
+fn cut(error: Error, param: Option<&'static str>) -> Error {
+    match param.filter(|_| error.kind() == "budget-exhausted") {
+        Some(param) => {
+            let hint = format!("raise `{param}` of the request, where that is the limit; or else {}", error.hint());
+            Trouble::new("budget-exhausted", error.to_string(), hint)
+        }
+        None => error,
+    }
+}
+
 /// Sends on what an agent's model says.
 async fn of_agent(mut events: Receiver<AgentEvent>, pieces: &Sender<String>) {
     while let Some(event) = events.recv().await {
@@ -125,12 +150,17 @@ async fn of_agent(mut events: Receiver<AgentEvent>, pieces: &Sender<String>) {
 }
 
 /// Sends on what a skill shows of its work, and gives all of it.
-async fn of_skill(mut events: Receiver<Event>, pieces: &Sender<String>) -> String {
+async fn of_skill(skill: &str, mut events: Receiver<Event>, pieces: &Sender<String>) -> String {
     let mut streamed = String::new();
     while let Some(event) = events.recv().await {
-        if let Event::Text(text) = event {
-            streamed.push_str(&text);
-            drop(pieces.send(text).await);
+        match event {
+            Event::Text(text) => {
+                streamed.push_str(&text);
+                drop(pieces.send(text).await);
+            }
+            Event::Log(line) => telemetry::of_skill(skill, &line),
+            // This interface has nothing for it.
+            Event::Progress { .. } => {}
         }
     }
     streamed

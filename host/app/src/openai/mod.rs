@@ -18,7 +18,7 @@ mod tests;
 
 use std::sync::Arc;
 
-pub(crate) use error::of_problem;
+pub(crate) use error::{no_route, of_problem};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -27,6 +27,8 @@ use axum::routing::{get, post};
 use ringfence_core::Host;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
+
+use crate::http::Counts;
 
 /// Most bytes of a request.
 const BODY_BYTES: usize = 16 << 20;
@@ -37,14 +39,15 @@ struct App {
     host: Host,
     /// Paths that no answer names.
     hidden: Arc<[String]>,
+    counts: Arc<Counts>,
     /// Cancelled when the server ends: what is under way settles then.
     ending: CancellationToken,
 }
 
 /// `/v1/models`, `/v1/chat/completions` and `/v1/responses`. No answer names a path below one of `hidden`. What is under way
 /// when `ending` is cancelled is cancelled too.
-pub(crate) fn router(host: Host, hidden: Vec<String>, ending: CancellationToken) -> Router {
-    let app = App { host, hidden: hidden.into(), ending };
+pub(crate) fn router(host: Host, hidden: Vec<String>, counts: Arc<Counts>, ending: CancellationToken) -> Router {
+    let app = App { host, hidden: hidden.into(), counts, ending };
     Router::new()
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::one))

@@ -17,6 +17,15 @@ use super::target::shown;
 pub(super) struct Asked {
     pub(super) before: Vec<Message>,
     pub(super) last: Message,
+    /// The field of the request that it is from.
+    pub(super) param: &'static str,
+}
+
+/// Most tokens of answers of models, and the field of the request that says so, where one does.
+#[derive(Debug, Default)]
+pub(super) struct AtMost {
+    pub(super) limits: Limits,
+    pub(super) param: Option<&'static str>,
 }
 
 /// One message of either interface.
@@ -72,9 +81,22 @@ pub(super) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Wrong> {
     })
 }
 
-/// Most tokens of answers, as a request has it.
-pub(super) fn at_most(tokens: Option<u64>) -> Limits {
-    Limits { output_tokens: tokens, ..Limits::default() }
+/// Most tokens of answers, as the first of these fields that a request has says it.
+pub(super) fn at_most(fields: &[(&'static str, Option<u64>)]) -> Result<AtMost, Wrong> {
+    let Some((param, tokens)) = fields.iter().find_map(|(param, tokens)| Some((*param, (*tokens)?))) else {
+        return Ok(AtMost::default());
+    };
+    match tokens {
+        0 => {
+            Err(Wrong::request(param, format!("`{param}` is 0, which leaves no room for an answer"), "give at least 1"))
+        }
+        _ => Ok(AtMost { limits: Limits { output_tokens: Some(tokens), ..Limits::default() }, param: Some(param) }),
+    }
+}
+
+/// Whether nothing is in it.
+pub(super) fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
 /// Refuses what a client would believe to be done and is not.
@@ -87,6 +109,8 @@ pub(super) fn only(param: &'static str, value: Option<&Value>, is_nothing: fn(&V
                 "tools" | "functions" | "tool_choice" => {
                     "leave it out: skills and agents bring their own tools, and the host calls them"
                 }
+                "store" => "leave it out, or send false: nothing is kept between two requests",
+                "modalities" | "audio" => "leave it out: what answers here answers in text",
                 _ => "leave it out",
             },
         )),
@@ -97,7 +121,7 @@ pub(super) fn only(param: &'static str, value: Option<&Value>, is_nothing: fn(&V
 pub(super) fn conversation(param: &'static str, said: Vec<Said>) -> Result<Asked, Wrong> {
     let mut messages = said.into_iter().map(|said| message(param, said)).collect::<Result<Vec<_>, _>>()?;
     match messages.pop() {
-        Some(last) if last.role == Role::User => Ok(Asked { before: messages, last }),
+        Some(last) if last.role == Role::User => Ok(Asked { before: messages, last, param }),
         _ => {
             Err(Wrong::request(param, "the last message is not a user's", "end with what is asked, in the role `user`"))
         }

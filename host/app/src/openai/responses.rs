@@ -52,6 +52,15 @@ pub(super) struct Request {
     #[serde(default)]
     #[schema(ignore)]
     text: Option<Text>,
+    #[serde(default)]
+    #[schema(ignore)]
+    store: Option<Value>,
+    #[serde(default)]
+    #[schema(ignore)]
+    max_tool_calls: Option<Value>,
+    #[serde(default)]
+    #[schema(ignore)]
+    top_logprobs: Option<Value>,
     /// Most tokens of answers of models.
     #[serde(default)]
     max_output_tokens: Option<u64>,
@@ -81,7 +90,7 @@ enum Input {
         (status = "default", body = super::error::Written)))]
 pub(super) async fn respond(State(app): State<App>, bytes: Bytes) -> Result<Response, Wrong> {
     let request: Request = parse::body(&bytes)?;
-    parse::only("tools", request.tools.as_ref(), |value| value.as_array().is_some_and(Vec::is_empty))?;
+    parse::only("tools", request.tools.as_ref(), parse::is_empty)?;
     parse::only("previous_response_id", request.previous_response_id.as_ref(), |_| false)?;
     parse::only("conversation", request.conversation.as_ref(), |_| false)?;
     parse::only("background", request.background.as_ref(), |value| *value == false)?;
@@ -89,9 +98,12 @@ pub(super) async fn respond(State(app): State<App>, bytes: Bytes) -> Result<Resp
     parse::only("prompt", request.prompt.as_ref(), |_| false)?;
     let format = request.text.as_ref().and_then(|text| text.format.as_ref());
     parse::only("text.format", format, |value| value["type"] == "text")?;
-    let at_most = parse::at_most(request.max_output_tokens);
+    parse::only("store", request.store.as_ref(), |value| *value == false)?;
+    parse::only("max_tool_calls", request.max_tool_calls.as_ref(), |_| false)?;
+    parse::only("top_logprobs", request.top_logprobs.as_ref(), |value| *value == 0)?;
+    let at_most = parse::at_most(&[("max_output_tokens", request.max_output_tokens)])?;
     let mut asked = match request.input {
-        Input::Text(text) => Asked { before: Vec::new(), last: Message::text(Role::User, text) },
+        Input::Text(text) => Asked { before: Vec::new(), last: Message::text(Role::User, text), param: "input" },
         Input::Items(items) => parse::conversation("input", items)?,
     };
     if let Some(instructions) = &request.instructions {

@@ -1,7 +1,6 @@
 //! Answers as a stream of server-sent events.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -31,19 +30,18 @@ pub(super) fn data(value: &Value) -> Event {
 
 /// Streams a job. One that fails before it has said anything is answered with its status.
 pub(super) async fn stream(app: &App, mut job: Job, frames: impl Frames) -> Response {
-    let hidden = Arc::clone(&app.hidden);
+    let app = app.clone();
     let Some(first) = job.next().await else {
         return match job.done().await {
-            Ok(done) => respond(State { hidden, job: None, frames, first: None, last: Some(done), begun: false }),
+            Ok(done) => respond(State { app, job: None, frames, first: None, last: Some(done), begun: false }),
             Err(error) => Wrong::from(error).into_response(),
         };
     };
-    respond(State { hidden, job: Some(job), frames, first: Some(first), last: None, begun: false })
+    respond(State { app, job: Some(job), frames, first: Some(first), last: None, begun: false })
 }
 
 struct State<F> {
-    /// Paths that are not told.
-    hidden: Arc<[String]>,
+    app: App,
     /// Dropped with the stream, where the client goes away.
     job: Option<Job>,
     frames: F,
@@ -71,7 +69,10 @@ impl<F: Frames> State<F> {
         let Some(job) = self.job.take() else { return Vec::new() };
         match job.done().await {
             Ok(done) => self.frames.end(&done),
-            Err(error) => self.frames.failed(&Wrong::from(error).outside(&self.hidden)),
+            Err(error) => {
+                let wrong = self.app.told(&Wrong::from(error));
+                self.frames.failed(&wrong)
+            }
         }
     }
 }

@@ -30,7 +30,9 @@ impl Stage {
         let config =
             HostConfig { settings: toml::from_str(&settings).unwrap(), ..HostConfig::in_folder(dir.path(), worker) };
         let host = Host::open(config).await.unwrap();
-        let app = super::router(host.clone(), vec![dir.path().display().to_string()], CancellationToken::new());
+        let counts = std::sync::Arc::new(crate::http::Counts::new(&host));
+        let hidden = vec![dir.path().display().to_string()];
+        let app = super::router(host.clone(), hidden, counts, CancellationToken::new());
         Self { _dir: dir, host, app }
     }
 
@@ -164,6 +166,30 @@ async fn what_is_not_done_here_is_refused_in_the_form_of_the_interface() {
         (CHAT, hi(json!({ "tool_choice": "required" })), 400, "tool_choice", "bring their own tools"),
         (CHAT, hi(json!({ "stop": ["."] })), 400, "stop", "not supported"),
         (CHAT, hi(json!({ "logprobs": true })), 400, "logprobs", "not supported"),
+        (CHAT, hi(json!({ "top_logprobs": 3 })), 400, "top_logprobs", "not supported"),
+        (CHAT, hi(json!({ "modalities": ["text", "audio"] })), 400, "modalities", "answers in text"),
+        (CHAT, hi(json!({ "audio": { "voice": "alloy" } })), 400, "audio", "answers in text"),
+        (CHAT, hi(json!({ "logit_bias": { "50256": -100 } })), 400, "logit_bias", "not supported"),
+        (CHAT, hi(json!({ "store": true })), 400, "store", "nothing is kept"),
+        (CHAT, hi(json!({ "function_call": { "name": "f" } })), 400, "function_call", "not supported"),
+        (CHAT, hi(json!({ "web_search_options": {} })), 400, "web_search_options", "not supported"),
+        (CHAT, hi(json!({ "max_tokens": 0 })), 400, "max_tokens", "at least 1"),
+        (CHAT, hi(json!({ "max_completion_tokens": 0, "max_tokens": 9 })), 400, "max_completion_tokens", "at least 1"),
+        (
+            RESPONSES,
+            json!({ "model": "agent:a", "input": "x", "max_output_tokens": 0 }),
+            400,
+            "max_output_tokens",
+            "at least 1",
+        ),
+        (RESPONSES, json!({ "model": "agent:a", "input": "x", "store": true }), 400, "store", "nothing is kept"),
+        (
+            RESPONSES,
+            json!({ "model": "agent:a", "input": "x", "max_tool_calls": 1 }),
+            400,
+            "max_tool_calls",
+            "not supported",
+        ),
         (
             RESPONSES,
             json!({ "model": "agent:a", "input": "x", "text": { "format": { "type": "json_schema" } } }),
@@ -203,8 +229,14 @@ async fn what_is_not_done_here_is_refused_in_the_form_of_the_interface() {
     let error = text(stage.app.clone().oneshot(named).await.unwrap()).await;
     assert!(error.contains("model_not_found"), "{error}");
     // What changes nothing is let through.
-    let (status, _) = stage.json(CHAT, &hi(json!({ "tools": [], "n": 1, "temperature": 0.2, "seed": 1 }))).await;
-    assert_eq!(status, StatusCode::OK);
+    for nothing in [
+        json!({ "tools": [], "n": 1, "temperature": 0.2, "seed": 1 }),
+        json!({ "modalities": ["text"], "audio": null, "logit_bias": {}, "store": false, "top_logprobs": 0 }),
+        json!({ "metadata": { "a": "b" }, "user": "ann", "service_tier": "auto", "function_call": "none" }),
+    ] {
+        let (status, done) = stage.json(CHAT, &hi(nothing.clone())).await;
+        assert_eq!(status, StatusCode::OK, "{nothing}: {done}");
+    }
 }
 
 #[tokio::test]
@@ -212,15 +244,27 @@ async fn a_client_lowers_the_tokens_of_an_agent_and_never_raises_them() {
     let answers = "[[answers]]\ntimes = 0\ntext = \"Hello there.\"\nusage = { input-tokens = 7, output-tokens = 5 }\n\
                    tool-calls = [{ name = \"fly\" }]\n";
     let stage = Stage::new(answers, "max-tokens = 100\nmax-steps = 50").await;
-    // Each answer costs 5: none fits, one does, and then the agent's own limit holds.
-    for (wish, spent) in [(0, 0), (5, 5), (100_000, 100)] {
+    // Each answer costs 5: one fits, and is cut as a model's would be; or else the agent's own limit holds.
+    for (wish, spent) in [(5, 5), (100_000, 100)] {
         for (path, body) in [
             (CHAT, hi(json!({ "max_tokens": wish }))),
             (CHAT, hi(json!({ "max_completion_tokens": wish, "max_tokens": 1_000_000 }))),
             (RESPONSES, json!({ "model": "agent:a", "input": "Hi", "max_output_tokens": wish })),
         ] {
-            let (_, error) = stage.json(path, &body).await;
-            assert_eq!(error["error"]["code"], "budget-exhausted", "{body}: {error}");
+            let (status, done) = stage.json(path, &body).await;
+            if wish == 5 {
+                assert_eq!(status, StatusCode::OK, "{body}: {done}");
+                let (finish, reason) = (&done["choices"][0]["finish_reason"], &done["incomplete_details"]["reason"]);
+                assert!(*finish == "length" || *reason == "max_output_tokens", "{body}: {done}");
+                assert!(done.to_string().contains("Hello there."), "what was said is there: {done}");
+            } else {
+                assert_eq!(
+                    (status.as_u16(), &done["error"]["code"]),
+                    (429, &json!("budget-exhausted")),
+                    "{body}: {done}"
+                );
+                assert!(done["error"]["message"].as_str().unwrap().contains("agents.a.max-tokens"), "{done}");
+            }
             assert_eq!(stage.host.runs(1).await.unwrap()[0].usage.output_tokens, spent, "{body}");
         }
     }
@@ -240,6 +284,8 @@ async fn a_failure_has_its_status_and_is_not_to_be_repeated() {
             (&error["error"]["code"], &error["error"]["type"]),
             (&json!("too-many-steps"), &json!("server_error"))
         );
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(message.contains("agents.a.max-steps") && !message.contains("transcript"), "none is kept: {message}");
     }
     // After the first word there is no status any more.
     let broken =
@@ -271,4 +317,29 @@ async fn a_client_that_goes_away_ends_what_it_asked_for() {
         tokio::task::yield_now().await;
     };
     assert_eq!(kind, "cancelled");
+}
+
+#[test]
+fn what_this_interface_has_elsewhere_is_refused_in_its_form() {
+    use crate::http::Problem;
+    for (path, word) in [
+        ("/v1/embeddings", Some("`/v1/embeddings` is not served here")),
+        ("/v1/completions", Some("`/v1/completions` is not served here")),
+        ("/v1/files/file-1/content", Some("nothing is served below `/v1/files`")),
+        ("/v1/responses/resp_1", Some("nothing is served below `/v1/responses`")),
+        ("/v1/chat/completions/x", Some("nothing is served below `/v1/chat/completions`")),
+        ("/v1/filesystem", None),
+        ("/v1/skills", None),
+        ("/", None),
+    ] {
+        let told = super::no_route(path).map(|problem| problem.detail().to_owned());
+        assert_eq!(told.as_deref(), word, "{path}");
+        let problem = Problem::new("not-found", "x", "y");
+        let form = super::of_problem(path, StatusCode::NOT_FOUND, &problem);
+        assert_eq!(
+            form.map(|error| error["error"]["type"].clone()),
+            word.map(|_| json!("invalid_request_error")),
+            "{path}"
+        );
+    }
 }

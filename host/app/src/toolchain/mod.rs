@@ -5,6 +5,8 @@ pub(crate) mod comments;
 mod encode;
 mod go;
 mod javascript;
+mod npm;
+mod pip;
 mod prebuilt;
 mod process;
 mod python;
@@ -183,22 +185,30 @@ fn no_source(folder: &Path) -> Error {
 pub(crate) async fn findings(shelf: &Shelf) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (subject, toolchain) in toolchains() {
-        // Skills run without any toolchain: only writing them needs one.
-        findings.push(match toolchain.check(shelf).await {
-            Ok(detail) => Finding { subject, state: Health::Ok, detail, hint: None },
-            Err(error) => Finding { subject, state: Health::Note, detail: error.to_string(), hint: Some(error.hint()) },
-        });
+        findings.push(finding(subject, toolchain.check(shelf).await, shelf.recall(subject)));
     }
     findings
 }
 
+/// What is there of one toolchain, and why it could not be fetched where somebody asked for it.
+fn finding(subject: &'static str, found: Result<String, Error>, failed: Option<Error>) -> Finding {
+    let told = |state, error: &Error| Finding { subject, state, detail: error.to_string(), hint: Some(error.hint()) };
+    match (found, failed) {
+        // Skills run without any toolchain: only writing them needs one. Nor can a machine without a language's own programs be fixed here.
+        (Err(error), None) => told(Health::Note, &error),
+        (Err(error), Some(failed)) if error.to_string() == failed.to_string() => told(Health::Note, &error),
+        (_, Some(failed)) => told(Health::Problem, &failed),
+        (Ok(detail), None) => Finding { subject, state: Health::Ok, detail, hint: None },
+    }
+}
+
 /// Fetches what the toolchains of all languages lack. One that cannot be had does not keep the others from it; the findings tell.
 pub(crate) async fn fix(errand: Errand<'_>) -> Result<(), Error> {
-    for (_, toolchain) in toolchains() {
-        if let Err(error) = toolchain.fix(errand).await
-            && error.kind() == "cancelled"
-        {
-            return Err(error);
+    for (subject, toolchain) in toolchains() {
+        match toolchain.fix(errand).await {
+            Err(error) if error.kind() == "cancelled" => return Err(error),
+            Err(error) => errand.shelf.remember(subject, error),
+            Ok(()) => {}
         }
     }
     Ok(())
@@ -213,4 +223,22 @@ fn toolchains() -> Vec<(&'static str, &'static dyn Toolchain)> {
         ("go toolchain", &go::Go),
         ("c toolchain", &c::C),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_asked_to_be_fetched_and_is_not_there_is_a_problem() {
+        let error = |what: &str| Trouble::new("toolchain-missing", what, "do it");
+        let state = |found, failed| finding("odd", found, failed).state;
+        assert_eq!(state(Ok("here".into()), None), Health::Ok);
+        assert_eq!(state(Err(error("broken")), None), Health::Note);
+        // Neither was there anything to begin with: a machine without Node.js is no fault of this program's.
+        assert_eq!(state(Err(error("no Node.js")), Some(error("no Node.js"))), Health::Note);
+        assert_eq!(state(Err(error("broken")), Some(error("no network"))), Health::Problem);
+        let told = finding("odd", Ok("will be fetched".into()), Some(error("no network")));
+        assert_eq!((told.state, &*told.detail, told.hint.as_deref()), (Health::Problem, "no network", Some("do it")));
+    }
 }

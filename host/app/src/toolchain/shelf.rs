@@ -1,6 +1,7 @@
 //! Private toolchains: fetched once, by the language's own package client, pinned by version and digest.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ringfence_core::Error;
 use tokio::process::Command;
@@ -13,6 +14,8 @@ pub(crate) struct Shelf {
     root: PathBuf,
     /// Whether nothing may be fetched.
     pub(super) offline: bool,
+    /// Why what somebody asked to be fetched is not here, by toolchains.
+    failed: Mutex<Vec<(&'static str, Error)>>,
 }
 
 /// One private toolchain.
@@ -24,6 +27,16 @@ pub(super) struct Kit {
     /// About how much is fetched.
     pub(super) mib: u32,
     pub(super) client: Client,
+    /// Files that builds start or load. Something that tidies disks may have taken them since.
+    pub(super) keys: &'static [&'static str],
+}
+
+/// What is there of a toolchain.
+enum State {
+    Whole,
+    /// This file of it is missing.
+    Broken(PathBuf),
+    Absent,
 }
 
 /// Who fetches it. The files pin every package by its version and its digest.
@@ -40,7 +53,7 @@ const PYTHON: (u32, u32) = (3, 9);
 
 impl Shelf {
     pub(crate) fn new(cache: &Path, offline: bool) -> Self {
-        Self { root: cache.join("toolchains"), offline }
+        Self { root: cache.join("toolchains"), offline, failed: Mutex::default() }
     }
 
     fn place(&self, kit: &Kit) -> PathBuf {
@@ -51,25 +64,47 @@ impl Shelf {
         self.root.join(format!("{}-{}", kit.name, stale::short(pins.as_bytes())))
     }
 
-    /// Whether it has been fetched.
-    pub(super) fn has(&self, kit: &Kit) -> bool {
-        self.place(kit).join(COMPLETE).is_file()
+    fn state(&self, kit: &Kit) -> State {
+        let place = self.place(kit);
+        if place.symlink_metadata().is_err() {
+            return State::Absent;
+        }
+        let here = |file: &PathBuf| {
+            let mut program = file.clone().into_os_string();
+            program.push(std::env::consts::EXE_SUFFIX);
+            file.is_file() || Path::new(&program).is_file()
+        };
+        let mut files = std::iter::once(COMPLETE).chain(kit.keys.iter().copied()).map(|name| place.join(name));
+        files.find(|file| !here(file)).map_or(State::Whole, State::Broken)
     }
 
-    /// In words, for `doctor`.
-    pub(super) fn state(&self, kit: &Kit) -> String {
-        let when = if self.has(kit) { "is here" } else { "will be fetched by the first build" };
-        format!("{} {when}", kit.title)
+    /// What `doctor` says about it.
+    pub(super) fn tell(&self, kit: &Kit) -> Result<String, Error> {
+        match self.state(kit) {
+            State::Whole => Ok(format!("{} is here", kit.title)),
+            State::Absent => Ok(format!("{} will be fetched by the first build", kit.title)),
+            State::Broken(file) => Err(Trouble::new(
+                "toolchain-missing",
+                broken(kit, &file),
+                "run `ringfence doctor --fix`: it fetches it again, as the next build does by itself",
+            )),
+        }
     }
 
-    /// The folder of a toolchain, which is fetched where it is not there yet.
+    /// The folder of a toolchain, which is fetched where it is not there, or not all of it.
     pub(super) async fn get(&self, kit: &Kit, errand: Errand<'_>) -> Result<PathBuf, Error> {
         let place = self.place(kit);
-        if self.has(kit) {
-            return Ok(place);
-        }
-        if self.offline {
-            return Err(self.not_offline(kit.title));
+        match self.state(kit) {
+            State::Whole => return Ok(place),
+            State::Absent if self.offline => return Err(self.not_offline(kit.title)),
+            State::Broken(file) if self.offline => {
+                return Err(Trouble::new(
+                    "toolchain-missing",
+                    format!("{}, and `--offline` forbids fetching it again", broken(kit, &file)),
+                    NOT_OFFLINE,
+                ));
+            }
+            State::Broken(_) | State::Absent => {}
         }
         std::fs::create_dir_all(&self.root).map_err(|error| Trouble::unwritable(&self.root, &error))?;
         let lock = self.root.join(format!(".{}-lock", kit.name));
@@ -79,48 +114,95 @@ impl Shelf {
             lock = stale::lock(&lock, errand.line) => lock?,
         };
         // Another process may have fetched it meanwhile.
-        if self.has(kit) {
-            return Ok(place);
+        match self.state(kit) {
+            State::Whole => return Ok(place),
+            State::Broken(file) => errand.line.suspend(|| crate::ui::note(&broken(kit, &file))),
+            State::Absent => {}
         }
-        let draft = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempdir_in(&self.root)
-            .map_err(|error| Trouble::unwritable(&self.root, &error))?;
+        // Whoever holds the lock is alone: these are of one that was killed.
+        let prefix = format!(".new-{}-", kit.name);
+        stale::sweep(&self.root, &prefix);
+        let draft = self.draft(&prefix)?;
         let what = format!("fetching {} ({} MiB), once, into {}", kit.title, kit.mib, self.root.display());
         errand.line.suspend(|| crate::ui::note(&what));
-        let command = match &kit.client {
-            Client::Pip { requirements } => pip(requirements, draft.path()).await?,
-            Client::Npm { package, lock } => npm(package, lock, draft.path()).await?,
-        };
-        let ended = process::run(command, errand).await?;
-        if !ended.good {
-            errand.line.suspend(|| crate::ui::note(&ended.said()));
-            let client = match kit.client {
-                Client::Pip { .. } => "pip",
-                Client::Npm { .. } => "npm",
-            };
-            return Err(Trouble::new(
-                "toolchain-missing",
-                format!("{client} could not fetch {}", kit.title),
-                format!(
-                    "see what {client} says above; it uses its own settings for index, proxy and certificates, and needs the network once"
-                ),
-            ));
-        }
+        fetch(kit, draft.path(), errand).await?;
         let done = draft.path().join(COMPLETE);
         std::fs::write(&done, "").map_err(|error| Trouble::unwritable(&done, &error))?;
-        std::fs::rename(draft.path(), &place).map_err(|error| Trouble::unwritable(&place, &error))?;
+        self.put(draft.path(), &place, &prefix)?;
         Ok(place)
+    }
+
+    fn draft(&self, prefix: &str) -> Result<tempfile::TempDir, Error> {
+        let draft = tempfile::Builder::new().prefix(prefix).tempdir_in(&self.root);
+        draft.map_err(|error| Trouble::unwritable(&self.root, &error))
+    }
+
+    /// Puts a toolchain into its place. What is there is not whole, and gives way: a folder moves onto an empty one alone.
+    fn put(&self, draft: &Path, place: &Path, prefix: &str) -> Result<(), Error> {
+        let unwritable = |error| Trouble::unwritable(place, &error);
+        let old = self.draft(prefix)?;
+        match std::fs::rename(place, old.path().join("old")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(error)),
+            _ => {}
+        }
+        std::fs::rename(draft, place).map_err(unwritable)
     }
 
     /// For what is not here while nothing may be fetched.
     pub(super) fn not_offline(&self, what: &str) -> Error {
+        let what = format!("{what} is not here, and `--offline` forbids fetching it");
+        Trouble::new("toolchain-missing", what, NOT_OFFLINE)
+    }
+
+    /// The same for what is the skill's own, of which no toolchain knows: what `verb` does fetches it.
+    pub(super) fn own_not_offline(&self, what: &str, verb: &str) -> Error {
         Trouble::new(
             "toolchain-missing",
             format!("{what} is not here, and `--offline` forbids fetching it"),
-            "run `ringfence doctor --fix` with the network, or build without `--offline`",
+            format!("run `ringfence {verb}` once without `--offline`, with the network; what it fetches stays"),
         )
     }
+
+    /// Keeps why a toolchain could not be fetched, for whoever tells what is here.
+    pub(super) fn remember(&self, subject: &'static str, error: Error) {
+        self.failed().push((subject, error));
+    }
+
+    /// Why this one could not be fetched.
+    pub(super) fn recall(&self, subject: &str) -> Option<Error> {
+        let mut failed = self.failed();
+        let at = failed.iter().position(|(known, _)| *known == subject)?;
+        Some(failed.swap_remove(at).1)
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Vec<(&'static str, Error)>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const NOT_OFFLINE: &str = "run `ringfence doctor --fix` with the network, or build without `--offline`";
+
+fn broken(kit: &Kit, file: &Path) -> String {
+    format!("{} is broken: {} is missing", kit.title, file.display())
+}
+
+async fn fetch(kit: &Kit, into: &Path, errand: Errand<'_>) -> Result<(), Error> {
+    let (client, command) = match &kit.client {
+        Client::Pip { requirements } => ("pip", pip(requirements, into).await?),
+        Client::Npm { package, lock } => ("npm", npm(package, lock, into).await?),
+    };
+    let ended = process::run(command, errand).await?;
+    if ended.good {
+        return Ok(());
+    }
+    errand.line.suspend(|| crate::ui::note(&ended.said()));
+    Err(Trouble::new(
+        "toolchain-missing",
+        format!("{client} could not fetch {}", kit.title),
+        format!(
+            "see what {client} says above; it uses its own settings for index, proxy and certificates, and needs the network once"
+        ),
+    ))
 }
 
 async fn pip(requirements: &str, into: &Path) -> Result<Command, Error> {
@@ -223,4 +305,55 @@ pub(super) async fn node() -> Result<String, Error> {
         return Err(Trouble::new("toolchain-missing", format!("Node.js {version} has no npm beside it"), help));
     }
     Ok(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIT: Kit =
+        Kit { name: "odd", title: "odd 1", mib: 1, client: Client::Pip { requirements: "odd==1" }, keys: &["bin/odd"] };
+
+    fn put(folder: &Path, names: &[&str]) {
+        for name in names {
+            let file = folder.join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "").unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_not_whole_is_told_and_gives_way() {
+        let cache = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(cache.path(), false);
+        let place = shelf.place(&KIT);
+        std::fs::create_dir_all(&shelf.root).unwrap();
+        assert!(shelf.tell(&KIT).unwrap().contains("will be fetched"));
+        for (there, missing) in [(&["bin/odd", "lib/rest"][..], COMPLETE), (&[COMPLETE, "lib/rest"], "bin/odd")] {
+            put(&place, there);
+            let error = shelf.tell(&KIT).unwrap_err();
+            assert!(error.to_string().contains(&format!("{missing} is missing")), "{error}");
+            let draft = shelf.draft(".new-odd-").unwrap();
+            put(draft.path(), &[COMPLETE, "bin/odd"]);
+            shelf.put(draft.path(), &place, ".new-odd-").unwrap();
+            assert_eq!(shelf.tell(&KIT).unwrap(), "odd 1 is here");
+            assert!(!place.join("lib").exists(), "nothing of the old one is left");
+            std::fs::remove_dir_all(&place).unwrap();
+        }
+        let left: Vec<_> = std::fs::read_dir(&shelf.root).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+        // Those of another toolchain may be under way.
+        put(&shelf.root, &[".new-odd-1/half", ".new-other-1/half"]);
+        stale::sweep(&shelf.root, ".new-odd-");
+        assert!(!shelf.root.join(".new-odd-1").exists() && shelf.root.join(".new-other-1").exists());
+    }
+
+    #[test]
+    fn offline_says_what_would_fetch_it() {
+        let shelf = Shelf::new(Path::new("/nowhere"), true);
+        assert!(shelf.not_offline("zig").hint().contains("doctor --fix"));
+        assert!(
+            shelf.own_not_offline("npm's `zod`", "test").hint().contains("`ringfence test` once without `--offline`")
+        );
+    }
 }

@@ -59,6 +59,15 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Removes the folders with this prefix that somebody who was killed has left half made. The caller has the lock of whoever makes such.
+pub(super) fn sweep(folder: &Path, prefix: &str) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)) {
+        // What cannot be removed is in nobody's way.
+        let _ = std::fs::remove_dir_all(entry.path());
+    }
+}
+
 /// One at a time: waits for the lock on a file, and says so.
 pub(crate) async fn lock(path: &Path, line: &Line) -> Result<std::fs::File, Error> {
     let file = std::fs::File::create(path).map_err(|error| Trouble::unwritable(path, &error))?;

@@ -73,6 +73,10 @@ impl Person for Terminal {
             asking.await.ok().flatten()
         })
     }
+
+    fn word(&self) -> &'static str {
+        "the person at the terminal"
+    }
 }
 
 /// The next line that the person types after `prompt`, without its end. None at the end of the input.

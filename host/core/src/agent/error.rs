@@ -15,7 +15,15 @@ pub enum AgentError {
     #[error("the agent `{agent}` would have {count} tools, and a model is given at most {most}")]
     TooManyTools { agent: String, count: usize, most: usize },
     #[error("the agent `{agent}` used all of its {steps} steps and has no answer yet")]
-    TooManySteps { agent: String, steps: u32, spent: Amount },
+    TooManySteps {
+        agent: String,
+        steps: u32,
+        spent: Amount,
+        /// Whether there is a transcript to go on with.
+        is_kept: bool,
+    },
+    #[error("the agent `{agent}` has no answer after the {seconds} s that it has for one run")]
+    TimedOut { agent: String, seconds: u64 },
     #[error("the agent `{agent}` has used up its budget for one run: {} of {} {} used or reserved, {} needed", .over.used, .over.limit, .over.unit, .over.needed)]
     BudgetExhausted { agent: String, over: Overrun },
     #[error("there is no transcript `{id}`")]
@@ -36,6 +44,7 @@ impl Explain for AgentError {
             Self::Unknown { .. } | Self::NotInstalled { .. } | Self::NoTranscript { .. } => "not-found",
             Self::Settings { .. } | Self::TooManyTools { .. } => "config-invalid",
             Self::TooManySteps { .. } => "too-many-steps",
+            Self::TimedOut { .. } => "timeout",
             Self::BudgetExhausted { .. } => "budget-exhausted",
             Self::Transcript { .. } => "transcript-invalid",
             Self::Unwritable { .. } => "unwritable",
@@ -59,7 +68,13 @@ impl Explain for AgentError {
             Self::TooManyTools { agent, .. } => {
                 format!("list the skills that it needs: `agents.{agent}.skills` in the configuration")
             }
-            Self::TooManySteps { agent, .. } => {
+            Self::TooManySteps { agent, is_kept: false, .. } => {
+                format!("raise `agents.{agent}.max-steps` in the configuration, or give a smaller task")
+            }
+            Self::TimedOut { agent, .. } => {
+                format!("raise `agents.{agent}.max-seconds` in the configuration, or give a smaller task")
+            }
+            Self::TooManySteps { agent, is_kept: true, .. } => {
                 format!("say `go on`, or raise `agents.{agent}.max-steps`; what was done so far is in the transcript")
             }
             Self::BudgetExhausted { agent, over } => {

@@ -75,4 +75,8 @@ impl Person for Watched {
             answer
         })
     }
+
+    fn word(&self) -> &'static str {
+        self.person.word()
+    }
 }

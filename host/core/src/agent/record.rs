@@ -10,7 +10,7 @@ use crate::budget::{Amount, Budgets, Limits};
 use crate::capability::model::Grant;
 use crate::error::Error;
 use crate::host::Shared;
-use crate::invocation::{Caller, InvocationId, ending};
+use crate::invocation::{Caller, InvocationId, RunEnded, ending};
 use crate::journal;
 use crate::journal::audit::{Entry, Event};
 use crate::person::Person;
@@ -30,6 +30,8 @@ pub(super) struct Run {
     pub(super) limits: Limits,
     /// Whether a budget of money holds.
     pub(super) money_limited: bool,
+    /// Whether the tokens of answers are limited by whoever asks, below what is configured.
+    pub(super) is_cut_by_caller: bool,
     open: journal::Open,
     started: Instant,
     is_told: bool,
@@ -46,7 +48,9 @@ impl Run {
         let host = Arc::clone(&agent.host.0);
         let (id, identity) = (InvocationId::timed().to_string(), agent.identity());
         let of_all = host.settings.load().budget;
-        let invocation = agent.settings.limits().over(of_all.invocation).within(turn.at_most);
+        let configured = agent.settings.limits().over(of_all.invocation);
+        let invocation = configured.within(turn.at_most);
+        let is_cut_by_caller = invocation.output_tokens != configured.output_tokens;
         let budgets = Budgets { invocation, ..of_all };
         let started = Instant::now();
         let open = host.journal.started(journal::Run {
@@ -82,7 +86,7 @@ impl Run {
         });
         let by_model = session.by(Caller::Model.as_str());
         let (limits, money_limited) = (budgets.invocation, budgets.limits_money());
-        Self { host, session, by_model, limits, money_limited, open, started, is_told: false }
+        Self { host, session, by_model, limits, money_limited, is_cut_by_caller, open, started, is_told: false }
     }
 
     /// Records how it ended, and gives what it took.
@@ -109,6 +113,14 @@ impl Run {
             detail: format!("tainted={}", self.session.taint().so_far().words()),
         });
         self.open.finished(ending(result, usage, 0));
+        self.host.tell_ended(|| RunEnded {
+            skill: self.session.skill().to_owned(),
+            tool: WORK.to_owned(),
+            caller: self.session.chain().last().copied().unwrap_or_default(),
+            kind,
+            usage,
+            took: self.started.elapsed(),
+        });
         usage
     }
 }

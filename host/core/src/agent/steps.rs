@@ -87,8 +87,15 @@ impl Work<'_> {
     async fn steps(&self, transcript: &mut Transcript) -> Result<Answer, Error> {
         work_is_saved(self.agent, transcript).await?;
         let most = self.agent.settings.max_steps();
+        let mut last = String::new();
         for step in 1..=most {
-            let response = self.ask_model(transcript).await?;
+            let response = match self.ask_model(transcript).await {
+                // As long as was asked for, as a model's own answer would be.
+                Err(error) if self.is_cut(&error) => {
+                    return Ok(self.answer(std::mem::take(&mut last), StopReason::MaxTokens, step - 1));
+                }
+                response => response?,
+            };
             let calls: Vec<ToolCall> = response.message.parts.iter().filter_map(called).cloned().collect();
             let text = response.message.joined_text();
             let said = self.as_kept(response.message);
@@ -97,15 +104,9 @@ impl Work<'_> {
                 if !said.parts.is_empty() {
                     transcript.say(said);
                 }
-                return Ok(Answer {
-                    run: self.run.session.invocation().to_owned(),
-                    text,
-                    stop_reason: response.stop_reason,
-                    model: self.run.session.answered_by(),
-                    steps: step,
-                    usage: self.run.session.ledger().spent(),
-                });
+                return Ok(self.answer(text, response.stop_reason, step));
             }
+            last = text;
             let results = self.call_all(&calls).await;
             transcript.say(said);
             transcript.say(Message { role: Role::Tool, parts: results });
@@ -117,7 +118,29 @@ impl Work<'_> {
             work_is_saved(self.agent, transcript).await?;
         }
         let (agent, spent) = (self.agent.name.clone(), self.run.session.ledger().spent());
-        Err(AgentError::TooManySteps { agent, steps: most, spent }.into())
+        let is_kept = transcript.is_kept();
+        Err(AgentError::TooManySteps { agent, steps: most, spent, is_kept }.into())
+    }
+
+    fn answer(&self, text: String, stop_reason: StopReason, steps: u32) -> Answer {
+        let session = &self.run.session;
+        Answer {
+            run: session.invocation().to_owned(),
+            text,
+            stop_reason,
+            model: session.answered_by(),
+            steps,
+            usage: session.ledger().spent(),
+        }
+    }
+
+    /// Whether no more tokens are left of those that whoever asks allows.
+    fn is_cut(&self, error: &Error) -> bool {
+        let over = match error.of::<AgentError>() {
+            Some(AgentError::BudgetExhausted { over, .. }) => over,
+            _ => return false,
+        };
+        self.run.is_cut_by_caller && over.unit == "output-tokens"
     }
 
     /// One model call. What was said of an answer that broke stays in the transcript.
@@ -254,9 +277,15 @@ impl Work<'_> {
         message
     }
 
-    /// A budget of one run is the agent's to raise.
+    /// A budget of one run is the agent's to raise, and so is its time.
     fn explain(&self, refusal: Refusal) -> Error {
+        let is_late = || tokio::time::Instant::now() >= self.run.session.deadline();
         match refusal {
+            // A model's router gives up before, where it would have to wait for longer than that.
+            Refusal::TimedOut(why) if why.contains("the invocation's deadline") || is_late() => {
+                let seconds = self.agent.settings.time().as_secs();
+                AgentError::TimedOut { agent: self.agent.name.clone(), seconds }.into()
+            }
             Refusal::OverBudget(over) if over.scope == "invocation" => {
                 AgentError::BudgetExhausted { agent: self.agent.name.clone(), over }.into()
             }

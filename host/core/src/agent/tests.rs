@@ -127,6 +127,66 @@ async fn a_budget_of_tokens_is_used_up_and_then_ends_the_run() {
 }
 
 #[tokio::test]
+async fn tokens_that_whoever_asks_allows_cut_an_answer_and_are_no_setting_of_the_agents() {
+    let answers = "[[answers]]\ntimes = 0\ntext = \"I look.\"\ntool-calls = [{ name = \"fly\" }]\n\
+                   usage = { input-tokens = 1, output-tokens = 60 }\n";
+    for (settings, wish, cut) in [
+        ("", 50, true),
+        ("max-tokens = 1000\n", 100, true),
+        ("max-tokens = 50\n", 50, false),
+        ("max-tokens = 50\n", 1_000, false),
+    ] {
+        let stage = Stage::new(answers, &format!("[agents.a]\n{settings}")).await;
+        let at_most = Limits { output_tokens: Some(wish), ..Limits::default() };
+        let mut transcript = Transcript::new("a");
+        let done = stage.agent().run(&mut transcript, "Fly", Turn { at_most, ..Turn::default() }).await;
+        match done {
+            Ok(answer) => {
+                assert!(cut, "{settings}{wish}");
+                assert_eq!((answer.text.as_str(), answer.stop_reason), ("I look.", StopReason::MaxTokens));
+            }
+            Err(error) => {
+                assert!(!cut, "{settings}{wish}: {error}");
+                assert_eq!((error.kind(), error.hint().contains("agents.a.max-tokens")), ("budget-exhausted", true));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_takes_too_long_names_the_agents_own_limit() {
+    let answers = "[[answers]]\ntext = \"abcd\"\nchunk = 2\nafter = 1\ngate = \"shut\"\n";
+    let stage = Stage::new(answers, "[agents.a]\nmax-seconds = 1\n").await;
+    let error = stage.agent().run(&mut Transcript::new("a"), "Tell", Turn::default()).await.unwrap_err();
+    assert_eq!(error.to_string(), "the agent `a` has no answer after the 1 s that it has for one run");
+    let hint = "raise `agents.a.max-seconds` in the configuration, or give a smaller task";
+    assert_eq!((error.kind(), error.hint().as_str()), ("timeout", hint));
+}
+
+#[tokio::test]
+async fn who_keeps_no_transcript_is_not_told_to_go_on_with_it() {
+    let stage = Stage::new(FOREVER, "[agents.a]\nmax-steps = 1\n").await;
+    for (mut transcript, goes_on) in [(Transcript::new("a"), true), (Transcript::passing("a", Vec::new()), false)] {
+        let error = stage.agent().run(&mut transcript, "Fly", Turn::default()).await.unwrap_err();
+        let hint = error.hint();
+        assert!(hint.contains("agents.a.max-steps") && hint.contains("transcript") == goes_on, "{hint}");
+        assert_eq!(hint.contains("go on"), goes_on, "{hint}");
+    }
+}
+
+#[tokio::test]
+async fn an_agents_run_is_told_to_who_watches_the_host() {
+    let answer = "[[answers]]\ntext = \"Hi.\"\nusage = { input-tokens = 7, output-tokens = 5 }\n";
+    let stage = Stage::new(answer, "[agents.a]\n").await;
+    let mut ended = stage.host.runs_ended();
+    let turn = Turn { caller: Caller::Client, ..Turn::default() };
+    stage.agent().run(&mut Transcript::new("a"), "Hi", turn).await.unwrap();
+    let run = ended.try_recv().unwrap();
+    assert_eq!((run.skill.as_str(), run.caller, run.kind, run.usage.output_tokens), ("agent:a", "client", "ok", 5));
+    assert!(ended.try_recv().is_err(), "it is told once");
+}
+
+#[tokio::test]
 async fn a_budget_of_money_is_used_up_and_then_ends_the_run() {
     let answers = format!("{FOREVER}usage = {{ input-tokens = 1, output-tokens = 1000 }}\n");
     // Ten dollars for a million tokens, and a cent for each answer. The longest would cost four cents: where less than that is left, an

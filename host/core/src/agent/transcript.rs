@@ -112,6 +112,11 @@ impl Transcript {
         Self { head, messages, taint: Arc::new(taint), keep: false, seen: None }
     }
 
+    /// Whether somebody can go on with it later.
+    pub(super) fn is_kept(&self) -> bool {
+        self.keep
+    }
+
     #[must_use]
     pub fn id(&self) -> &str {
         &self.head.id

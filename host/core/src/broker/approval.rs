@@ -17,8 +17,8 @@ pub(super) enum Refused {
     No,
 }
 
-/// Asks, for this act alone.
-pub(super) async fn ask<A: Ask>(session: &Session, ask: &A, reason: &str) -> Result<(), Refused> {
+/// Asks, for this act alone. Gives the word for who allowed it.
+pub(super) async fn ask<A: Ask>(session: &Session, ask: &A, reason: &str) -> Result<&'static str, Refused> {
     let person = session.person().ok_or(Refused::Nobody)?;
     let question = Question::Approve(Approval {
         skill: session.skill().to_owned(),
@@ -33,5 +33,5 @@ pub(super) async fn ask<A: Ask>(session: &Session, ask: &A, reason: &str) -> Res
         () = session.cancelled() => None,
         answer = tokio::time::timeout_at(until, person.ask(question)) => answer.ok().flatten(),
     };
-    if answer == Some(serde_json::Value::Bool(true)) { Ok(()) } else { Err(Refused::No) }
+    if answer == Some(serde_json::Value::Bool(true)) { Ok(person.word()) } else { Err(Refused::No) }
 }

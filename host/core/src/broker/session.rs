@@ -331,7 +331,7 @@ impl Session {
         if Instant::now() >= self.0.deadline {
             return Err(Refusal::TimedOut("the invocation's deadline has come".into()));
         }
-        self.check(&ask).await?;
+        let allowed = self.check(&ask).await?;
         self.0.taint.touch(ask.touches());
         let amount = ask.estimate();
         let leaves = ask.leaves();
@@ -339,7 +339,10 @@ impl Session {
             let reservation = self.0.ledger.reserve(amount).await?;
             return Ok(Permit { ask, reservation, deadline: self.0.deadline, receipt: Receipt::nowhere() });
         }
-        let intent = self.entry(Event::Intent, A::CAPABILITY, ask.subject());
+        let mut intent = self.entry(Event::Intent, A::CAPABILITY, ask.subject());
+        if let Allowed::ByPerson(person) = allowed {
+            intent.detail = format!("asked: {person} allowed it");
+        }
         let audit = &self.0.shared.audit;
         // Made before anything is written: a caller that goes away meanwhile leaves an intent, which needs its outcome.
         let receipt = Receipt::new(audit.clone(), intent.clone());
@@ -388,19 +391,31 @@ impl Session {
     /// away afterwards.
     ///
     /// A refusal is put on record.
-    pub(crate) async fn check<A: Ask>(&self, ask: &A) -> Result<(), Refusal> {
-        let Err(denial) = self.decide(ask).await else { return Ok(()) };
-        tracing::info!(skill = %self.0.skill, subject = %denial.subject, reason = %denial.reason, "denied");
-        if self.may_record() {
-            let entry = self.entry(Event::Denied, A::CAPABILITY, denial.subject.clone());
-            self.0.shared.audit.note(Entry { kind: "denied", detail: denial.reason.clone(), ..entry });
-            trace::refused(&self.0.span, A::CAPABILITY, "denied");
+    pub(crate) async fn check<A: Ask>(&self, ask: &A) -> Result<Allowed, Refusal> {
+        match self.decide(ask).await {
+            Ok(allowed) => Ok(allowed),
+            Err(denial) => Err(self.refused(A::CAPABILITY, denial.subject.clone(), Refusal::Denied(denial))),
         }
-        Err(Refusal::Denied(denial))
+    }
+
+    /// Puts on record that an act was refused, and gives the refusal. For what cannot be asked for at all as well: a skill that
+    /// tries is told apart from one that does not.
+    pub(crate) fn refused(&self, capability: &'static str, subject: String, refusal: Refusal) -> Refusal {
+        let reason = match &refusal {
+            Refusal::Denied(denial) => denial.reason.clone(),
+            other => other.to_string(),
+        };
+        tracing::info!(skill = %self.0.skill, %subject, %reason, "denied");
+        if self.may_record() {
+            let entry = self.entry(Event::Denied, capability, subject);
+            self.0.shared.audit.note(Entry { kind: refusal.kind(), detail: reason, ..entry });
+            trace::refused(&self.0.span, capability, refusal.kind());
+        }
+        refusal
     }
 
     /// What grant, rules, taint and perhaps a person say.
-    async fn decide<A: Ask>(&self, ask: &A) -> Result<(), Denial> {
+    async fn decide<A: Ask>(&self, ask: &A) -> Result<Allowed, Denial> {
         let grant = A::grant(&self.0.grants);
         let denial =
             |reason: String, hint: String| Denial { capability: A::CAPABILITY, subject: ask.subject(), reason, hint };
@@ -433,10 +448,10 @@ impl Session {
             false => format!("set `{setting}` in the configuration"),
         };
         match rule {
-            Rule::Allow => Ok(()),
+            Rule::Allow => Ok(Allowed::ByRule),
             Rule::Deny => Err(denial(reason, hint())),
             Rule::Ask => match approval::ask(self, ask, &reason).await {
-                Ok(()) => Ok(()),
+                Ok(person) => Ok(Allowed::ByPerson(person)),
                 Err(Refused::No) => {
                     Err(denial(format!("{reason}, and the person who was asked did not allow it"), hint()))
                 }
@@ -543,6 +558,15 @@ impl From<Panicked> for Refusal {
     fn from(_: Panicked) -> Self {
         Self::Unavailable("the host failed inside of this call; its log says more".into())
     }
+}
+
+/// Who said that an act may be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allowed {
+    /// Grants and rules.
+    ByRule,
+    /// Somebody who was asked, in the face's word for them.
+    ByPerson(&'static str),
 }
 
 /// A task that ends when nobody waits for it any more.

@@ -38,10 +38,18 @@ impl http::secrets::Secrets for Filling {
         })
     }
 
-    fn redactor<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Option<Box<dyn Redact>>> {
+    fn redactor<'a>(
+        &'a self,
+        session: &'a Session,
+        origin: &'a http::Origin,
+    ) -> BoxFuture<'a, Option<Box<dyn Redact>>> {
         Box::pin(async {
-            let grant = session.grants().secrets.as_ref()?;
-            let redactor = self.0.redactor(&grant.names).await?;
+            let to = Binding::of(origin.scheme(), &origin.host.to_string(), origin.port);
+            let mut names = self.0.bound_to(&to);
+            names.extend(session.grants().secrets.iter().flat_map(|grant| grant.names.iter().cloned()));
+            names.sort_unstable();
+            names.dedup();
+            let redactor = self.0.redactor(&names).await?;
             Some(Box::new(Taking(redactor.stream())) as Box<dyn Redact>)
         })
     }

@@ -26,30 +26,40 @@ pub(crate) struct Artefacts {
     compatibility: String,
 }
 
+/// What the cache has of a component.
+pub(crate) enum Cached {
+    Ours(Box<Component>),
+    Nothing,
+    /// There was something that this host did not make, and why it knows. It is gone.
+    Rejected(String),
+}
+
 impl Artefacts {
     /// `dir` is made where it is missing. The key is made once, in `key_file`.
     pub(crate) fn open(dir: PathBuf, key_file: &Path, engine: &Engine) -> std::io::Result<Self> {
         make_private_dir(&dir)?;
-        Ok(Self { dir, key: key(key_file)?, compatibility: compatibility(engine) })
+        let key = key(key_file)?;
+        let compatibility = format!("{}-{}", compatibility(engine), fingerprint(&key));
+        Ok(Self { dir, key, compatibility })
     }
 
     /// The component with this digest, if an artefact of it is here and verifies.
-    pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
+    pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Cached {
         let path = self.path(digest);
         match self.verified(&path, digest) {
             Ok(Some(file)) => match deserialize(engine, &file, &path) {
-                Ok(component) => Some(component),
+                Ok(component) => Cached::Ours(Box::new(component)),
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "a cached artefact does not load; compiling again");
                     self.discard(digest);
-                    None
+                    Cached::Nothing
                 }
             },
-            Ok(None) => None,
+            Ok(None) => Cached::Nothing,
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, kind = "cache-rejected", "a cached artefact is not ours; compiling again");
                 self.discard(digest);
-                None
+                Cached::Rejected(error.to_string())
             }
         }
     }
@@ -139,6 +149,13 @@ fn key(file: &Path) -> std::io::Result<[u8; 32]> {
     Ok(bytes)
 }
 
+/// Tells the artefacts of hosts apart that share a cache and no key, so that neither takes the other's for a forgery.
+fn fingerprint(key: &[u8]) -> String {
+    let mut code = Code::new_from_slice(key).unwrap_or_else(|_| Code::new(&Default::default()));
+    code.update(b"fingerprint");
+    code.finalize().into_bytes().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn compatibility(engine: &Engine) -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
@@ -173,6 +190,12 @@ fn deserialize_bytes(engine: &Engine, bytes: &[u8]) -> Result<Component, wasmtim
 mod tests {
     use super::*;
 
+    impl Cached {
+        fn is_ours(&self) -> bool {
+            matches!(self, Self::Ours(_))
+        }
+    }
+
     const DIGEST: &str = "sha256:0123";
 
     fn setup(dir: &Path) -> (Engine, Artefacts, Vec<u8>) {
@@ -187,11 +210,11 @@ mod tests {
     fn an_artefact_of_ours_loads_again_and_by_a_second_host_with_the_key() {
         let dir = tempfile::tempdir().unwrap();
         let (engine, artefacts, artefact) = setup(dir.path());
-        assert!(artefacts.load(&engine, DIGEST).is_none());
+        assert!(matches!(artefacts.load(&engine, DIGEST), Cached::Nothing));
         artefacts.store(DIGEST, &artefact).unwrap();
-        assert!(artefacts.load(&engine, DIGEST).is_some());
+        assert!(artefacts.load(&engine, DIGEST).is_ours());
         let again = Artefacts::open(dir.path().join("cache"), &dir.path().join("key"), &engine).unwrap();
-        assert!(again.load(&engine, DIGEST).is_some());
+        assert!(again.load(&engine, DIGEST).is_ours());
     }
 
     #[test]
@@ -204,16 +227,23 @@ mod tests {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
-        assert!(artefacts.load(&engine, DIGEST).is_none());
+        assert!(matches!(artefacts.load(&engine, DIGEST), Cached::Rejected(_)));
         assert!(!path.exists(), "what does not verify is removed");
 
         artefacts.store(DIGEST, &artefact).unwrap();
         std::fs::copy(&path, artefacts.path("sha256:4567")).unwrap();
         std::fs::copy(path.with_extension("mac"), artefacts.path("sha256:4567").with_extension("mac")).unwrap();
-        assert!(artefacts.load(&engine, "sha256:4567").is_none(), "an artefact of another component");
+        assert!(
+            matches!(artefacts.load(&engine, "sha256:4567"), Cached::Rejected(_)),
+            "an artefact of another component"
+        );
 
         let stranger = Artefacts::open(dir.path().join("cache"), &dir.path().join("key2"), &engine).unwrap();
-        assert!(stranger.load(&engine, DIGEST).is_none());
+        assert!(matches!(stranger.load(&engine, DIGEST), Cached::Nothing), "each has files of its own");
+        assert!(artefacts.load(&engine, DIGEST).is_ours());
+        std::fs::copy(&path, stranger.path(DIGEST)).unwrap();
+        std::fs::copy(path.with_extension("mac"), stranger.path(DIGEST).with_extension("mac")).unwrap();
+        assert!(matches!(stranger.load(&engine, DIGEST), Cached::Rejected(_)));
     }
 
     #[test]
@@ -225,6 +255,6 @@ mod tests {
         let elsewhere = dir.path().join("elsewhere");
         std::fs::rename(&path, &elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
-        assert!(artefacts.load(&engine, DIGEST).is_none());
+        assert!(matches!(artefacts.load(&engine, DIGEST), Cached::Rejected(_) | Cached::Nothing));
     }
 }

@@ -5,8 +5,9 @@
 //! byte, and the parent kills it when its time is over.
 
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{ExitCode, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -35,6 +36,7 @@ const ARTEFACT_BYTES: u64 = 1 << 30;
 
 /// The worker's words for the parent, as exit codes.
 const INVALID: u8 = 65;
+const FAILED: u8 = 70;
 
 /// Compiles `component` in a fresh process.
 pub(crate) async fn compile(
@@ -77,24 +79,37 @@ pub(crate) async fn compile(
         Ok(Ok(status)) => status,
         Ok(Err(error)) => return Err(LoadError::Worker(error.to_string())),
         Err(_) => {
-            return Err(LoadError::CompileLimit(format!("compiling took longer than {} s", limit.as_secs())));
+            let seconds = limit.as_secs();
+            return Err(LoadError::CompileLimit(format!(
+                "compiling took longer than {seconds} s (`engine.compile-seconds`)"
+            )));
         }
     };
     let message = String::from_utf8_lossy(&message).trim().to_owned();
     if status.success() && artefact.len() as u64 != ARTEFACT_BYTES {
         return Ok(artefact);
     }
+    Err(failure(status, message, mib))
+}
+
+/// What processes say that have used up their address space. An allocation that fails aborts; an engine that is made says so in an
+/// error; and a thread gets no stack, which is told as `EAGAIN` and ends in a panic.
+const STARVED: [&str; 4] =
+    ["memory allocation", "Cannot allocate memory", "out of memory", "Resource temporarily unavailable"];
+
+/// Why a worker made nothing. What it says by itself goes into the sentence only where that is no fault of its own limit.
+fn failure(status: ExitStatus, message: String, mib: u32) -> LoadError {
     if status.code() == Some(i32::from(INVALID)) {
-        return Err(LoadError::Invalid(message));
+        return LoadError::Invalid(message);
     }
-    // Running out of memory aborts a Rust process: there is no better word for it from inside.
-    if message.contains("memory allocation") || message.contains("Cannot allocate memory") {
-        return Err(LoadError::CompileLimit(format!("compiling needs more than {mib} MiB of memory")));
+    if STARVED.iter().any(|words| message.contains(words)) {
+        return LoadError::CompileLimit(format!(
+            "compiling needs more than {mib} MiB of memory (`engine.compile-mib`)"
+        ));
     }
-    use std::os::unix::process::ExitStatusExt;
     match status.signal() {
-        Some(signal) => Err(LoadError::Worker(format!("it was ended by signal {signal}"))),
-        None => Err(LoadError::Worker(format!("it failed: {message}"))),
+        Some(signal) => LoadError::Worker(format!("it was ended by signal {signal}")),
+        None => LoadError::Worker(format!("it failed: {message}")),
     }
 }
 
@@ -143,7 +158,7 @@ pub fn worker_main(args: &[OsString]) -> ExitCode {
 
 fn work(args: &[OsString]) -> Result<(), (u8, String)> {
     use std::io::{Read, Write};
-    let failed = |error: &dyn std::fmt::Display| (70, error.to_string());
+    let failed = |error: &dyn std::fmt::Display| (FAILED, error.to_string());
     if args.first().is_some_and(|arg| arg == CONFINEMENT) {
         let held = examine().map_err(|error| failed(&error))?;
         let text = serde_json::to_vec(&held).map_err(|error| failed(&error))?;
@@ -162,6 +177,46 @@ fn work(args: &[OsString]) -> Result<(), (u8, String)> {
     let mut component = Vec::new();
     std::io::stdin().lock().read_to_end(&mut component).map_err(|error| failed(&error))?;
     let engine = wasmtime::Engine::new(&config::compiling()).map_err(|error| failed(&error))?;
-    let artefact = engine.precompile_component(&component).map_err(|error| (INVALID, format!("{error:#}")))?;
+    let artefact = engine.precompile_component(&component).map_err(|error| {
+        // The component is not to blame for the limit.
+        let code = if error.is::<wasmtime::error::OutOfMemory>() { FAILED } else { INVALID };
+        (code, format!("{error:#}"))
+    })?;
     std::io::stdout().lock().write_all(&artefact).map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exited(code: u8, message: &str) -> LoadError {
+        failure(ExitStatus::from_raw(i32::from(code) << 8), message.into(), 100)
+    }
+
+    fn killed(signal: i32, message: &str) -> LoadError {
+        failure(ExitStatus::from_raw(signal), message.into(), 100)
+    }
+
+    #[test]
+    fn a_worker_without_memory_is_its_limits_doing_whatever_it_says() {
+        let no_thread = "thread 'main' panicked at rayon-core/src/registry.rs:171:10:\nThe global thread pool has not been \
+                         initialized.: ThreadPoolBuildError { kind: IOError(Os { code: 11, kind: WouldBlock, message: \
+                         \"Resource temporarily unavailable\" }) }";
+        for error in [
+            killed(6, "memory allocation of 444 bytes failed"),
+            exited(70, "out of memory"),
+            exited(70, "mmap failed: Cannot allocate memory (os error 12)"),
+            exited(101, no_thread),
+        ] {
+            let LoadError::CompileLimit(sentence) = error else { panic!("{error:?}") };
+            assert_eq!(sentence, "compiling needs more than 100 MiB of memory (`engine.compile-mib`)");
+        }
+    }
+
+    #[test]
+    fn other_failures_of_a_worker_are_its_own() {
+        assert!(matches!(exited(INVALID, "it says: out of memory"), LoadError::Invalid(_)), "the component's own text");
+        assert!(matches!(exited(101, "thread 'main' panicked at x.rs:1:1"), LoadError::Worker(_)));
+        assert_eq!(killed(9, "").to_string(), "the process that compiles failed: it was ended by signal 9");
+    }
 }

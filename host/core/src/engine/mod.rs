@@ -12,6 +12,7 @@ pub(crate) mod guest;
 pub(crate) mod habit;
 pub(crate) mod limits;
 pub(crate) mod linker;
+pub(crate) mod names;
 pub(crate) mod precheck;
 pub(crate) mod privileges;
 pub(crate) mod schedule;
@@ -20,11 +21,12 @@ pub(crate) mod shares;
 pub(crate) mod slots;
 pub(crate) mod wasi;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 
 pub use compile::{WorkerCommand, worker_main};
 pub use confine::Confinement;
@@ -32,7 +34,9 @@ pub use privileges::{Listening, Privileges, give_up_privileges};
 pub use settings::{Allocator, EngineSettings, LimitSettings, Limits};
 
 use crate::error::Explain;
+use artefact::Cached;
 use guest::Guest;
+pub(crate) use names::names;
 
 /// Everything that runs guests. One per host: artefacts and instances of two engines must never mix.
 pub(crate) struct Engine {
@@ -87,30 +91,37 @@ impl Engine {
     pub(crate) async fn load(&self, bytes: &[u8], notice: impl FnOnce()) -> Result<Loaded, LoadError> {
         let limit = u64::from(self.settings.component_mib) << 20;
         if bytes.len() as u64 > limit {
-            return Err(LoadError::TooLarge { limit, actual: bytes.len() as u64 });
+            return Err(LoadError::TooLarge { limit });
         }
         let digest = digest(bytes);
-        let component = match self.artefacts.load(&self.wasmtime, &digest) {
-            Some(component) => component,
-            None => {
-                precheck::check(bytes)?;
-                notice();
-                self.compile(bytes, &digest).await?
+        let rejected = match self.artefacts.load(&self.wasmtime, &digest) {
+            Cached::Ours(component) => {
+                let pre = linker::prepare(&self.wasmtime, &self.linker, &component)?;
+                return Ok(Loaded { pre, rejected: None });
             }
+            Cached::Nothing => None,
+            Cached::Rejected(why) => Some(why),
         };
-        let pre = linker::prepare(&self.wasmtime, &self.linker, &component)?;
-        Ok(Loaded { pre })
+        precheck::check(bytes)?;
+        notice();
+        Ok(Loaded { pre: self.compile(bytes, &digest).await?, rejected })
     }
 
-    async fn compile(&self, bytes: &[u8], digest: &str) -> Result<Component, LoadError> {
+    async fn compile(&self, bytes: &[u8], digest: &str) -> Result<linker::Pre, LoadError> {
         let limit = Duration::from_secs(u64::from(self.settings.compile_seconds));
         let artefact = compile::compile(&self.worker, bytes, self.settings.compile_mib, limit).await?;
-        // Only what loads is signed.
+        // Only what loads, can be linked and offers what the component does is signed.
         let component = self.artefacts.load_fresh(&self.wasmtime, &artefact)?;
+        let made: BTreeSet<String> =
+            component.component_type().exports(&self.wasmtime).map(|(name, _)| name.to_owned()).collect();
+        if made != names(bytes).1.into_iter().collect() {
+            return Err(LoadError::Worker("what it made is another component".into()));
+        }
+        let pre = linker::prepare(&self.wasmtime, &self.linker, &component)?;
         if let Err(error) = self.artefacts.store(digest, &artefact) {
             tracing::warn!(%error, "the compiled artefact could not be kept; the next start compiles again");
         }
-        Ok(component)
+        Ok(pre)
     }
 
     /// What holds the process that compiles, as it says itself. Starts one, which takes a few milliseconds.
@@ -133,6 +144,8 @@ impl Engine {
 /// A component that is ready to be called.
 pub(crate) struct Loaded {
     pub(crate) pre: linker::Pre,
+    /// Why the artefact that lay in the cache was not believed, where that was so.
+    pub(crate) rejected: Option<String>,
 }
 
 /// `sha256:` and 64 hexadecimal digits, as in OCI.
@@ -171,8 +184,9 @@ fn choose(settings: &EngineSettings) -> Result<(wasmtime::Engine, Choice), Engin
 pub enum LoadError {
     #[error("this is not a component that can be run: {0}")]
     Invalid(String),
-    #[error("the component is {actual} bytes long, of at most {limit}")]
-    TooLarge { limit: u64, actual: u64 },
+    /// A file is read no further than to see that it is too long.
+    #[error("the component is longer than the {limit} bytes that one may have")]
+    TooLarge { limit: u64 },
     #[error("the component would be too expensive to compile: {0}")]
     CompileLimit(String),
     #[error("the component needs more than an instance may have: {reason}")]

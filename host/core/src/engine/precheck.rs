@@ -30,6 +30,10 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), LoadError> {
             return Err(LoadError::Invalid("this is a core module, not a component".into()));
         }
         Some(head) if Parser::is_component(head) => {}
+        Some([b'\0', b'a', b's', b'm', version @ ..]) => return Err(LoadError::Invalid(unknown_version(version))),
+        None if bytes.starts_with(b"\0asm") => {
+            return Err(LoadError::Invalid(format!("it is cut off at byte {}", bytes.len())));
+        }
         _ => return Err(LoadError::Invalid("this is not WebAssembly: it does not begin with \\0asm".into())),
     }
     let mut validator = Validator::new_with_features(super::config::features());
@@ -61,6 +65,16 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), LoadError> {
         }
     }
     Ok(())
+}
+
+/// The four bytes after the name say which version of the format it is, and whether it is a module or a component.
+fn unknown_version(version: &[u8]) -> String {
+    let bytes: Vec<String> = version.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "it is WebAssembly in a version of the format that is not known here: bytes 4 to 8 are {}, and those of a component \
+         0d 00 01 00; build it with tools of this version, or take a newer host",
+        bytes.join(" ")
+    )
 }
 
 fn weigh(body: &wasmparser::FunctionBody<'_>) -> Result<(), LoadError> {
@@ -107,9 +121,21 @@ mod tests {
     #[test]
     fn what_is_not_a_component_is_named() {
         assert!(refusal(b"").to_string().contains("empty"));
-        assert!(refusal(b"\0asm").to_string().contains("not WebAssembly"));
+        assert!(refusal(b"\0as").to_string().contains("not WebAssembly: it does not begin with"));
+        assert!(refusal(b"\0asm").to_string().contains("cut off at byte 4"));
         assert!(refusal(b"#!/bin/sh\necho hello").to_string().contains("not WebAssembly"));
         assert!(refusal(&wat::parse_str("(module)").unwrap()).to_string().contains("core module"));
+    }
+
+    #[test]
+    fn a_version_of_the_format_that_is_not_known_is_said() {
+        for (bytes, version) in [(b"\0asm\x0e\0\x01\0", "0e 00 01 00"), (b"\0asm\x02\0\0\0", "02 00 00 00")] {
+            let error = refusal(bytes);
+            assert!(matches!(error, LoadError::Invalid(_)), "{error}");
+            let error = error.to_string();
+            assert!(error.contains("version of the format") && error.contains(version), "{error}");
+            assert!(!error.contains("does not begin"), "{error}");
+        }
     }
 
     #[test]

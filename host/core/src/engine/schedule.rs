@@ -140,8 +140,10 @@ impl Scheduler {
                 if place.is_err() && !(is_calm && guest.habit.is_light()) {
                     return Poll::Ready(None);
                 }
-                // Without a place it has to be sure that it uses as little as was expected.
-                let watch = if place.is_ok() { Stopwatch::wall() } else { Stopwatch::thread() };
+                // Without a place it has to be sure that it uses as little as was expected. Nor is one in many turns, that was held up,
+                // to be taken for what a long call uses.
+                let is_first = guest.used.is_zero();
+                let watch = if place.is_ok() && is_first { Stopwatch::wall() } else { Stopwatch::thread() };
                 match guest.poll(cx, watch) {
                     Poll::Ready(done) => Poll::Ready(Some(done)),
                     Poll::Pending if guest.recent > LIGHT => Poll::Ready(None),

@@ -1,4 +1,6 @@
 //! What an operator can say about the engine and about limits.
+//!
+//! Where nothing could run at all with none of a thing, the schema says that one is the least: faces hold a configuration to it.
 
 use std::time::Duration;
 
@@ -12,15 +14,19 @@ pub struct EngineSettings {
     /// Where instances come from. `auto` takes the pool where the machine lets the host reserve enough address space.
     pub allocator: Allocator,
     /// Most invocations that hold an instance at once. More wait in line. Default 10,000 with the pool.
+    #[schemars(extend("minimum" = 1))]
     pub concurrent: u32,
     /// Most invocations that wait in line for that; one more is refused as `busy` at once. Calls by other skills are not counted:
     /// they belong to invocations that run. Default 1,000.
     pub queue: u32,
     /// Largest component file in MiB. Default 64: real toolchains make files of up to 32 MiB.
+    #[schemars(extend("minimum" = 1))]
     pub component_mib: u32,
     /// Most seconds of wall time to compile one component. Default 120.
+    #[schemars(extend("minimum" = 1))]
     pub compile_seconds: u32,
     /// Most MiB of address space of the process that compiles. Default 2,048.
+    #[schemars(extend("minimum" = 1))]
     pub compile_mib: u32,
     /// Seconds that a call may go on after another version has taken its skill's place. Default 300.
     pub drain_seconds: u32,
@@ -57,16 +63,22 @@ pub enum Allocator {
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LimitSettings {
     /// MiB of memory and tables of an invocation, all its instances together. Default 64.
+    #[schemars(extend("minimum" = 1))]
     pub memory_mib: Option<u32>,
     /// Seconds from start to outcome, host calls included. Default 300: model calls dominate.
+    #[schemars(extend("minimum" = 1))]
     pub wall_seconds: Option<u32>,
     /// Seconds of processor time of the guest's own code. Default 30.
+    #[schemars(extend("minimum" = 1))]
     pub cpu_seconds: Option<u32>,
     /// KiB that a guest may pass to the host in one call, its outcome included. Default 8,192.
+    #[schemars(extend("minimum" = 1))]
     pub hostcall_kib: Option<u32>,
     /// KiB of input. Default 16,384.
+    #[schemars(extend("minimum" = 1))]
     pub input_kib: Option<u32>,
     /// KiB of outcome. Default 4,096.
+    #[schemars(extend("minimum" = 1))]
     pub output_kib: Option<u32>,
     /// Handles of resources that are open at once. Default 1,000.
     pub handles: Option<u32>,

@@ -47,7 +47,7 @@ impl Host {
         let carried = carried.map_err(|error| about(error.into()))?;
         let actual = carried.bytes.len() as u64;
         if actual > limit {
-            return Err(crate::engine::LoadError::TooLarge { limit, actual }.into());
+            return Err(crate::engine::LoadError::TooLarge { limit }.into());
         }
         let Some(manifest) = Package::read(&carried.bytes).map_err(package_error).map_err(about)?.manifest else {
             return Ok((carried, false));

@@ -12,7 +12,7 @@ use crate::capability::kv::upgrade::Change;
 use crate::capability::user;
 use crate::catalog::index;
 use crate::catalog::signature::publishers::Publishers;
-use crate::catalog::signature::{Signature, SignatureError, SourceKind, Terms, Verdict};
+use crate::catalog::signature::{Signature, SignatureError, SourceKind, Standing, Terms, Verdict};
 use crate::catalog::{CatalogError, Generation, Imports, Incoming, Installed, Runs, SkillRef};
 use crate::error::Error;
 use crate::invocation::{self, InvokeError};
@@ -70,6 +70,18 @@ impl Candidate {
         self.before.as_ref()
     }
 
+    /// What is installed under this name now, where nothing says that this one is its next version: another file, from another place, and
+    /// not signed by whom that one was. What that one was granted and has kept would be a stranger's.
+    #[must_use]
+    pub fn supplants(&self) -> Option<&Installed> {
+        let before = self.before.as_ref()?;
+        let same_file = before.digest == self.skill.current().digest;
+        let same_place = lineage(&before.source) == lineage(&self.source);
+        let same_hand =
+            matches!(&self.verdict.standing, Standing::Pinned { signer } if before.signer.as_ref() == Some(signer));
+        (!same_file && !same_place && !same_hand).then_some(before)
+    }
+
     /// What it requests that the installed one does not, granted or not.
     #[must_use]
     pub fn more(&self) -> &[Missing] {
@@ -93,6 +105,22 @@ impl Candidate {
     pub fn kept(&self) -> &Grants {
         &self.kept
     }
+}
+
+/// A place without the version that stands in it.
+fn lineage(source: &str) -> &str {
+    if let Some(rest) = source.strip_prefix("oci://") {
+        let name = rest.split('@').next().unwrap_or_default();
+        let slash = name.rfind('/').unwrap_or_default();
+        return name.get(slash..).and_then(|last| last.find(':')).map_or(name, |colon| &name[..slash + colon]);
+    }
+    // A path is as it is, whatever is in it.
+    let end = match source {
+        path if path.starts_with('/') => None,
+        url if url.contains("://") => url.find('#'),
+        name => name.find('@'),
+    };
+    end.map_or(source, |end| &source[..end])
 }
 
 impl std::fmt::Debug for Candidate {
@@ -463,6 +491,30 @@ impl Host {
     pub(super) async fn settle_names(&self, requests: &Requests) {
         for model in requests.model.iter().flat_map(|request| &request.models) {
             self.0.models.load_full().ready(model).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_the_same_in_whatever_version() {
+        for (one, other, same) in [
+            ("oci://r.test/a/b:1.0", "oci://r.test/a/b:2.0", true),
+            ("oci://r.test:5000/b:1.0", "oci://r.test:5000/b@sha256:00", true),
+            ("oci://r.test:5000/b", "oci://r.test:5000/c", false),
+            ("oci://r.test:5000/b", "oci://r.test:5001/b", false),
+            ("https://a.test/x.wasm#sha256=00", "https://a.test/x.wasm#sha256=01", true),
+            ("https://a.test/x.wasm", "https://b.test/x.wasm", false),
+            ("notes@1.0.0", "notes@2.0.0", true),
+            ("notes", "notes@2.0.0", true),
+            ("/a/x@1.wasm", "/a/x@2.wasm", false),
+            ("/a/x.wasm", "/a/x.wasm", true),
+            ("/a/x#1", "/a/x#2", false),
+        ] {
+            assert_eq!(lineage(one) == lineage(other), same, "{one} {other}");
         }
     }
 }

@@ -160,7 +160,7 @@ impl Host {
     ) -> Result<Verdict, Error> {
         let limit = self.0.component_bytes();
         if incoming.bytes.len() as u64 > limit {
-            return Err(crate::engine::LoadError::TooLarge { limit, actual: incoming.bytes.len() as u64 }.into());
+            return Err(crate::engine::LoadError::TooLarge { limit }.into());
         }
         let (statement, manifest) = Statement::of(&incoming.bytes, &incoming.stem).map_err(package_error)?;
         let pin = if pinned { self.0.publishers.pin(&statement.name).await? } else { None };

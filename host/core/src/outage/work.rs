@@ -17,7 +17,7 @@ use crate::capability::kv::{Condition, Key, Quota, Set, Store as _};
 use crate::capability::secrets::{Binding, Name, SecretsSettings, Vault};
 use crate::catalog::components::Components;
 use crate::catalog::index::{Entry, Index};
-use crate::engine::artefact::Artefacts;
+use crate::engine::artefact::{Artefacts, Cached};
 use crate::error::{Explain as _, Refusal};
 use crate::journal::audit::{self, Audit};
 use crate::journal::{Ending, Journal, Run};
@@ -279,7 +279,7 @@ pub(super) async fn session(
 pub(super) async fn work(ground: &mut Ground, deeds: &[Deed], next: &mut u64, teller: &mut Teller) -> Vec<Wrong> {
     let mut wrongs = Vec::new();
     let (engine, artefact) = engine();
-    if ground.artefacts.load(engine, DIGEST).is_none()
+    if !matches!(ground.artefacts.load(engine, DIGEST), Cached::Ours(_))
         && let Err(error) = ground.artefacts.store(DIGEST, artefact)
     {
         wrongs.push(io(error));

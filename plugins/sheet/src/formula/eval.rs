@@ -6,7 +6,7 @@ use super::function::Function as F;
 use super::{Code, Operator};
 use crate::date::{Date, SECONDS_PER_DAY};
 use crate::number::{self, Decimal};
-use crate::value::Value;
+use crate::value::{Value, is_no_value};
 
 /// Longest text that a formula makes, in bytes.
 const MOST_TEXT: usize = 100_000;
@@ -285,6 +285,8 @@ fn textual(function: F, text: &Rc<str>, rest: &[Value]) -> Computed {
             }
             if times == 0 { Value::Text(text.clone()) } else { Value::text(text.replace(&**old, new)) }
         }
+        // `n/a` is no mistake: a sum of all other rows is what is wanted.
+        (F::Number | F::Date, _) if is_no_value(text) => Value::Empty,
         (F::Number, marks) => {
             let mark = match marks {
                 [Value::Text(mark)] => {

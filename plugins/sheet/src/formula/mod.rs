@@ -23,6 +23,7 @@ sign(x), least(a, b, ...), greatest(a, b, ...), lower(t), upper(t), trim(t), len
 contains(t, part), starts_with(t, part), ends_with(t, part), replace(t, old, new), year(d), quarter(d), month(d), day(d), \
 weekday(d) (1 is Monday), hour(d), minute(d), date(year, month, day), date(text, 'DD.MM.YYYY'), day_of(datetime), \
 month_start(d), year_month(d) ('2024-03'), add_months(d, n), number(text, decimal_mark), text(x).
+number and date of 'n/a', '-' and the like are empty. \
 What is computed from an empty cell is empty, and a condition that is empty does not hold.";
 
 /// Longest formula, in bytes.

@@ -149,6 +149,8 @@ fn texts_and_numbers_have_their_functions() {
         ("trim('  a ')", "a"),
         ("number('1.234,5', ',') + 1", "1235.5"),
         ("number('x')", "#a text that is no number in row 9"),
+        ("number('n/a', '.')", "empty"),
+        ("date('-', 'DD.MM.YYYY')", "empty"),
         ("text(n) & '!'", "12.5!"),
         ("round(2.5) + round(-2.5)", "0"),
         ("round(n / 3, 2)", "4.17"),

@@ -3,10 +3,10 @@
 use crate::date::{Date, Moment};
 use crate::number::{self, Read};
 use crate::table::{Column, Row};
-use crate::value::{Kind, Value};
+use crate::value::{Kind, Value, is_no_value};
 
 /// Finds the kind of a column and makes all of its cells values of that kind. The cells of a workbook are `typed` already: what
-/// is text there was meant to be.
+/// is text there was meant to be. Cells such as `n/a` decide nothing, and are empty where the others are no text.
 pub fn column(name: String, at: usize, rows: &mut [Row], typed: bool) -> Column {
     let kind = match typed {
         true => common(at, rows),
@@ -15,11 +15,13 @@ pub fn column(name: String, at: usize, rows: &mut [Row], typed: bool) -> Column 
             .find(|kind| fits(*kind, at, rows))
             .unwrap_or(Kind::Text),
     };
+    let mut no_value = 0;
     for row in rows {
         let old = std::mem::take(&mut row.cells[at]);
+        no_value += usize::from(kind != Kind::Text && says_nothing(&old));
         row.cells[at] = convert(old, kind, row.number);
     }
-    Column::new(name, kind)
+    Column { no_value, ..Column::new(name, kind) }
 }
 
 fn fits(kind: Kind, at: usize, rows: &[Row]) -> bool {
@@ -27,6 +29,9 @@ fn fits(kind: Kind, at: usize, rows: &[Row]) -> bool {
     let mut proven = false;
     for row in rows {
         let Value::Text(text) = &row.cells[at] else { continue };
+        if is_no_value(text) {
+            continue;
+        }
         let good = match kind {
             Kind::Number => match number::read(text) {
                 Some(Read::TooLarge) => continue,
@@ -46,7 +51,7 @@ fn fits(kind: Kind, at: usize, rows: &[Row]) -> bool {
 }
 
 fn common(at: usize, rows: &[Row]) -> Kind {
-    let kinds = rows.iter().filter_map(|row| row.cells[at].kind());
+    let kinds = rows.iter().map(|row| &row.cells[at]).filter(|cell| !says_nothing(cell)).filter_map(Value::kind);
     let common = kinds.map(Some).reduce(|one, other| match (one?, other?) {
         (one, other) if one == other => Some(one),
         (one, other) if one.is_time() && other.is_time() => Some(Kind::DateTime),
@@ -55,11 +60,16 @@ fn common(at: usize, rows: &[Row]) -> Kind {
     common.flatten().unwrap_or(Kind::Text)
 }
 
+fn says_nothing(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if is_no_value(text))
+}
+
 fn convert(value: Value, kind: Kind, row: usize) -> Value {
     match (kind, value) {
         (_, value @ (Value::Empty | Value::Error(_))) => value,
         (Kind::Text, value @ Value::Text(_)) => value,
         (Kind::Text, value) => Value::text(value.to_string()),
+        (_, Value::Text(text)) if is_no_value(&text) => Value::Empty,
         (Kind::DateTime, Value::Date(date)) => Value::DateTime(date.midnight()),
         (kind, Value::Text(text)) => {
             let read = match kind {

@@ -8,12 +8,21 @@ use std::path::{Component, Path};
 
 use ringfence_skill::prelude::*;
 
+use crate::date::{Date, Moment};
+use crate::number::{self, Decimal};
 use crate::table::{MOST_CELLS, Row, Table};
-use crate::value::{Kind, Value};
+use crate::value::{Kind, Value, is_no_value};
 
 /// Largest file. A workbook is packed and grows when it is read.
 const MOST_BYTES: u64 = 12 << 20;
 const MOST_COLUMNS: usize = 1_000;
+/// How many rows are looked at to find the header.
+const AHEAD: usize = 8;
+/// From how many columns on a single cell above them is a title.
+const MANY: usize = 3;
+/// How people write dates.
+const FORMATS: [&str; 8] =
+    ["DD.MM.YYYY", "DD/MM/YYYY", "MM/DD/YYYY", "DD-MM-YYYY", "DD.MM.YY", "DD/MM/YY", "MM/DD/YY", "YYYYMMDD"];
 /// What the table of a text is called.
 const TEXT: &str = "sheet";
 
@@ -123,18 +132,93 @@ fn names(header: impl Iterator<Item = String>) -> Vec<String> {
     names
 }
 
+/// Where a table begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Top {
+    /// How many rows stand above its first, and how many of them hold something.
+    above: usize,
+    titles: usize,
+    /// Whether its first row is the header, and no data.
+    named: bool,
+}
+
+impl Top {
+    /// Of the first rows. A title has one cell where the table has many.
+    fn of(rows: &[Vec<Value>], typed: bool) -> Self {
+        let filled = |row: &Vec<Value>| row.iter().filter(|cell| **cell != Value::Empty).count();
+        let above = match rows.iter().position(|row| filled(row) > 1) {
+            Some(at) if filled(&rows[at]) >= MANY => at,
+            _ => rows.iter().take_while(|row| filled(row) == 0).count(),
+        };
+        let titles = rows[..above].iter().filter(|row| filled(row) > 0).count();
+        Self { above, titles, named: rows.get(above).is_none_or(|row| !is_data(row, typed)) }
+    }
+
+    fn notes(self) -> Vec<String> {
+        let rows = if self.titles == 1 { "row is" } else { "rows are" };
+        let titles = (self.titles > 0).then(|| format!("{} {rows} left out above the table", self.titles));
+        let named = (!self.named)
+            .then(|| "there is no header, for the first row holds data: the columns are named by letters".to_owned());
+        titles.into_iter().chain(named).collect()
+    }
+}
+
+/// Whether a first row is one of the data: numbers and dates alone. A header is not, and neither are years or 0, 1, 2, which are
+/// names of columns, or a row whose first cell is empty, as that of a cross table.
+fn is_data(row: &[Value], typed: bool) -> bool {
+    let number = |cell: &Value| match cell {
+        Value::Number(number) => Some(*number),
+        Value::Text(text) if !typed => number::read_as(text, '.').or_else(|| number::read_as(text, ',')),
+        _ => None,
+    };
+    let time = |cell: &Value| match cell {
+        Value::Date(_) | Value::DateTime(_) => true,
+        Value::Text(text) if !typed => {
+            Date::read(text).is_some()
+                || Moment::read(text).is_some()
+                || FORMATS.iter().any(|format| Date::read_as(text, format).is_some())
+        }
+        _ => false,
+    };
+    let nothing = |cell: &Value| match cell {
+        Value::Text(text) => is_no_value(text),
+        cell => *cell == Value::Empty,
+    };
+    if row.first().is_none_or(|cell| *cell == Value::Empty)
+        || row.iter().all(nothing)
+        || !row.iter().all(|cell| nothing(cell) || number(cell).is_some() || time(cell))
+    {
+        return false;
+    }
+    let numbers: Vec<Decimal> = row.iter().filter_map(number).collect();
+    let rises = numbers.len() > 1 && numbers.windows(2).all(|two| two[0].checked_add(Decimal::ONE) == Some(two[1]));
+    let years = Decimal::from(1900)..=Decimal::from(2100);
+    !(rises && (numbers[0].is_zero() || years.contains(&numbers[0])))
+}
+
+/// A column's name in a spreadsheet: A, B, ..., Z, AA.
+fn letters(column: usize) -> String {
+    let (mut rest, mut name) = (column + 1, String::new());
+    while rest > 0 {
+        rest -= 1;
+        name.insert(0, char::from(b'A' + u8::try_from(rest % 26).unwrap_or_default()));
+        rest /= 26;
+    }
+    name
+}
+
 /// A table of what was read, once the kinds of its columns are known.
-fn table(name: &str, header: Vec<String>, mut rows: Vec<Row>, typed: bool) -> Table {
+fn table(name: &str, header: Vec<String>, mut rows: Vec<Row>, top: Top, typed: bool) -> Table {
     let columns = header.into_iter().enumerate();
     let columns = columns.map(|(at, name)| infer::column(name, at, &mut rows, typed)).collect();
-    Table { name: name.to_owned(), columns, rows }
+    Table { name: name.to_owned(), columns, rows, notes: top.notes() }
 }
 
 /// How a column of text could be read as numbers, for whoever writes formulas.
 pub fn advice(table: &Table, at: usize) -> Option<String> {
     let texts = || {
         table.rows.iter().filter_map(move |row| match &row.cells[at] {
-            Value::Text(text) => Some(&**text),
+            Value::Text(text) if !is_no_value(text) => Some(&**text),
             _ => None,
         })
     };
@@ -142,7 +226,9 @@ pub fn advice(table: &Table, at: usize) -> Option<String> {
         return None;
     }
     let name = &table.columns[at].name;
-    let reads = |mark| texts().all(|text| crate::number::read_as(text, mark).is_some());
+    let reads = |mark| texts().all(|text| number::read_as(text, mark).is_some());
+    let is_gap = |row: &Row| matches!(&row.cells[at], Value::Text(text) if is_no_value(text));
+    let gaps = if table.rows.iter().any(is_gap) { ", where `n/a`, `-` and the like are empty then" } else { "" };
     // A name such as `007` has nothing but digits, and is none of these.
     if texts().all(|text| text.bytes().all(|b| b.is_ascii_digit())) {
         return None;
@@ -150,16 +236,14 @@ pub fn advice(table: &Table, at: usize) -> Option<String> {
     let marks: Vec<_> = [',', '.'].into_iter().filter(|mark| reads(*mark)).collect();
     if let Some(mark) = marks.first() {
         let or = if marks.len() > 1 { " or with '.', whichever is its decimal mark" } else { "" };
-        return Some(format!("holds numbers as people write them: number([{name}], '{mark}'){or}"));
+        return Some(format!("holds numbers as people write them: number([{name}], '{mark}'){or}{gaps}"));
     }
-    let formats =
-        ["DD.MM.YYYY", "DD/MM/YYYY", "MM/DD/YYYY", "DD-MM-YYYY", "DD.MM.YY", "DD/MM/YY", "MM/DD/YY", "YYYYMMDD"];
-    let fits: Vec<_> = formats
+    let fits: Vec<_> = FORMATS
         .into_iter()
-        .filter(|format| texts().all(|text| crate::date::Date::read_as(text, format).is_some()))
+        .filter(|format| texts().all(|text| Date::read_as(text, format).is_some()))
         .map(|format| format!("date([{name}], '{format}')"))
         .collect();
-    (!fits.is_empty()).then(|| format!("holds dates: {}", fits.join(" or ")))
+    (!fits.is_empty()).then(|| format!("holds dates: {}{gaps}", fits.join(" or ")))
 }
 
 #[cfg(test)]

@@ -59,6 +59,89 @@ fn delimiters_quotes_and_blanks_are_read() {
     assert_eq!(read("a,b\n1\n").rows[0].cells, [Value::Number(1.into()), Value::Empty]);
 }
 
+fn heads(table: &Table) -> Vec<&str> {
+    table.columns.iter().map(|column| column.name.as_str()).collect()
+}
+
+#[test]
+fn cells_that_say_that_there_is_no_value_are_empty() {
+    let table = read("n,day,name,dash\n1,2024-01-31,none,-\nn/a,-,x,-\nNaN,NULL,y,-\n2.5,?,N/A,-\n,2024-02-01,z,-\n");
+    assert_eq!(kinds(&table), [Kind::Number, Kind::Date, Kind::Text, Kind::Text]);
+    let column = |at: usize| table.rows.iter().map(|row| row.cells[at].to_string()).collect::<Vec<_>>();
+    assert_eq!(column(0), ["1", "", "", "2.5", ""]);
+    assert_eq!(column(1), ["2024-01-31", "", "", "", "2024-02-01"]);
+    // Among texts they are texts.
+    assert_eq!(column(2), ["none", "x", "y", "N/A", "z"]);
+    assert_eq!(column(3), ["-"; 5]);
+    let remark =
+        |name: &str, count: usize| format!("in `{name}` {count} cells are read as empty: `n/a`, `-` or the like");
+    assert_eq!(table.remarks(), [remark("n", 2), remark("day", 3)]);
+    assert_eq!(read("n\n1\nx\n-\n").columns[0].kind, Kind::Text);
+
+    let mut rows: Vec<Row> = [Value::Number(1.into()), Value::text("n/a")]
+        .into_iter()
+        .enumerate()
+        .map(|(at, cell)| Row { number: at + 2, cells: vec![cell] })
+        .collect();
+    let column = infer::column("n".into(), 0, &mut rows, true);
+    assert_eq!((column.kind, column.no_value, &rows[1].cells[0]), (Kind::Number, 1, &Value::Empty), "of a workbook");
+}
+
+#[test]
+fn titles_above_the_header_are_left_out() {
+    for text in [
+        "Sales 2024\nregion,month,sold\nNorth,1,10\nSouth,1,20\n",
+        "Sales 2024,,\n,,\nregion,month,sold\nNorth,1,10\nSouth,1,20\n",
+        "Sales 2024\nall regions\n\nregion;month;sold\nNorth;1;10\nSouth;1;20\n",
+    ] {
+        let table = read(text);
+        assert_eq!(heads(&table), ["region", "month", "sold"], "{text}");
+        assert_eq!((table.rows.len(), kinds(&table)[2]), (2, Kind::Number), "{text}");
+        assert!(table.remarks()[0].ends_with("left out above the table"), "{:?}", table.remarks());
+    }
+    let table = read("Sales 2024\nregion,month,sold\nNorth,1,10\n");
+    assert_eq!((table.rows[0].number, table.remarks()), (3, vec!["1 row is left out above the table".to_owned()]));
+    // One column, two columns, and a header with a gap have no title.
+    assert_eq!(heads(&read("one\nx\ny\n")), ["one"]);
+    assert_eq!(heads(&read("one\na, b\nc, d\n")), ["one"]);
+    assert_eq!(heads(&read("one,\na,b\n")), ["one", "column 2"]);
+    assert_eq!(heads(&read(",a,\n,1,\n")), ["column 1", "a", "column 3"]);
+}
+
+#[test]
+fn a_sheet_without_a_header_has_letters_and_keeps_its_first_row() {
+    for text in [
+        "10,2024-01-31,5.5\n20,2024-02-01,6.5\n",
+        "1;31.01.2024;2,50 \u{20ac}\n2;01.02.2024;3,00 \u{20ac}\n",
+        "1,2,3\n4,5,6\n",
+        "7,n/a,\n8,1,2\n",
+    ] {
+        let table = read(text);
+        assert_eq!((heads(&table), table.rows.len()), (vec!["A", "B", "C"], 2), "{text}");
+        assert_eq!(table.rows[0].number, 1);
+        assert!(table.remarks()[0].contains("no header"), "{:?}", table.remarks());
+    }
+    // Years, numbers from 0 and the names of a cross table are names.
+    for text in ["2023,2024\n1,2\n", "0,1,2\n5,5,5\n", ",2024-01-01,2024-02-01\nx,1,2\n", "n/a,-\n1,2\n", "a,1\nb,2\n"]
+    {
+        let table = read(text);
+        assert_eq!((table.rows.len(), table.remarks().is_empty()), (1, true), "{text}");
+    }
+    assert_eq!([0, 25, 26, 701, 702].map(letters), ["A", "Z", "AA", "ZZ", "AAA"]);
+    let number = |n: i64| Value::Number(n.into());
+    let row = |cells: [Value; 3]| cells.to_vec();
+    let title = row([Value::text("Sales"), Value::Empty, Value::Empty]);
+    let data = row([number(10), number(3), Value::Empty]);
+    let texts = ["a", "b", "10"].map(Value::text).to_vec();
+    let top = |rows: &[Vec<Value>]| {
+        let Top { above, titles, named } = Top::of(rows, true);
+        (above, titles, named)
+    };
+    assert_eq!(top(&[title.clone(), texts, data.clone()]), (1, 1, true));
+    assert_eq!(top(&[data, title]), (0, 0, false));
+    assert_eq!(top(&[]), (0, 0, true));
+}
+
 #[test]
 fn what_is_no_table_is_refused_with_a_reason() {
     let wrong =
@@ -121,6 +204,11 @@ fn advice_says_how_text_can_be_read() {
     assert_eq!(advice(&table, 0).unwrap(), "holds numbers as people write them: number([price], ',')");
     assert_eq!(advice(&table, 1).unwrap(), "holds dates: date([when], 'DD.MM.YYYY')");
     assert_eq!((advice(&table, 2), advice(&table, 3)), (None, None));
+    // A gap hides none of that.
+    let table = read("price;when\n1.234,50 €;31.01.2024\nn/a;-\n0,99 €;01.02.2024\n");
+    let gaps = ", where `n/a`, `-` and the like are empty then";
+    assert_eq!(advice(&table, 0).unwrap(), format!("holds numbers as people write them: number([price], ','){gaps}"));
+    assert_eq!(advice(&table, 1).unwrap(), format!("holds dates: date([when], 'DD.MM.YYYY'){gaps}"));
     // Either mark, and either order of day and month, could be meant: that is said, not decided.
     let table = read("n;d\n1,234;03/04/2024\n2,345;05/06/2024\n");
     assert!(advice(&table, 0).unwrap().contains("whichever is its decimal mark"));

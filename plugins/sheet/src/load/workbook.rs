@@ -7,7 +7,7 @@ use std::str::FromStr;
 use calamine::{DataRef, ExcelDateTime, Reader, Xlsx};
 use ringfence_skill::prelude::*;
 
-use super::{MOST_COLUMNS, names, too_large};
+use super::{AHEAD, MOST_COLUMNS, Top, letters, names, too_large};
 use crate::date::{Date, Moment};
 use crate::number::Decimal;
 use crate::table::{MOST_CELLS, Row, Table};
@@ -49,7 +49,7 @@ pub fn read(path: &str, file: File) -> Result<Vec<Table>, Failure> {
     }
 }
 
-/// The first row that holds something is the header; rows that hold nothing are left out.
+/// The header is the first row that holds something and is no title; rows that hold nothing are left out.
 fn table(path: &str, name: &str, mut cells: Vec<(u32, u32, Value)>) -> Result<Option<Table>, Failure> {
     cells.sort_by_key(|(row, column, _)| (*row, *column));
     let columns = || cells.iter().map(|(_, column, _)| *column as usize);
@@ -72,9 +72,14 @@ fn table(path: &str, name: &str, mut cells: Vec<(u32, u32, Value)>) -> Result<Op
             row.cells[column as usize - first] = value;
         }
     }
-    let header = rows.remove(0);
-    let header = names(header.cells.iter().map(Value::to_string));
-    Ok(Some(super::table(name, header, rows, true)))
+    let ahead: Vec<_> = rows.iter().take(AHEAD).map(|row| row.cells.clone()).collect();
+    let top = Top::of(&ahead, true);
+    rows.drain(..top.above);
+    let header = match top.named {
+        true => names(rows.remove(0).cells.iter().map(Value::to_string)),
+        false => (first..=last).map(letters).collect(),
+    };
+    Ok(Some(super::table(name, header, rows, top, true)))
 }
 
 fn value(data: &DataRef<'_>, row: u32, column: u32) -> Value {
@@ -82,7 +87,7 @@ fn value(data: &DataRef<'_>, row: u32, column: u32) -> Value {
         "" => Value::Empty,
         text => Value::text(text),
     };
-    let wrong = |what: &str| Value::Error(format!("{what} in {}{}", letters(column), row + 1).into());
+    let wrong = |what: &str| Value::Error(format!("{what} in {}{}", letters(column as usize), row + 1).into());
     match data {
         DataRef::Empty => Value::Empty,
         DataRef::Int(number) => Value::Number((*number).into()),
@@ -115,15 +120,4 @@ fn moment(time: &ExcelDateTime) -> Option<Value> {
     let date = Date::new(year.into(), month.into(), day.into())?;
     let moment = Moment::new(date, hour.into(), minute.into(), second.into())?;
     Some(if moment == date.midnight() { Value::Date(date) } else { Value::DateTime(moment) })
-}
-
-/// A column's name in a spreadsheet: A, B, ..., Z, AA.
-fn letters(column: u32) -> String {
-    let (mut rest, mut name) = (column + 1, String::new());
-    while rest > 0 {
-        rest -= 1;
-        name.insert(0, char::from(b'A' + u8::try_from(rest % 26).unwrap_or_default()));
-        rest /= 26;
-    }
-    name
 }

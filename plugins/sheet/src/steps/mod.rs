@@ -60,11 +60,12 @@ pub fn run(plan: &Plan, mut sheets: Vec<Table>) -> Result<Work, Misfit> {
         return Err(Misfit { step: 0, why: "there is no sheet".into() });
     }
     let table = sheets.remove(0);
+    let remarks = table.remarks();
     let begun = Trail {
         step: format!("read `{}`", table.name),
         rows_before: table.rows.len(),
         rows_after: table.rows.len(),
-        note: None,
+        note: (!remarks.is_empty()).then(|| remarks.join("; ")),
     };
     let mut work = Work { table, trail: vec![begun] };
     for (at, step) in plan.steps.iter().enumerate() {

@@ -50,7 +50,7 @@ pub fn run(table: &mut Table, by: &[String], column: &str, function: Function, o
             head => head.to_string(),
         };
         let name = unused(&name, |name| columns.iter().any(|column| column.name == name));
-        columns.push(Column { name, kind: ready.kind, from_data: true });
+        columns.push(Column { name, kind: ready.kind, from_data: true, no_value: 0 });
     }
     let mut faults = Faults::default();
     let rows = groups.into_iter().enumerate().map(|(at, (mut cells, collected))| {

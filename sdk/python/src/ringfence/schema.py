@@ -13,7 +13,7 @@ import typing
 import uuid
 from typing import Any
 
-from ringfence import docs, shape, values
+from ringfence import _pydantic_1, docs, shape, values
 
 Schema = dict[str, Any]
 
@@ -37,6 +37,8 @@ _PLAIN: dict[Any, Schema] = {
 _LIMITS = {
     "ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum", "multiple_of": "multipleOf",
     "min_length": ("minLength", "minItems"), "max_length": ("maxLength", "maxItems"), "pattern": "pattern",
+    # In pydantic 1.
+    "min_items": "minItems", "max_items": "maxItems", "regex": "pattern",
 }
 
 
@@ -81,6 +83,9 @@ class _Maker:
             return self.union(list(typing.get_args(kind)))
         if shape.is_pydantic(kind):
             return self.pydantic(kind)
+        if shape.is_pydantic_1(kind):
+            whole = _pydantic_1.schema(kind)
+            return _inline(whole, whole.pop("$defs", {}), self.defs, ())
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
             return _described(_choice([values.write(member) for member in kind]), docs.of_type(kind))
         if shape.is_object(kind):

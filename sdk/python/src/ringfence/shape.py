@@ -59,6 +59,12 @@ def is_pydantic(kind: Any) -> bool:
     return isinstance(kind, type) and hasattr(kind, "model_json_schema") and hasattr(kind, "model_validate")
 
 
+def is_pydantic_1(kind: Any) -> bool:
+    """The same for a model as pydantic 1 has it, the one that can be in a component. Those of pydantic 2 have its methods as well."""
+    old = isinstance(kind, type) and hasattr(kind, "parse_obj") and hasattr(kind, "schema") and hasattr(kind, "__fields__")
+    return old and not is_pydantic(kind)
+
+
 def is_typed_dict(kind: Any) -> bool:
     # Those of typing_extensions are not typing's, and look the same.
     return isinstance(kind, type) and issubclass(kind, dict) and hasattr(kind, "__total__")

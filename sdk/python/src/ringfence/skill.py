@@ -166,8 +166,15 @@ class Tool:
             field.description = doc.arguments.get(name, "")
             try:
                 properties[name] = maker.property(field)
-            except (schema.SchemaError, NameError) as error:
+            except (TypeError, ValueError, NameError) as error:
                 self._wrong(f"the type of `{name}` has no JSON Schema: {error}", "")
+            try:
+                values.dumps(properties[name])
+            except (TypeError, ValueError):
+                self._wrong(
+                    f"`{name}` has a default or a keyword that JSON cannot write, as NaN and infinity",
+                    f"write `{name}: float | None = None`, or a number" if field.type is float else "use a value that JSON has",
+                )
             if field.required:
                 required.append(name)
         input_schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
@@ -199,8 +206,10 @@ class Tool:
                 return None
             wanted = returned
         try:
-            return schema.of(wanted, written=True)
-        except (schema.SchemaError, NameError) as error:
+            made = schema.of(wanted, written=True)
+            values.dumps(made)
+            return made
+        except (TypeError, ValueError, NameError) as error:
             self._wrong(f"what it returns has no JSON Schema: {error}", "")
 
     def _wrong(self, what: str, advice: str) -> typing.NoReturn:

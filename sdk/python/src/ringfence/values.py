@@ -48,6 +48,9 @@ def write(value: Any, where: str = "") -> Any:
         return value
     if hasattr(value, "model_dump") and not isinstance(value, type):
         return value.model_dump(mode="json")
+    if shape.is_pydantic_1(type(value)):
+        # By its own way to JSON, which knows the encoders of the author.
+        return json.loads(value.json(by_alias=True))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             each.name: write(getattr(value, each.name), f"{where}.{each.name}")
@@ -95,7 +98,7 @@ def read(kind: Any, value: Any, where: str = "") -> Any:
         return _one_of(list(typing.get_args(kind)), value, where)
     if shape.is_union(kind):
         return _union(typing.get_args(kind), value, where)
-    if shape.is_pydantic(kind):
+    if shape.is_pydantic(kind) or shape.is_pydantic_1(kind):
         return _pydantic(kind, value, where)
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return kind(_one_of([write(member) for member in kind], value, where))
@@ -165,7 +168,7 @@ def _text(kind: Any, value: Any, where: str) -> Any:
 
 def _pydantic(kind: Any, value: Any, where: str) -> Any:
     try:
-        return kind.model_validate(value)
+        return kind.model_validate(value) if shape.is_pydantic(kind) else kind.parse_obj(value)
     except ValueError as error:
         raise Mismatch(f"{_named(where)} is wrong: {error}") from error
 

@@ -43,6 +43,16 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// The whole path of this program.
     pub(super) program: String,
+    /// What it is started with.
+    pub(super) args: Vec<String>,
+}
+
+impl Entry {
+    /// As a shell reads it.
+    fn line(&self) -> String {
+        let words = std::iter::once(&self.program).chain(&self.args);
+        words.map(|word| plain::word(word)).collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl Client {
@@ -104,12 +114,12 @@ impl Client {
 
     /// The client's own command for it, where it has one.
     pub(super) fn command(self, entry: &Entry) -> Option<String> {
-        let (name, program) = (&entry.name, plain::word(&entry.program));
+        let (name, line) = (&entry.name, entry.line());
         match self {
-            Self::ClaudeCode => Some(format!("claude mcp add --scope user {name} -- {program} mcp")),
-            Self::Codex => Some(format!("codex mcp add {name} -- {program} mcp")),
+            Self::ClaudeCode => Some(format!("claude mcp add --scope user {name} -- {line}")),
+            Self::Codex => Some(format!("codex mcp add {name} -- {line}")),
             Self::Vscode => {
-                let value = json!({ "name": name, "command": entry.program, "args": ["mcp"] });
+                let value = json!({ "name": name, "command": entry.program, "args": entry.args });
                 Some(format!("code --add-mcp {}", plain::word(&value.to_string())))
             }
             Self::ClaudeDesktop | Self::Cursor | Self::Zed => None,
@@ -137,7 +147,7 @@ impl Form {
     }
 
     fn value(self, entry: &Entry) -> Value {
-        let mut value = json!({ "command": entry.program, "args": ["mcp"] });
+        let mut value = json!({ "command": entry.program, "args": entry.args });
         if self == Self::Servers {
             value["type"] = "stdio".into();
         }
@@ -154,8 +164,8 @@ impl Form {
     }
 
     fn toml(self, entry: &Entry) -> String {
-        let program = toml::Value::from(entry.program.as_str());
-        format!("[{}.{}]\ncommand = {program}\nargs = [\"mcp\"]\n", self.table(), entry.name)
+        let (program, args) = (toml::Value::from(entry.program.as_str()), toml::Value::from(entry.args.clone()));
+        format!("[{}.{}]\ncommand = {program}\nargs = {args}\n", self.table(), entry.name)
     }
 
     /// The text of a file with the entry in it. None where it is there already.
@@ -205,7 +215,8 @@ mod tests {
 
     #[test]
     fn every_client_has_a_file_and_lines_that_mean_the_same_as_what_is_written() {
-        let entry = Entry { name: "ringfence".into(), program: "/opt/it's here/ringfence".into() };
+        let args = vec!["--config".into(), "/etc/a \"b\".toml".into(), "mcp".into()];
+        let entry = Entry { name: "ringfence".into(), program: "/opt/it's here/ringfence".into(), args };
         assert_eq!(ALL.len(), Client::value_variants().len());
         for client in ALL {
             let file = client.file(&places()).unwrap();
@@ -217,13 +228,18 @@ mod tests {
                 _ => serde_json::from_str::<Value>(text).unwrap(),
             };
             assert_eq!(read(&written), read(&client.form().snippet(&entry)), "{client:?}");
-            assert_eq!(read(&written)[client.form().table()]["ringfence"]["command"], entry.program, "{client:?}");
+            let server = &read(&written)[client.form().table()]["ringfence"];
+            assert_eq!(
+                (&server["command"], &server["args"]),
+                (&json!(entry.program), &json!(entry.args)),
+                "{client:?}"
+            );
         }
     }
 
     #[test]
     fn what_each_client_reads_is_written_letter_by_letter() {
-        let entry = Entry { name: "ringfence".into(), program: "/opt/ringfence".into() };
+        let entry = Entry { name: "ringfence".into(), program: "/opt/ringfence".into(), args: vec!["mcp".into()] };
         let json = |table: &str, more: &str| {
             format!(
                 "{{\n  \"{table}\": {{\n    \"ringfence\": {{\n      \"args\": [\n        \"mcp\"\n      ],\n      \
@@ -250,10 +266,12 @@ mod tests {
 
     #[test]
     fn commands_are_for_a_shell() {
-        let entry = Entry { name: "r".into(), program: "/a b/ringfence".into() };
+        let args = vec!["--state-dir".into(), "/my state".into(), "mcp".into()];
+        let entry = Entry { name: "r".into(), program: "/a b/ringfence".into(), args };
         let of = |client: Client| client.command(&entry).unwrap();
-        assert_eq!(of(Client::ClaudeCode), "claude mcp add --scope user r -- '/a b/ringfence' mcp");
-        assert_eq!(of(Client::Codex), "codex mcp add r -- '/a b/ringfence' mcp");
+        let line = "'/a b/ringfence' --state-dir '/my state' mcp";
+        assert_eq!(of(Client::ClaudeCode), format!("claude mcp add --scope user r -- {line}"));
+        assert_eq!(of(Client::Codex), format!("codex mcp add r -- {line}"));
         assert!(of(Client::Vscode).starts_with("code --add-mcp '{\""), "{}", of(Client::Vscode));
     }
 }

@@ -5,17 +5,18 @@ mod insert;
 
 use std::path::{Path, PathBuf};
 
+use clap::Parser as _;
 use ringfence_core::{Error, plain};
 
-use super::Context;
+use super::{Cli, Context, Flags};
 use crate::trouble::Trouble;
 use crate::ui;
 use client::{Client, Entry, Form, Places};
 
 /// Register this program with an MCP client
 ///
-/// Prints the command or the lines that make the client start `ringfence mcp`. With --write they are put into the client's own
-/// configuration, beside all that stands there.
+/// Prints the command or the lines that make the client start `ringfence mcp`, with the same configuration and folders as this was called
+/// with. With --write they are put into the client's own configuration, beside all that stands there.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Which client
@@ -27,11 +28,19 @@ pub(crate) struct Args {
     /// What the server is called there
     #[arg(long, value_name = "NAME", default_value = "ringfence", value_parser = name)]
     name: String,
+    /// Offer only two tools, one that finds tools and one that calls them, for clients that read the list once
+    #[arg(long)]
+    meta_tools: bool,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
-    let Args { client, write, name } = args;
-    let entry = Entry { name: name.clone(), program: program()? };
+    let Args { client, write, name, meta_tools } = args;
+    // They were read from there before.
+    let flags = Cli::try_parse_from(std::env::args_os()).map(|cli| cli.flags).unwrap_or_default();
+    let mut args = called_with(&flags, |name| context.configuration.variable(name))?;
+    args.push("mcp".to_owned());
+    args.extend(meta_tools.then(|| "--meta-tools".to_owned()));
+    let entry = Entry { name: name.clone(), program: program()?, args };
     let file = client.file(&places(context)?)?;
     if *write {
         let changed = put(&file, client.form(), &entry)?;
@@ -84,10 +93,36 @@ fn name(text: &str) -> Result<String, String> {
 }
 
 fn program() -> Result<String, Error> {
-    let broken = |words: String| Trouble::new("host-fault", words, "");
-    let path =
-        std::env::current_exe().map_err(|error| broken(format!("cannot find this program's own file: {error}")))?;
-    path.into_os_string().into_string().map_err(|path| broken(format!("the path {} is not UTF-8", path.display())))
+    let path = std::env::current_exe()
+        .map_err(|error| Trouble::new("host-fault", format!("cannot find this program's own file: {error}"), ""))?;
+    text_of(path)
+}
+
+fn text_of(path: PathBuf) -> Result<String, Error> {
+    path.into_os_string().into_string().map_err(|path| {
+        let words = format!("the path {} is not UTF-8", path.display());
+        Trouble::new("usage", words, "files of clients hold text: choose another path")
+    })
+}
+
+/// The flags that make a server see what this call sees: a client starts it in a folder and with variables of its own.
+fn called_with<'a>(flags: &Flags, variable: impl Fn(&str) -> Option<&'a str>) -> Result<Vec<String>, Error> {
+    let mut args = Vec::new();
+    for (flag, given, name) in [
+        ("--config", &flags.config, "RINGFENCE_CONFIG"),
+        ("--state-dir", &flags.state_dir, "RINGFENCE_STATE_DIR"),
+        ("--data-dir", &flags.data_dir, "RINGFENCE_DATA_DIR"),
+        ("--cache-dir", &flags.cache_dir, "RINGFENCE_CACHE_DIR"),
+    ] {
+        let Some(path) = given.clone().or_else(|| variable(name).map(PathBuf::from)) else { continue };
+        let path = std::path::absolute(&path).map_err(|error| Trouble::unreadable(&path, &error))?;
+        args.extend([flag.to_owned(), text_of(path)?]);
+    }
+    for (flag, values) in [("--set", &flags.set), ("--model", &flags.model)] {
+        args.extend(values.iter().flat_map(|value| [flag.to_owned(), value.clone()]));
+    }
+    args.extend(flags.offline.then(|| "--offline".to_owned()));
+    Ok(args)
 }
 
 fn places(context: &Context) -> Result<Places, Error> {
@@ -160,7 +195,7 @@ mod tests {
     use super::*;
 
     fn entry() -> Entry {
-        Entry { name: "ringfence".into(), program: "/opt/ringfence".into() }
+        Entry { name: "ringfence".into(), program: "/opt/ringfence".into(), args: vec!["mcp".into()] }
     }
 
     #[test]
@@ -187,6 +222,33 @@ mod tests {
         std::fs::write(&file, "{ broken").unwrap();
         assert_eq!(put(&file, Form::McpServers, &entry()).unwrap_err().kind(), "unreadable");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "{ broken");
+    }
+
+    #[test]
+    fn a_server_is_started_as_this_was_called_wherever_that_is() {
+        let of = |line: &str, variables: &[(&str, &'static str)]| {
+            let flags = Cli::try_parse_from(line.split(' ')).unwrap().flags;
+            called_with(&flags, |name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
+        };
+        assert_eq!(of("ringfence connect cursor -v --quiet", &[]).unwrap(), Vec::<String>::new());
+        let line = "ringfence --state-dir /x --data-dir ./y --config /z.toml connect cursor --set a.b=1 --offline";
+        let below = std::path::absolute("y").unwrap().display().to_string();
+        let expected = [
+            "--config",
+            "/z.toml",
+            "--state-dir",
+            "/x",
+            "--data-dir",
+            &below,
+            "--cache-dir",
+            "/c",
+            "--set",
+            "a.b=1",
+            "--offline",
+        ];
+        // What a flag says holds, as it does in the call.
+        let variables = [("RINGFENCE_STATE_DIR", "/elsewhere"), ("RINGFENCE_CACHE_DIR", "/c")];
+        assert_eq!(of(line, &variables).unwrap(), expected);
     }
 
     #[test]

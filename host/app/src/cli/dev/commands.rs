@@ -185,4 +185,8 @@ impl Person for Asked {
             tokio::task::spawn_blocking(talk).await.ok().flatten()
         })
     }
+
+    fn word(&self) -> &'static str {
+        "the person at the terminal"
+    }
 }

@@ -96,7 +96,7 @@ pub(super) async fn run(mut args: Args, context: &Context) -> Result<(), Error> 
     grants::check_models(&allow, &host.aliases(), &host.providers())?;
     let allow = consent::settle(&host, &skill, allow, named, context).await?;
     let (sender, events) = tokio::sync::mpsc::channel(256);
-    let screen = output::Screen::new(context);
+    let screen = output::Screen::new(context, &skill.manifest().name);
     let call = Call {
         tool: Some(tool.name.clone()),
         caller: Caller::User,
@@ -109,7 +109,9 @@ pub(super) async fn run(mut args: Args, context: &Context) -> Result<(), Error> 
         budget: Limits { micro_dollars: args.max_cost, ..Default::default() },
         ..Call::new(skill.clone(), input)
     };
-    let (finished, streamed) = tokio::join!(host.invoke(call).instrument(span()), screen.follow(events));
+    let span = span();
+    let (finished, streamed) =
+        tokio::join!(host.invoke(call).instrument(span.clone()), screen.follow(events).instrument(span));
     let done = match finished {
         Ok(finished) => output::print(&finished, &streamed, context),
         Err(error) => {

@@ -23,6 +23,8 @@ pub(super) struct Screen {
     verbose: bool,
     /// Whether warnings of the skill are shown in any case.
     warns: bool,
+    /// The skill, where its lines are objects of the log and not a person's to read.
+    logs: Option<String>,
 }
 
 /// What was already printed.
@@ -30,13 +32,14 @@ pub(super) struct Screen {
 pub(super) struct Streamed(String);
 
 impl Screen {
-    pub(super) fn new(context: &Context) -> Self {
+    pub(super) fn new(context: &Context, skill: &str) -> Self {
         Self {
             line: Line::new(context.quiet),
             turn: Turn::default(),
             streams: !context.json() && std::io::stdout().is_terminal(),
             verbose: context.verbose > 0,
             warns: !context.quiet,
+            logs: crate::cli::log::is_json().then(|| skill.to_owned()),
         }
     }
 
@@ -65,10 +68,14 @@ impl Screen {
                     streamed.0 += &text;
                 }
                 Event::Text(_) => {}
-                Event::Log(line) if self.verbose || (self.warns && is_warning(&line)) => {
-                    self.line.suspend(|| crate::ui::note(&log(&line)))
-                }
-                Event::Log(_) => {}
+                Event::Log(line) => match &self.logs {
+                    // The log has levels of its own.
+                    Some(skill) => crate::telemetry::of_skill(skill, &line),
+                    None if self.verbose || (self.warns && is_warning(&line)) => {
+                        self.line.suspend(|| crate::ui::note(&log(&line)))
+                    }
+                    None => {}
+                },
             }
         }
         self.line.clear();

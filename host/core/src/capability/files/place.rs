@@ -5,8 +5,36 @@ use std::path::{Path, PathBuf};
 /// Where the kernel shows itself. `/proc` holds this process's environment, and with it keys.
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
-/// What belongs to the system.
-const SYSTEM: [&str; 6] = ["/etc", "/run", "/boot", "/private/etc", "/System", "/Library"];
+/// What belongs to the system, with all that is below.
+const SYSTEM: [&str; 24] = [
+    "/etc",
+    "/run",
+    "/boot",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/var/backups",
+    "/var/cache",
+    "/var/db",
+    "/var/lib",
+    "/var/log",
+    "/var/mail",
+    "/var/root",
+    "/var/run",
+    "/var/spool",
+    "/private/etc",
+    "/private/var/db",
+    "/private/var/root",
+    "/root",
+    "/System",
+    "/Library",
+];
+
+/// Where the folders of many things and people lie side by side.
+const ROOTS: [&str; 8] = ["/home", "/Users", "/opt", "/srv", "/mnt", "/media", "/tmp", "/Applications"];
 
 /// What of the machine is ours and what is the user's home, as a face hands it over. The core reads no environment.
 #[derive(Clone, Debug, Default)]
@@ -44,10 +72,18 @@ impl Places {
         if KERNEL.iter().any(|kernel| overlaps(Path::new(kernel))) {
             return Standing::Never("it is where the kernel shows itself, the host's own keys included");
         }
-        if SYSTEM.iter().any(|system| overlaps(Path::new(system))) {
-            return Standing::Sensitive("it belongs to the system");
+        let of_system = SYSTEM.iter().any(|system| overlaps(Path::new(system)));
+        let system = Standing::Sensitive("it belongs to the system");
+        // A user may live inside of the system's folders: the administrator does, and so do services. Nobody has all of them for a home.
+        let home = self.home.as_deref().filter(|home| home.components().count() > 1);
+        let is_in = home.is_some_and(|home| path != home && path.starts_with(home));
+        if of_system && !is_in {
+            return system;
         }
-        let Some(home) = &self.home else { return Standing::Free };
+        if ROOTS.iter().any(|root| path == Path::new(root)) {
+            return Standing::Sensitive("it holds the folders of many programs and people");
+        }
+        let Some(home) = home else { return Standing::Free };
         if home.starts_with(path) {
             return Standing::Sensitive("it is the whole home folder, with every key and password in it");
         }
@@ -110,6 +146,18 @@ mod tests {
             "/etc/ssl",
             "/run/user/1000",
             "/boot",
+            "/usr",
+            "/usr/bin",
+            "/usr/local/lib",
+            "/bin",
+            "/lib64",
+            "/var",
+            "/var/lib/x",
+            "/var/spool/cron",
+            "/root",
+            "/root/notes",
+            "/opt",
+            "/mnt",
             "/home/u/.ssh",
             "/home/u/.gnupg",
             "/home/u/.aws",
@@ -121,10 +169,28 @@ mod tests {
         ] {
             assert!(matches!(places.standing(Path::new(path)), Standing::Sensitive(_)), "{path}");
         }
-        for path in
-            ["/home/u/notes", "/home/u/notes/.git", "/home/u2", "/srv/data", "/srv/ringfence2", "/tmp/x", "/processes"]
-        {
+        for path in [
+            "/home/u/notes",
+            "/home/u/notes/.git",
+            "/home/u2",
+            "/srv/data",
+            "/srv/ringfence2",
+            "/tmp/x",
+            "/processes",
+            "/var/www/x",
+            "/opt/x/data",
+        ] {
             assert_eq!(places.standing(Path::new(path)), Standing::Free, "{path}");
+        }
+        for (home, free, sensitive) in [
+            ("/root", "/root/notes", "/root/.ssh"),
+            ("/var/lib/x", "/var/lib/x/data", "/var/lib/y"),
+            ("/", "/srv/x", "/usr/bin"),
+        ] {
+            let places = Places { home: Some(home.into()), ours: Vec::new() };
+            assert_eq!(places.standing(Path::new(free)), Standing::Free, "{free}");
+            assert!(matches!(places.standing(Path::new(sensitive)), Standing::Sensitive(_)), "{sensitive}");
+            assert!(!matches!(places.standing(Path::new(home)), Standing::Free), "{home}");
         }
         let elsewhere = Places { home: Some("/home/u".into()), ours: vec!["/srv/ringfence".into()] };
         for path in ["/home", "/home/u"] {

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -17,9 +19,6 @@ use crate::budget::Amount;
 use crate::policy::Grants;
 use crate::policy::taint::Touch;
 use crate::trace;
-
-/// Bytes of a body that a person who is asked sees.
-const SHOWN_BODY: usize = 2_000;
 
 /// "Send this request." Each hop of a redirect is one of its own.
 #[derive(Clone, Debug)]
@@ -133,13 +132,13 @@ impl Ask for Exchange {
         if self.upload && self.body.is_empty() {
             text.push_str("\na body that is not known yet\n");
         } else if !self.body.is_empty() {
-            let start = &self.body[..self.body.len().min(SHOWN_BODY)];
-            let _ = write!(text, "\n{}", String::from_utf8_lossy(start));
-            if self.body.len() > SHOWN_BODY {
-                let _ = write!(text, "…");
-            }
+            // Whole: whoever allows it allows all of it. Whoever shows it shows it in pages.
+            let (shown, how) = match std::str::from_utf8(&self.body) {
+                Ok(shown) => (shown.to_owned(), ""),
+                Err(_) => (STANDARD.encode(&self.body), ", shown as base64"),
+            };
             let more = if self.upload { ", and more of the body that is not known yet" } else { "" };
-            let _ = writeln!(text, "\n({} bytes{more})", self.body.len());
+            let _ = writeln!(text, "\n{shown}\n({} bytes{how}{more})", self.body.len());
         }
         text
     }
@@ -200,7 +199,10 @@ mod tests {
         ask.body = "y".repeat(5_000).into();
         let arguments = ask.arguments();
         assert!(arguments.starts_with("POST https://a.test/x?token=abc\nauthorization: Bearer {{secret:KEY}}\n\nyyy"));
-        assert!(arguments.contains("(5000 bytes)") && arguments.len() < 2_300, "{arguments}");
+        assert!(arguments.contains(&"y".repeat(5_000)) && arguments.ends_with("\n(5000 bytes)\n"), "{arguments}");
+        let text = std::mem::replace(&mut ask.body, Bytes::from_static(b"\xff\0"));
+        assert!(ask.arguments().ends_with("\n/wA=\n(2 bytes, shown as base64)\n"), "{}", ask.arguments());
+        ask.body = text;
         assert!(ask.touches().has(Touch::PRIVATE));
         ask.headers.clear();
         assert_eq!(ask.touches(), Touch::OUT.and(Touch::UNTRUSTED));

@@ -104,7 +104,8 @@ impl Egress {
         permit.settle(Amount::default());
         let sent = async { request.send().await.map_err(|error| unsent(origin, error)) };
         let response = within(until, ask.patience, sent).await?;
-        self.answer(ask, response, self.secrets.redactor(session).await)
+        let redactor = self.secrets.redactor(session, ask.target.origin()).await;
+        self.answer(ask, response, redactor)
     }
 
     /// Who is asked, which is decided here once for this hop.

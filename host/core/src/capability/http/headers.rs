@@ -3,6 +3,7 @@
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::secrets;
 use super::url::shown;
 use crate::error::{Denial, Excess, Refusal};
 
@@ -88,9 +89,11 @@ pub(super) fn method(text: &str) -> Result<Method, Refusal> {
     Method::from_bytes(text.as_bytes()).map_err(|_| wrong("is no word such as GET"))
 }
 
-/// What is left for a server of another origin.
+/// What is left for a server of another origin. No secret, in whatever header it stands, also where it may be sent there as well.
 pub(super) fn for_another_origin(headers: &mut HeaderMap) {
-    keep(headers, |name| HARMLESS.contains(&name));
+    let wants = |name: &str| headers.get_all(name).iter().any(secrets::is_placed);
+    let harmless: Vec<&str> = HARMLESS.iter().copied().filter(|name| !wants(name)).collect();
+    keep(headers, |name| harmless.contains(&name));
 }
 
 /// Takes off what describes a body that is no longer sent.

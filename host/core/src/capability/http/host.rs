@@ -10,7 +10,7 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use super::body::Body;
 use super::follow::{self, Order, Way};
-use super::gate::Gate;
+use super::gate::{Gate, Slot};
 use super::port::{Answer, Out};
 use super::url::Target;
 use super::{Egress, Exchange, headers, upload};
@@ -86,6 +86,24 @@ struct Allowed {
 
 impl View<'_> {
     async fn allow(&mut self, request: wit::Request, is_upload: bool) -> Result<Allowed, Refusal> {
+        let (order, slot) = self.order(request, is_upload)?;
+        let permit = self.session.permit(order.ask(self.session, is_upload)).await?;
+        let way =
+            Way { session: self.session.clone(), egress: Arc::clone(self.egress), gate: Arc::clone(self.gate), slot };
+        Ok(Allowed { permit, order, way })
+    }
+
+    /// What is wanted, as far as it can be asked for at all, and a place to send it from. A refusal is put on record as policy's are.
+    fn order(&mut self, request: wit::Request, is_upload: bool) -> Result<(Order, Slot), Refusal> {
+        let place = Target::parse(&request.url).map(|target| target.place());
+        self.readied(request, is_upload).map_err(|refusal| {
+            // What cannot be read is a stranger's text, and may hold a password.
+            let place = place.unwrap_or_else(|_| "request that cannot be read".into());
+            self.session.refused("http", format!("http {place}"), refusal)
+        })
+    }
+
+    fn readied(&mut self, request: wit::Request, is_upload: bool) -> Result<(Order, Slot), Refusal> {
         self.egress.count(self.gate, self.session.skill())?;
         let settings = self.egress.settings();
         if request.body.len() > settings.request_bytes() {
@@ -103,11 +121,7 @@ impl View<'_> {
             hops: 0,
             redirected_by: None,
         };
-        let slot = self.gate.slot()?;
-        let permit = self.session.permit(order.ask(self.session, is_upload)).await?;
-        let way =
-            Way { session: self.session.clone(), egress: Arc::clone(self.egress), gate: Arc::clone(self.gate), slot };
-        Ok(Allowed { permit, order, way })
+        Ok((order, self.gate.slot()?))
     }
 
     async fn whole(&mut self, request: wit::Request) -> Result<Answer, Refusal> {

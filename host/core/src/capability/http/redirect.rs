@@ -72,6 +72,7 @@ mod tests {
         for (name, value) in [
             ("authorization", "Bearer {{secret:A}}"),
             ("x-api-key", "{{secret:B}}"),
+            ("user-agent", "me/1 {{secret:C}}"),
             ("accept", "text/plain"),
             ("content-type", "text/plain"),
         ] {
@@ -136,6 +137,7 @@ mod tests {
             let next = go("POST", from, 307, to).unwrap().unwrap();
             let kept = |name| next.headers.contains_key(name);
             assert_eq!((kept("authorization"), kept("x-api-key")), (same, same), "{from} to {to}");
+            assert_eq!(kept("user-agent"), same, "a secret is one in whatever header it stands");
             assert!(kept("accept") && kept("content-type"));
         }
     }

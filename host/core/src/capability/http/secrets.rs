@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderValue};
 
 use super::url::Origin;
 use crate::broker::Session;
@@ -13,7 +13,11 @@ const OPENS: &str = "{{secret:";
 
 /// Whether a header's value asks for a secret.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    headers.values().any(|value| value.as_bytes().windows(OPENS.len()).any(|part| part == OPENS.as_bytes()))
+    headers.values().any(is_placed)
+}
+
+pub(super) fn is_placed(value: &HeaderValue) -> bool {
+    value.as_bytes().windows(OPENS.len()).any(|part| part == OPENS.as_bytes())
 }
 
 /// Keeps secrets for skills.
@@ -30,9 +34,10 @@ pub trait Secrets: Send + Sync + 'static {
         headers: &'a mut HeaderMap,
     ) -> BoxFuture<'a, Result<(), Refusal>>;
 
-    /// What takes the secrets that this invocation may use out of one response, whether the request had a placeholder or not:
-    /// a server may give back what it saw earlier. None where there are none.
-    fn redactor<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Option<Box<dyn Redact>>>;
+    /// What takes secrets out of one response of `origin`: those that this invocation may use, and all that may be sent there, for
+    /// whatever skill and whether the request had a placeholder or not: a server may give back what it saw earlier. None where
+    /// there are none.
+    fn redactor<'a>(&'a self, session: &'a Session, origin: &'a Origin) -> BoxFuture<'a, Option<Box<dyn Redact>>>;
 }
 
 /// Takes secrets and their usual encodings out of what a server says.
@@ -58,7 +63,7 @@ impl Secrets for NoSecrets {
         }))))
     }
 
-    fn redactor<'a>(&'a self, _: &'a Session) -> BoxFuture<'a, Option<Box<dyn Redact>>> {
+    fn redactor<'a>(&'a self, _: &'a Session, _: &'a Origin) -> BoxFuture<'a, Option<Box<dyn Redact>>> {
         Box::pin(std::future::ready(None))
     }
 }

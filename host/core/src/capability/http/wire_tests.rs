@@ -141,7 +141,7 @@ impl Secrets for One {
         Box::pin(std::future::ready(if bound { Ok(()) } else { Err(Refusal::Invalid("not bound".into())) }))
     }
 
-    fn redactor<'a>(&'a self, _: &'a Session) -> BoxFuture<'a, Option<Box<dyn Redact>>> {
+    fn redactor<'a>(&'a self, _: &'a Session, _: &'a Origin) -> BoxFuture<'a, Option<Box<dyn Redact>>> {
         Box::pin(std::future::ready(Some(Box::new(Word(Vec::new())) as Box<dyn Redact>)))
     }
 }

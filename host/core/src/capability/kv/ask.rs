@@ -84,7 +84,7 @@ fn allowed(grant: Option<&Grant>) -> Verdict {
         Some(_) => Verdict::Yes,
         None => Verdict::No {
             reason: "the operator has not granted it any state".into(),
-            hint: "run `ringfence grant {skill} kv` to allow it".into(),
+            hint: "run `ringfence grant {skill} kv` to allow it, where the manifest requests it".into(),
         },
     }
 }

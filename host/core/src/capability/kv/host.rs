@@ -189,5 +189,8 @@ pub(super) async fn probe(mut granted: View<'_>, mut refused: View<'_>) {
 
     let denied = Host::get(&mut refused, "q".into()).await.unwrap();
     let Err(words::types::Refusal::Denied(denial)) = denied else { panic!("it was allowed") };
-    assert_eq!((&*denial.subject, &*denial.hint), ("kv get q", "run `ringfence grant a kv` to allow it"));
+    assert_eq!(
+        (&*denial.subject, &*denial.hint),
+        ("kv get q", "run `ringfence grant a kv` to allow it, where the manifest requests it")
+    );
 }

@@ -135,6 +135,11 @@ pub fn prompt_tokens(request: &Request) -> u64 {
     text_tokens(prompt_bytes(request)) + images * IMAGE_TOKENS + frames * FRAME_TOKENS
 }
 
+/// Tokens of the schema for the answer, where there is one.
+pub fn schema_tokens(request: &Request) -> u64 {
+    request.output_schema.as_ref().map_or(0, |schema| text_tokens(json_bytes(schema)))
+}
+
 /// Tokens of texts to embed.
 pub fn input_tokens(inputs: &[String]) -> u64 {
     inputs.iter().map(|input| text_tokens(input.len()) + 2).sum()

@@ -188,9 +188,13 @@ fn may_be_billed(error: &ProviderError) -> bool {
     match error {
         ProviderError::TimedOut { phase, .. } => *phase != "connect",
         ProviderError::Server { status, .. } => matches!(status, 200..300 | 502 | 504 | 524),
+        ProviderError::Failed { billed, .. } => *billed,
+        // A page that says all is well may stand in front of a model that has worked.
+        ProviderError::Foreign { status, .. } => matches!(status, 200..300),
         ProviderError::Garbled(_) | ProviderError::Abandoned => true,
         ProviderError::Connect(_)
         | ProviderError::Key { .. }
+        | ProviderError::Unsendable(_)
         | ProviderError::UnknownModel(_)
         | ProviderError::RateLimited { .. }
         | ProviderError::Quota(_)
@@ -227,6 +231,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::provider::SHARE;
     use super::super::types::Event;
     use super::*;
 
@@ -295,12 +300,19 @@ mod tests {
         };
         let server = |status| ProviderError::Server { status, message: String::new(), retry_after: None };
         let late = |phase| ProviderError::TimedOut { phase, after: Duration::ZERO };
-        for free in [server(500), server(503), server(529), late("connect"), ProviderError::Connect(String::new())] {
+        let foreign = |status| ProviderError::Foreign { status, text: String::new() };
+        let inside = |billed| ProviderError::Failed { message: String::new(), billed };
+        for free in [server(500), server(503), server(529), late("connect"), foreign(404), foreign(302), inside(false)]
+        {
             assert_eq!(failed(free), Amount::default());
         }
-        for billed in [server(200), server(502), server(504), late("idle"), ProviderError::Garbled(String::new())] {
+        for free in [ProviderError::Connect(String::new()), ProviderError::Unsendable(String::new())] {
+            assert_eq!(failed(free), Amount::default());
+        }
+        for billed in [server(200), server(502), server(504), late("idle"), late(SHARE), foreign(200), inside(true)] {
             assert_eq!(failed(billed), tokens(100, 50));
         }
+        assert_eq!(failed(ProviderError::Garbled(String::new())), tokens(100, 50));
         let streamed = settled(|meter| {
             meter.begin(flight(false));
             meter.counter().count(&Event::Text("x".into()));

@@ -13,6 +13,7 @@ mod persist;
 pub mod prices;
 pub mod provider;
 pub mod providers;
+mod refusal;
 pub mod report;
 mod route;
 pub mod router;

@@ -1,17 +1,20 @@
 //! One candidate, up to three attempts.
 //!
 //! Repeated is what a repetition can cure, and only while nothing has been streamed: a guest that has seen half of an
-//! answer must not see another one begin. Waits grow exponentially with full jitter, honour Retry-After (clamped), and
-//! never reach past the deadline. An attempt that may have been billed without giving anything is repeated once at most,
-//! whatever its kind: so a call costs at most one attempt more than was reserved for it.
+//! answer must not see another one begin. Waits grow exponentially with full jitter, honour Retry-After, and never reach past
+//! the deadline; where a provider asks for a longer wait than that, it is not asked again. An attempt that may have been billed
+//! without giving anything is repeated once at most in a call, whatever its kind: so a call costs at most one attempt more than
+//! was reserved for it. Where another candidate is left, the repetition is that one's: what was lost at the first is likely to
+//! be lost there again.
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::meter::{Flight, Meter};
-use super::provider::ProviderError;
+use super::prices::Price;
+use super::provider::{ProviderError, SHARE};
 use super::route::Candidate;
 use crate::broker::Permit;
 
@@ -19,7 +22,7 @@ use crate::broker::Permit;
 pub(super) const LOST: u32 = 2;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
-/// The most that a provider's Retry-After is believed.
+/// For longer than this nobody waits because a provider's Retry-After says so.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Longer than this nobody waits while another candidate is ready.
 const IMPATIENT: Duration = Duration::from_secs(2);
@@ -63,17 +66,18 @@ pub(super) async fn persist<W: Work>(
     if candidate.slot.lacks_key {
         return Err(Stop::NoKey);
     }
+    let most_lost = if alternative { meter.lost() + 1 } else { LOST };
     let mut attempt = 1;
     loop {
-        let error = match once(meter, permit, candidate, work).await {
+        let error = match once(meter, permit, candidate, work, alternative).await {
             Err(Stop::Provider(error)) => error,
             other => return other,
         };
-        let done = attempt >= attempts || !error.is_transient() || meter.streamed() > 0 || meter.lost() >= LOST;
-        if done {
+        let lost = meter.lost() >= most_lost.min(LOST);
+        if attempt >= attempts || !error.is_transient() || meter.streamed() > 0 || lost {
             return Err(Stop::Provider(error));
         }
-        let wait = wait_before(attempt, error.retry_after());
+        let Some(wait) = wait_before(attempt, error.retry_after()) else { return Err(Stop::Provider(error)) };
         if Instant::now() + wait >= permit.deadline() || (alternative && wait > IMPATIENT) {
             return Err(Stop::Provider(error));
         }
@@ -88,6 +92,7 @@ async fn once<W: Work>(
     permit: &Permit<W::Ask>,
     candidate: &Candidate,
     work: &W,
+    alternative: bool,
 ) -> Result<W::Output, Stop> {
     let slot = &candidate.slot;
     let Ok(Ok(_place)) = timeout_at(permit.deadline(), slot.gate.acquire()).await else {
@@ -95,8 +100,11 @@ async fn once<W: Work>(
     };
     let pass = slot.breaker.pass().map_err(Stop::Open)?;
     let (input_tokens, output_tokens) = work.most();
-    meter.begin(Flight { input_tokens, output_tokens, price: candidate.price, local: slot.local });
-    match timeout_at(permit.deadline(), work.attempt(meter, permit, candidate)).await {
+    // What is on this machine and costs money is a gateway, whose counts are as foreign as those behind it.
+    let local = slot.local && candidate.price == Some(Price::FREE);
+    meter.begin(Flight { input_tokens, output_tokens, price: candidate.price, local });
+    let share = share(permit.deadline().saturating_duration_since(Instant::now()), alternative);
+    match timeout_at(permit.deadline(), begun_within(share, meter, work.attempt(meter, permit, candidate))).await {
         Ok(Ok(output)) => {
             pass.worked();
             Ok(output)
@@ -107,7 +115,8 @@ async fn once<W: Work>(
                 // It is up and says so: Retry-After governs it, not the breaker.
                 ProviderError::RateLimited { .. } => pass.worked(),
                 error if error.is_transient() => pass.failed(),
-                ProviderError::Abandoned => drop(pass),
+                // Nothing was sent, or nobody waited long enough to know.
+                ProviderError::Unsendable(_) | ProviderError::TimedOut { .. } | ProviderError::Abandoned => drop(pass),
                 _ => pass.worked(),
             }
             Err(Stop::Provider(error))
@@ -119,11 +128,39 @@ async fn once<W: Work>(
     }
 }
 
-fn wait_before(attempt: u32, retry_after: Option<Duration>) -> Duration {
+/// How much of what is left of an invocation's time an answer may let wait for it: another candidate needs time too, and a skill must
+/// live to hear the refusal.
+fn share(left: Duration, alternative: bool) -> Duration {
+    if alternative { left / 2 } else { left - left / 10 }
+}
+
+/// The attempt, or a time-out where no answer has begun in time. One that is not streamed begins with its end.
+async fn begun_within<A, T>(
+    share: Duration,
+    meter: &Meter<A>,
+    mut attempt: BoxFuture<'_, Result<T, ProviderError>>,
+) -> Result<T, ProviderError> {
+    match timeout(share, &mut attempt).await {
+        Ok(done) => done,
+        Err(_) if meter.counter().has_begun() => attempt.await,
+        Err(_) => {
+            let whole = Duration::from_secs(share.as_secs());
+            let after = if whole.is_zero() { Duration::from_millis(share.subsec_millis().into()) } else { whole };
+            Err(ProviderError::TimedOut { phase: SHARE, after })
+        }
+    }
+}
+
+/// None where the provider asks for more than anybody waits.
+fn wait_before(attempt: u32, retry_after: Option<Duration>) -> Option<Duration> {
     let top = FIRST_WAIT.saturating_mul(1 << attempt.min(16)).min(LONGEST_WAIT);
     let jitter = top.mul_f64(rand::random::<f64>());
-    // Never before the provider allows it, and not all at the same moment after.
-    retry_after.map_or(jitter, |after| after.min(LONGEST_RETRY_AFTER) + jitter.min(FIRST_WAIT))
+    match retry_after {
+        None => Some(jitter),
+        Some(after) if after > LONGEST_RETRY_AFTER => None,
+        // Never before the provider allows it, and not all at the same moment after.
+        Some(after) => Some(after + jitter.min(FIRST_WAIT)),
+    }
 }
 
 #[cfg(test)]
@@ -131,13 +168,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_and_are_clamped() {
+    fn waits_grow_and_end() {
         for attempt in 1..40 {
-            let wait = wait_before(attempt, None);
+            let wait = wait_before(attempt, None).unwrap();
             assert!(wait <= LONGEST_WAIT && wait <= FIRST_WAIT * 2u32.saturating_pow(attempt.min(16)));
-            let wait = wait_before(attempt, Some(Duration::from_secs(99_999_999)));
-            assert!(wait >= LONGEST_RETRY_AFTER && wait <= LONGEST_RETRY_AFTER + FIRST_WAIT);
-            assert!(wait_before(attempt, Some(Duration::from_secs(3))) >= Duration::from_secs(3));
+            for asked in [Duration::from_secs(3), LONGEST_RETRY_AFTER] {
+                let wait = wait_before(attempt, Some(asked)).unwrap();
+                assert!(wait >= asked && wait <= asked + FIRST_WAIT, "never before it is allowed");
+            }
+            for asked in [31, 40, 99_999_999] {
+                assert_eq!(wait_before(attempt, Some(Duration::from_secs(asked))), None);
+            }
         }
+    }
+
+    #[test]
+    fn what_follows_an_attempt_has_time_too() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(share(minute, true), minute / 2);
+        assert_eq!(share(minute, false), minute * 9 / 10);
+        assert_eq!(share(Duration::ZERO, false), Duration::ZERO);
     }
 }

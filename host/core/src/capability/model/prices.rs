@@ -103,18 +103,18 @@ impl ModelSettings {
         }
     }
 
-    /// The price of a model: configured, or from the table, or nothing for what answers on this machine.
+    /// The price of a model: configured, or from the table, or nothing for what answers on this machine. What the table knows keeps its
+    /// price wherever it answers: on this machine that is a gateway, behind which it is paid for.
     pub fn price(&self, provider: &str, model: &str) -> Option<Price> {
         if let Some(price) = self.prices.get(&format!("{provider}/{model}")) {
             return Some(*price);
         }
         let local = self.providers.get(provider).map_or(provider == "offline", |settings| settings.is_local());
-        if local {
-            return Some(Price::FREE);
-        }
-        let family = self.family(provider)?;
-        let named = |model: &str| table().models.get(&format!("{family}/{model}")).copied();
-        named(model).or_else(|| named(without_date(model)?))
+        let of_family = self.family(provider).and_then(|family| {
+            let named = |model: &str| table().models.get(&format!("{family}/{model}")).copied();
+            named(model).or_else(|| named(without_date(model)?))
+        });
+        of_family.or(local.then_some(Price::FREE))
     }
 }
 
@@ -200,5 +200,20 @@ mod tests {
         assert_eq!(settings.price("offline", "extractive"), Some(Price::FREE));
         settings.prices.insert("openai/gpt-6-sol".into(), Price { input: 7, ..Price::FREE });
         assert_eq!(settings.price("openai", "gpt-6-sol").unwrap().input, 7);
+    }
+
+    #[test]
+    fn a_gateway_on_this_machine_makes_nothing_free() {
+        let mut settings = settings();
+        for provider in settings.providers.values_mut() {
+            provider.base_url = Some("http://127.0.0.1:4000".into());
+        }
+        assert_eq!(settings.price("anthropic", "claude-haiku-4-5").unwrap().input, 1_000_000);
+        assert_eq!(settings.price("anthropic", "claude-haiku-4-5-20251001").unwrap().input, 1_000_000);
+        assert_eq!(settings.price("openai", "gpt-6-sol").unwrap().input, 2_000_000);
+        assert_eq!(settings.price("openai", "my-own"), Some(Price::FREE), "nobody sells that");
+        assert_eq!(settings.price("ollama", "anything"), Some(Price::FREE));
+        settings.prices.insert("anthropic/claude-haiku-4-5".into(), Price::FREE);
+        assert_eq!(settings.price("anthropic", "claude-haiku-4-5"), Some(Price::FREE), "who knows better says so");
     }
 }

@@ -2,7 +2,7 @@
 //! network (`offline`, `scripted`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -52,6 +52,11 @@ impl Events {
         Ok(())
     }
 
+    /// The provider has begun to answer, though it may have said nothing yet that is an event.
+    pub(super) fn heard(&self) {
+        self.streamed.0.heard.store(true, Ordering::Relaxed);
+    }
+
     /// Waits until nobody reads any more.
     pub async fn closed(&self) {
         self.sender.closed().await;
@@ -60,7 +65,13 @@ impl Events {
 
 /// How much of an answer an attempt has streamed. Clones count together.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Streamed(Arc<AtomicU64>);
+pub(super) struct Streamed(Arc<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    bytes: AtomicU64,
+    heard: AtomicBool,
+}
 
 impl Streamed {
     /// Counts more of the answer, and gives the sum. At least one byte each: that something was streamed must be seen.
@@ -73,15 +84,21 @@ impl Streamed {
             Event::ToolCall(_) => 0,
         };
         let bytes = bytes.max(1) as u64;
-        self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a streamed answer has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.0.heard.load(Ordering::Relaxed) || self.bytes() > 0
     }
 
     pub(super) fn begin_anew(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.0.bytes.store(0, Ordering::Relaxed);
+        self.0.heard.store(false, Ordering::Relaxed);
     }
 }
 
@@ -132,9 +149,16 @@ pub enum ProviderError {
     /// No connection, or it broke before an answer began (connect, TLS, DNS, reset).
     #[error("the provider cannot be reached: {0}")]
     Connect(String),
-    /// HTTP 401 or 403.
-    #[error("the provider refused the key (HTTP {status}): {message}")]
-    Key { status: u16, message: String },
+    /// What answers there is not what should: a web page, a redirect, a path that is not there. The text says where, what
+    /// should be there, and what came.
+    #[error("{text}")]
+    Foreign { status: u16, text: String },
+    /// HTTP 401 or 403, or the wire's own word for it inside of an answer, which has no status of its own.
+    #[error("the provider refused the key{}: {message}", in_brackets(*.status))]
+    Key { status: Option<u16>, message: String },
+    /// No header can hold the key, so that nothing was sent.
+    #[error("the key cannot be sent: {0}")]
+    Unsendable(String),
     /// HTTP 404, or the wire's own word for a model it does not know.
     #[error("the provider has no such model: {0}")]
     UnknownModel(String),
@@ -144,9 +168,12 @@ pub enum ProviderError {
     /// Quota or credit is used up: not worth a retry.
     #[error("the account's quota is used up: {0}")]
     Quota(String),
-    /// HTTP 5xx, 529, or an error event in a stream.
+    /// HTTP 5xx, 529, or an error in an answer that names such a status.
     #[error("the provider failed (HTTP {status}): {message}")]
     Server { status: u16, message: String, retry_after: Option<Duration> },
+    /// An error in an answer that had begun well, without a status. `billed` where the model may have worked before it.
+    #[error("the provider failed inside of its answer: {message}")]
+    Failed { message: String, billed: bool },
     /// HTTP 400, 413, 422: the request is wrong for this model.
     #[error("the provider rejected the request: {0}")]
     Invalid(String),
@@ -156,7 +183,7 @@ pub enum ProviderError {
     /// Bytes that are not the wire format, or a stream that ended before its end.
     #[error("the provider's answer makes no sense: {0}")]
     Garbled(String),
-    /// A phase took longer than it may: `connect`, `first byte` or `idle`.
+    /// A phase took longer than it may: `connect`, `first byte`, `idle` or [`SHARE`].
     #[error("the provider did not answer in time ({phase}, {after:?})")]
     TimedOut { phase: &'static str, after: Duration },
     /// The reader of the events has gone.
@@ -164,17 +191,33 @@ pub enum ProviderError {
     Abandoned,
 }
 
+/// The phase of an attempt that had to end so that something can still follow it within the invocation's time.
+pub(super) const SHARE: &str = "its share of the invocation's time";
+
+fn in_brackets(status: Option<u16>) -> String {
+    status.map(|status| format!(" (HTTP {status})")).unwrap_or_default()
+}
+
 impl ProviderError {
     /// Whether the same request may succeed at the same provider a little later.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Connect(_)
-                | Self::RateLimited { .. }
-                | Self::Server { .. }
-                | Self::TimedOut { .. }
-                | Self::Garbled(_)
-        )
+            | Self::RateLimited { .. }
+            | Self::Server { .. }
+            | Self::Failed { .. }
+            | Self::Garbled(_) => true,
+            // There is no time for a second attempt where the first has had its share.
+            Self::TimedOut { phase, .. } => *phase != SHARE,
+            Self::Foreign { .. }
+            | Self::Key { .. }
+            | Self::Unsendable(_)
+            | Self::UnknownModel(_)
+            | Self::Quota(_)
+            | Self::Invalid(_)
+            | Self::TooLong(_)
+            | Self::Abandoned => false,
+        }
     }
 
     pub fn retry_after(&self) -> Option<Duration> {

@@ -1,15 +1,18 @@
 //! Where a name leads: the candidates behind an alias or a `provider/model`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
 use super::breaker::Breaker;
 use super::names;
 use super::prices::Price;
-use super::provider::{Provider, ProviderError};
+use super::provider::Provider;
 use super::settings::{Kind, ModelSettings, ProviderSettings};
+
+/// Models of one provider that are remembered as taking no JSON Schema. Their names are a skill's to choose, where it may use any.
+const MOST_SCHEMALESS: usize = 1_000;
 
 /// One configured provider with what guards it. Lives as long as the router.
 pub(super) struct Slot {
@@ -25,6 +28,8 @@ pub(super) struct Slot {
     pub(super) has_key: bool,
     /// It cannot work without a key, and there is none.
     pub(super) lacks_key: bool,
+    /// Models that have refused a JSON Schema.
+    schemaless: Mutex<HashSet<String>>,
 }
 
 impl Slot {
@@ -41,7 +46,12 @@ impl Slot {
             has_key,
             // A server on this machine may stand in for the real one, and take no key.
             lacks_key: needs_key && !has_key && !settings.is_local(),
+            schemaless: Mutex::default(),
         }
+    }
+
+    fn schemaless(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.schemaless.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,33 +108,16 @@ impl Candidate {
         self.slot.local
     }
 
-    /// What happened and what to do, for the author and the operator. Names the variable of a key, never the key.
-    pub(super) fn tell(&self, error: &ProviderError) -> String {
-        let provider = &self.slot.name;
-        let advice = match error {
-            ProviderError::Key { .. } => match &self.slot.key_variable {
-                Some(variable) => format!("check the key in the environment variable {variable}"),
-                None => format!("name the variable of its key in `models.providers.{provider}.key-env`"),
-            },
-            ProviderError::Quota(_) => "add credit to the account, or name another model".into(),
-            ProviderError::UnknownModel(_) => "name one that the provider has".into(),
-            ProviderError::TooLong(_) => "give less, or name a model with a larger context".into(),
-            ProviderError::RateLimited { .. } => {
-                format!("try again later, or lower `models.providers.{provider}.concurrency`")
-            }
-            ProviderError::Connect(_) => format!("check that it runs, and `models.providers.{provider}.base-url`"),
-            ProviderError::TimedOut { .. } => {
-                format!("try again, or raise `models.providers.{provider}.timeouts`")
-            }
-            ProviderError::Invalid(_) => "correct the request".into(),
-            ProviderError::Server { .. } | ProviderError::Garbled(_) => "try again later, or name another model".into(),
-            ProviderError::Abandoned => return error.to_string(),
-        };
-        format!("{}: {error}; {advice}", self.name())
+    /// Whether a JSON Schema for its answer goes to it as one, and not in words.
+    pub(super) fn takes_schemas(&self) -> bool {
+        self.slot.provider.features().native_schema && !self.slot.schemaless().contains(&self.model)
     }
 
-    pub(super) fn tell_no_key(&self) -> String {
-        let variable = self.slot.key_variable.as_deref().unwrap_or("of its key");
-        format!("{}: there is no key; set the environment variable {variable}", self.name())
+    /// It has said that it takes none, which its wire did not know.
+    pub(super) fn refuses_schemas(&self) {
+        let mut schemaless = self.slot.schemaless();
+        if schemaless.len() < MOST_SCHEMALESS {
+            schemaless.insert(self.model.clone());
+        }
     }
 }

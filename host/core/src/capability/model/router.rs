@@ -1,9 +1,9 @@
 //! From a model's name to an answer: candidates in order, attempts, structured output, and the bill.
 //!
 //! Failover goes on after failures that say nothing against the request: a provider that is down, slow, rate-limited or out
-//! of quota, a key that it refuses, a model it does not have, a prompt that is too long for it. It stops at a request that
-//! the provider calls wrong (the author must see that, not a second provider's guess), after the first streamed event, and
-//! after two attempts that may have been billed in vain.
+//! of quota, that talks nonsense or is something else, a key that it refuses, a model it does not have, a prompt that is too
+//! long for it. It stops at a request that the provider calls wrong (the author must see that, not a second provider's guess),
+//! after the first streamed event, and after two attempts that may have been billed in vain.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,9 +18,10 @@ use tokio::sync::OnceCell;
 use super::ask::{Embed, Facts, Generate};
 use super::grant::Grant;
 use super::meter::Meter;
-use super::persist::{LOST, Stop, Work, persist};
+use super::persist::{LOST, Work, persist};
 use super::prices::Price;
 use super::provider::{Events, Provider, ProviderError};
+use super::refusal::{Failed, refusal};
 use super::route::{Candidate, Slot, Ways};
 use super::settings::{Kind, ModelError, ModelSettings, ProviderSettings};
 use super::types::{Embeddings, Part, Request, Response, StopReason, Usage};
@@ -31,18 +32,23 @@ use crate::error::Refusal;
 
 /// How long a running Ollama may take to say which models it has.
 const OLLAMA_PROBE: Duration = Duration::from_millis(500);
+/// The same of a server that somebody named, which may be far away.
+const SERVER_PROBE: Duration = Duration::from_secs(3);
 /// More answer than this per asked token, above `SLACK`, is a provider that does not stop.
 /// Tokens below which an answer is hardly one: it is refused rather than cut that short to fit a budget.
 const SHORTEST: u32 = 256;
 const BYTES_PER_TOKEN: u64 = 32;
 const SLACK: u64 = 64 << 10;
 
+/// A server did not say which models it has.
+struct Silent;
+
 /// All providers and the ways to them. One for the host; calls run through it in parallel.
 pub struct Router {
-    /// Changes once at most, when a running Ollama is found.
+    /// Changes once at most, when the servers that list their models were asked.
     ways: ArcSwap<Ways>,
     slots: BTreeMap<String, Arc<Slot>>,
-    /// Aliases that a running Ollama would serve better than `offline`.
+    /// Aliases that may be served by a server that has to be asked for its models.
     hopeful: Vec<&'static str>,
     looked: OnceCell<()>,
     #[cfg(test)]
@@ -140,12 +146,13 @@ impl Router {
         grant.and_then(|grant| grant.max_tokens).unwrap_or_else(|| self.ways.load().settings.max_tokens).max(1)
     }
 
-    /// Looks for a running Ollama, once, where `name` is an alias that nothing better serves. Start-up does not wait for it.
+    /// Asks the servers that list their models, once, where `name` is an alias that nothing better serves. Start-up does not wait for it.
     pub async fn ready(&self, name: &str) {
         if self.is_ready(name) {
             return;
         }
-        self.looked.get_or_init(|| self.look_for_ollama()).await;
+        // Where a server that somebody named does not answer, the alias still leads to it, and the next call asks again.
+        drop(self.looked.get_or_try_init(|| self.look()).await);
     }
 
     /// Whether nothing has to be looked for before `name` is used.
@@ -153,16 +160,30 @@ impl Router {
         !self.hopeful.contains(&name) || self.looked.initialized()
     }
 
-    async fn look_for_ollama(&self) {
-        let Some(slot) = self.slots.get("ollama") else { return };
-        let Ok(Ok(models)) = tokio::time::timeout(OLLAMA_PROBE, slot.provider.list()).await else { return };
+    async fn look(&self) -> Result<(), Silent> {
         let mut settings = self.ways.load().settings.clone();
+        let (named, ollama) =
+            tokio::join!(self.list("openai", &settings, SERVER_PROBE), self.list("ollama", &settings, OLLAMA_PROBE));
+        // Nobody asked for an Ollama: one that is silent is not there.
+        let lists = [("openai", named?), ("ollama", ollama.unwrap_or_default())];
         for alias in &self.hopeful {
-            if let Some(model) = discover::from_ollama(&models, alias) {
-                settings.aliases.insert((*alias).to_owned(), vec![model]);
-            }
+            let found = lists.iter().find_map(|(provider, models)| discover::from_list(provider, models, alias));
+            let model = found.unwrap_or_else(|| discover::LAST_RESORT.into());
+            settings.aliases.insert((*alias).to_owned(), vec![model]);
         }
         self.ways.store(Arc::new(Ways::new(settings, &self.slots)));
+        Ok(())
+    }
+
+    /// What a provider lists; nothing where there is none whose list counts.
+    async fn list(&self, name: &str, settings: &ModelSettings, patience: Duration) -> Result<Vec<String>, Silent> {
+        let Some(slot) = self.slots.get(name).filter(|_| discover::lists(name, settings)) else {
+            return Ok(Vec::new());
+        };
+        match tokio::time::timeout(patience, slot.provider.list()).await {
+            Ok(Ok(models)) => Ok(models),
+            _ => Err(Silent),
+        }
     }
 
     /// The ask for a request: checked, clamped, and with what the router knows of the model. `money_limited` says whether
@@ -180,8 +201,8 @@ impl Router {
         let candidates = self.resolve(&request.model);
         let mut tokens = (limits::prompt_tokens(&request), u64::from(wanted));
         if request.output_schema.is_some() {
-            // A repair sends the prompt once more, with the bad answer.
-            tokens = (2 * tokens.0 + tokens.1 + 1_024, 2 * tokens.1);
+            // A repair sends the prompt once more, with the bad answer and the schema in words.
+            tokens = (2 * tokens.0 + limits::schema_tokens(&request) + tokens.1 + 1_024, 2 * tokens.1);
         }
         let facts = self.facts(&request.model, &candidates, money_limited);
         Ok(Generate { estimate: estimate(&candidates, tokens), request, facts })
@@ -257,11 +278,13 @@ impl Router {
                 request.max_tokens.unwrap_or_default()
             )));
         }
-        let repair = schema::repair_request(request, &response.message.joined_text(), &violations);
+        // A server that takes a schema and does not look at it has not told the model of it.
+        let untold = candidate.takes_schemas();
+        let repair = schema::repair_request(request, &response.message.joined_text(), &violations, untold);
         let work = Generation { request: &repair, events: None };
         let mut response = persist(&meter, permit, &candidate, &work, 1, false)
             .await
-            .map_err(|stop| refusal(&candidate, &stop, &request.model, String::new()))?;
+            .map_err(|stop| refusal(&request.model, &[], &Failed { candidate: &candidate, stop }, None))?;
         work.settle(&meter, &candidate, &mut response);
         match conform(&validator, &mut response) {
             Ok(()) => Ok(response),
@@ -269,7 +292,7 @@ impl Router {
                 "{}: neither the answer nor its correction matches the output schema: {}; simplify the schema or name a \
                  stronger model",
                 response.model,
-                crate::schema::render(&violations)
+                schema::in_a_line(&violations)
             ))),
         }
     }
@@ -306,23 +329,24 @@ impl Router {
     ) -> Result<(Candidate, W::Output), Refusal> {
         let candidates = self.resolve(name);
         let attempts = self.ways.load().settings.retries;
-        let mut before = String::new();
-        let mut last = None;
+        let mut earlier = Vec::new();
         for (index, candidate) in candidates.iter().enumerate() {
-            let alternative = index + 1 < candidates.len();
-            let stop = match persist(meter, permit, candidate, work, attempts, alternative).await {
+            let next = candidates.get(index + 1);
+            let stop = match persist(meter, permit, candidate, work, attempts, next.is_some()).await {
                 Ok(output) => return Ok((candidate.clone(), output)),
                 Err(stop) => stop,
             };
-            let refusal = refusal(candidate, &stop, name, std::mem::take(&mut before));
-            tracing::info!(model = %candidate.name(), %refusal, "a model call failed");
-            if is_final(&stop) || meter.streamed() > 0 || meter.lost() >= LOST {
-                return Err(refusal);
+            let failed = Failed { candidate, stop };
+            tracing::info!(model = %candidate.name(), reason = failed.sentence(), "a model call failed");
+            if failed.is_final() || meter.streamed() > 0 {
+                return Err(refusal(name, &earlier, &failed, None));
             }
-            before = refusal.to_string();
-            last = Some(refusal);
+            if next.is_none() || meter.lost() >= LOST {
+                return Err(refusal(name, &earlier, &failed, next));
+            }
+            earlier.push(failed);
         }
-        Err(last.unwrap_or_else(|| self.unknown(name)))
+        Err(self.unknown(name))
     }
 
     fn unknown(&self, name: &str) -> Refusal {
@@ -346,34 +370,6 @@ fn estimate(candidates: &[Candidate], (input_tokens, output_tokens): (u64, u64))
     let cost = |price: Price| price.most(input_tokens, output_tokens);
     let micro_dollars = candidates.iter().filter_map(|candidate| candidate.price.map(cost)).max().unwrap_or(0);
     Amount { input_tokens, output_tokens, micro_dollars, ..Amount::default() }
-}
-
-/// Whether no other candidate may be asked.
-fn is_final(stop: &Stop) -> bool {
-    matches!(stop, Stop::Deadline | Stop::Provider(ProviderError::Invalid(_) | ProviderError::Abandoned))
-}
-
-fn refusal(candidate: &Candidate, stop: &Stop, asked: &str, before: String) -> Refusal {
-    let text = match stop {
-        Stop::Provider(error) => candidate.tell(error),
-        Stop::NoKey => candidate.tell_no_key(),
-        Stop::Open(left) => format!(
-            "{}: the provider has failed several times in a row and is left alone for {} s; try again later",
-            candidate.name(),
-            left.as_secs().max(1)
-        ),
-        Stop::Deadline => format!("{}: the invocation's deadline came before the answer", candidate.name()),
-    };
-    let text = if before.is_empty() { text } else { format!("{text} (before that, {before})") };
-    let named = names::split(asked).is_some();
-    match stop {
-        Stop::Provider(ProviderError::Abandoned) => Refusal::Cancelled,
-        Stop::Provider(ProviderError::Invalid(_) | ProviderError::TooLong(_)) => Refusal::Invalid(text),
-        // Behind an alias it is the operator's mistake, which may be mended.
-        Stop::Provider(ProviderError::UnknownModel(_)) if named => Refusal::Invalid(text),
-        Stop::Provider(ProviderError::TimedOut { .. }) | Stop::Deadline => Refusal::TimedOut(text),
-        Stop::Provider(_) | Stop::Open(_) | Stop::NoKey => Refusal::Unavailable(text),
-    }
 }
 
 fn answerer(candidate: &Candidate, reported: &str) -> String {
@@ -439,15 +435,24 @@ impl Work for Generation<'_> {
         candidate: &'a Candidate,
     ) -> BoxFuture<'a, Result<Response, ProviderError>> {
         Box::pin(async move {
-            match &self.request.output_schema {
-                Some(schema) if !candidate.slot.provider.features().native_schema => {
-                    let mut instructed = self.request.clone();
-                    instructed.output_schema = None;
-                    schema::instruct(&mut instructed, schema);
-                    self.run(meter, permit, candidate, &instructed).await
+            let Some(schema) = &self.request.output_schema else {
+                return self.run(meter, permit, candidate, self.request).await;
+            };
+            if candidate.takes_schemas() {
+                match self.run(meter, permit, candidate, self.request).await {
+                    // It refuses before it does anything, so this is still the same attempt.
+                    Err(ProviderError::Invalid(text)) if schema::is_refused(&text) => {
+                        if !schema::is_faulted(&text) {
+                            candidate.refuses_schemas();
+                        }
+                    }
+                    done => return done,
                 }
-                _ => self.run(meter, permit, candidate, self.request).await,
             }
+            let mut instructed = self.request.clone();
+            instructed.output_schema = None;
+            schema::instruct(&mut instructed, schema);
+            self.run(meter, permit, candidate, &instructed).await
         })
     }
 }

@@ -12,6 +12,8 @@ use super::*;
 /// What a fake provider does with one call.
 #[derive(Clone, Debug)]
 pub(crate) enum Do {
+    /// An answer that has begun, and says nothing.
+    Hear(Box<Do>),
     Answer(&'static str),
     /// An answer with a report of (input, output) tokens.
     Report(&'static str, u64, u64),
@@ -28,6 +30,8 @@ pub(crate) struct Fake {
     pub(crate) calls: Mutex<Vec<(Instant, String, Request)>>,
     native_schema: bool,
     models: Vec<String>,
+    /// It lists nothing while this holds.
+    silent: std::sync::atomic::AtomicBool,
 }
 
 pub(crate) struct Played(Arc<Fake>);
@@ -55,6 +59,10 @@ impl Provider for Played {
                     }
                     Do::Fail(error) => return Err(error),
                     Do::Hang => std::future::pending().await,
+                    Do::Hear(then) => {
+                        events.unwrap().heard();
+                        *then
+                    }
                     Do::Stream(texts, then) => {
                         for text in texts {
                             let event = Event::Text(text.to_owned());
@@ -78,13 +86,21 @@ impl Provider for Played {
     }
 
     fn list<'a>(&'a self) -> BoxFuture<'a, Result<Vec<String>, ProviderError>> {
-        Box::pin(async { Ok(self.0.models.clone()) })
+        let silent = self.0.silent.load(std::sync::atomic::Ordering::Relaxed);
+        Box::pin(async move {
+            if silent { Err(ProviderError::Connect("refused".into())) } else { Ok(self.0.models.clone()) }
+        })
     }
 }
 
 fn response(text: &str, usage: Option<Usage>) -> Response {
     let message = Message::text(Role::Assistant, text);
     Response { message, stop_reason: StopReason::End, model: String::new(), usage }
+}
+
+/// One whose wire has JSON Schemas.
+fn native(script: impl IntoIterator<Item = Do>) -> Arc<Fake> {
+    Arc::new(Fake { script: Mutex::new(script.into_iter().collect()), native_schema: true, ..Fake::default() })
 }
 
 pub(crate) fn fake(script: impl IntoIterator<Item = Do>) -> Arc<Fake> {
@@ -190,9 +206,14 @@ async fn transient_failures_are_repeated_three_times_then_the_next_is_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn which_failures_go_on_to_the_next_and_which_do_not() {
-    let key = || ProviderError::Key { status: 401, message: "bad key".into() };
+    let key = || ProviderError::Key { status: Some(401), message: "bad key".into() };
+    let foreign = |status| ProviderError::Foreign { status, text: "something else".into() };
     let cases = [
         (key(), true),
+        (foreign(200), true),
+        (foreign(302), true),
+        (foreign(404), true),
+        (ProviderError::Unsendable("it has lines".into()), true),
         (ProviderError::Quota("empty".into()), true),
         (ProviderError::UnknownModel("m".into()), true),
         (ProviderError::TooLong("9 > 8".into()), true),
@@ -214,21 +235,28 @@ async fn which_failures_go_on_to_the_next_and_which_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_is_honoured_clamped_and_never_outlives_the_deadline() {
+async fn retry_after_is_honoured_and_never_outlives_patience_or_the_deadline() {
     let a = fake([limited(3), Do::Answer("eight")]);
     let router = two(&a, &fake([]));
     let begin = Instant::now();
     ask(&router, "alone").await.unwrap();
     assert!(begin.elapsed() >= Duration::from_secs(3) && begin.elapsed() < Duration::from_secs(4));
 
-    let a = fake([limited(99_999_999), Do::Answer("eight")]);
-    let router = two(&a, &fake([]));
-    let begin = Instant::now();
-    ask(&router, "alone").await.unwrap();
-    assert!(begin.elapsed() >= Duration::from_secs(30) && begin.elapsed() < Duration::from_secs(31), "clamped");
+    // Longer than anybody waits: the provider is not asked before it allows it.
+    for seconds in [31, 40, 99_999_999] {
+        let a = fake([limited(seconds)]);
+        let router = two(&a, &fake([]));
+        let begin = Instant::now();
+        let Err(Refusal::Unavailable(text)) = ask(&router, "alone").await else { panic!("answered") };
+        assert_eq!((calls(&a), begin.elapsed()), (1, Duration::ZERO));
+        assert!(
+            text.ends_with(&format!("; try again in {seconds} s, or lower `models.providers.a.concurrency`")),
+            "{text}"
+        );
+    }
 
     // 60 s of deadline: two waits of 30 s do not fit.
-    let a = fake([limited(40), limited(40), Do::Answer("eight")]);
+    let a = fake([limited(30), limited(30), Do::Answer("eight")]);
     let router = two(&a, &fake([]));
     let begin = Instant::now();
     assert!(matches!(ask(&router, "alone").await, Err(Refusal::Unavailable(_))));
@@ -243,13 +271,46 @@ async fn retry_after_is_honoured_clamped_and_never_outlives_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hanging_provider_ends_at_the_deadline_and_is_charged() {
+async fn a_hanging_provider_is_refused_within_the_deadline_and_is_charged() {
     let a = fake([Do::Hang]);
     let router = two(&a, &fake([]));
     let begin = Instant::now();
-    assert!(matches!(ask(&router, "smart").await, Err(Refusal::TimedOut(_))));
-    assert_eq!(begin.elapsed().as_secs(), 60);
+    let Err(Refusal::TimedOut(text)) = ask(&router, "alone").await else { panic!("answered") };
+    assert!(text.starts_with("a/m: the provider did not answer in time"), "it is told whose fault it is: {text}");
+    assert!(text.ends_with("; try again, or raise the time limit of the skill"), "{text}");
+    assert_eq!((begin.elapsed().as_secs(), calls(&a)), (54, 1), "a tenth is left to hear it in");
     assert_eq!(charged(&router).output_tokens, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_another_is_left_a_hanging_provider_has_half_of_the_time() {
+    let (a, b) = (fake([Do::Hang]), fake([Do::Report("eight", 1, 1)]));
+    let router = two(&a, &b);
+    let begin = Instant::now();
+    assert_eq!(ask(&router, "smart").await.unwrap().model, "b/m");
+    assert_eq!((begin.elapsed().as_secs(), calls(&a), calls(&b)), (30, 1, 1));
+    assert_eq!(charged(&router).output_tokens, 101, "what hung may be billed");
+
+    let (a, b) = (fake([Do::Hang]), fake([Do::Hang]));
+    let router = two(&a, &b);
+    let begin = Instant::now();
+    let Err(Refusal::TimedOut(text)) = ask(&router, "smart").await else { panic!("answered") };
+    assert!(text.contains("b/m: the provider did not answer in time"), "{text}");
+    assert!(text.contains("(before that, a/m did not answer in time)"), "{text}");
+    assert_eq!((begin.elapsed().as_secs(), charged(&router).output_tokens), (57, 200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_has_begun_has_all_of_the_time() {
+    for said in [Do::Hear(Box::new(Do::Hang)), Do::Stream(vec!["ei"], Box::new(Do::Hang))] {
+        let (a, b) = (fake([said]), fake([]));
+        let router = two(&a, &b);
+        let begin = Instant::now();
+        let (sender, _events) = Events::new(8);
+        let refusal = router.generate(permit(&router, request("smart")), Some(sender)).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::TimedOut(_)), "{refusal}");
+        assert_eq!((begin.elapsed().as_secs(), calls(&a), calls(&b)), (60, 1, 0));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -332,11 +393,64 @@ async fn a_stream_that_does_not_stop_is_cut() {
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_billed_in_vain_is_repeated_once() {
     let garbled = || Do::Fail(ProviderError::Garbled("cut".into()));
-    let (a, b) = (fake([garbled(), garbled()]), fake([]));
+    let a = fake([garbled(), garbled()]);
+    let router = two(&a, &fake([]));
+    assert!(ask(&router, "alone").await.is_err());
+    assert_eq!((calls(&a), charged(&router).output_tokens), (2, 200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_at_one_is_asked_of_the_next() {
+    let late = ProviderError::TimedOut { phase: "first byte", after: Duration::from_secs(3) };
+    let page = ProviderError::Foreign { status: 200, text: "a page".into() };
+    for lost in [ProviderError::Garbled("cut".into()), late, page] {
+        let (a, b) = (fake([Do::Fail(lost.clone())]), fake([Do::Report("eight", 1, 1)]));
+        let router = two(&a, &b);
+        assert_eq!(ask(&router, "smart").await.unwrap().model, "b/m", "{lost}");
+        assert_eq!((calls(&a), calls(&b), charged(&router).output_tokens), (1, 1, 101), "{lost}: both are charged");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_lost_in_a_call_however_many_models_there_are() {
+    let garbled = || Do::Fail(ProviderError::Garbled("cut".into()));
+    let (a, b) = (fake([garbled()]), fake([garbled()]));
+    let settings = TWO.replace("[\"a/m\", \"b/m\"]", "[\"a/m\", \"b/m\", \"a/n\"]");
+    let router = router_of(&settings, &[("a", &a), ("b", &b)]);
+    let refusal = ask(&router, "smart").await.unwrap_err().to_string();
+    assert_eq!((calls(&a), calls(&b), charged(&router).output_tokens), (1, 1, 200));
+    assert!(refusal.contains("a/n was not asked, as two attempts may have been billed"), "{refusal}");
+
+    // A free failure before it is repeated as ever, and what follows is lost once.
+    let (a, b) = (fake([server(500), garbled()]), fake([garbled()]));
     let router = two(&a, &b);
     assert!(ask(&router, "smart").await.is_err());
-    assert_eq!((calls(&a), calls(&b)), (2, 0));
-    assert_eq!(charged(&router).output_tokens, 200);
+    assert_eq!((calls(&a), calls(&b), charged(&router).output_tokens), (2, 1, 200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_failures_are_one_sentence_and_one_hint() {
+    let key = ProviderError::Key { status: Some(401), message: "Incorrect; you can find your key at x.".into() };
+    let told = async |first: Do, second: Do| {
+        let router = two(&fake([first]), &fake([second]));
+        ask(&router, "smart").await.unwrap_err().to_string()
+    };
+    let quota = Do::Fail(ProviderError::Quota("none is left".into()));
+    assert_eq!(
+        told(Do::Fail(key.clone()), quota.clone()).await,
+        "b/m: the account's quota is used up: none is left (before that, a/m refused the key with HTTP 401); check the key in \
+         the environment variable A_KEY"
+    );
+    let foreign = ProviderError::Foreign { status: 302, text: "what answers is no API".into() };
+    assert_eq!(
+        told(quota.clone(), Do::Fail(foreign)).await,
+        "b/m: what answers is no API (before that, a/m has no quota left); check `models.providers.b.base-url`"
+    );
+    assert_eq!(
+        told(Do::Fail(key), Do::Fail(ProviderError::Invalid("no such field".into()))).await,
+        "b/m: the provider rejected the request: no such field (before that, a/m refused the key with HTTP 401); correct the \
+         request"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -374,8 +488,58 @@ async fn structured_answers_are_checked_and_repaired_once() {
     assert_eq!((usage.input_tokens, charged.input_tokens, calls(&a)), (12, 12, 2), "both are charged and told");
 
     let (result, a, charged) = generate(vec![Do::Report("eight", 5, 5), Do::Report("nine", 7, 7)]).await;
-    assert!(matches!(result, Err(Refusal::Invalid(_))));
+    let Err(Refusal::Invalid(text)) = result else { panic!("answered") };
+    assert!(!text.contains('\n') && text.contains("output schema: /: there is no JSON"), "{text}");
     assert_eq!((calls(&a), charged.input_tokens), (2, 12));
+    let request = a.calls.lock().unwrap()[1].2.clone();
+    let told = request.messages.iter().filter(|message| message.joined_text().contains("\"required\"")).count();
+    assert_eq!(told, 1, "the model is told of the schema, and once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_refuses_schemas_is_told_of_them_in_words_from_then_on() {
+    let refused = || Do::Fail(ProviderError::Invalid("This response_format type is unavailable now".into()));
+    let a = native([refused(), Do::Report("{\"n\": 8}", 5, 5), Do::Report("{\"n\": 9}", 5, 5)]);
+    let router = two(&a, &fake([]));
+    for answer in ["{\"n\": 8}", "{\"n\": 9}"] {
+        let response = router.generate(permit(&router, with_schema("alone")), None).await.unwrap();
+        assert_eq!(response.message.joined_text(), answer);
+    }
+    let natively: Vec<bool> = a.calls.lock().unwrap().iter().map(|(_, _, sent)| sent.output_schema.is_some()).collect();
+    assert_eq!(natively, [true, false, false], "it is asked natively no more");
+    let charges = router.charges.lock().unwrap();
+    assert_eq!(
+        charges.iter().map(|charge| charge.output_tokens).collect::<Vec<_>>(),
+        [5, 5],
+        "a refusal costs nothing"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schema_that_is_refused_for_itself_says_nothing_of_the_next() {
+    let refused = || Do::Fail(ProviderError::Invalid("Invalid schema for response_format 'answer'".into()));
+    let other = || Do::Fail(ProviderError::Invalid("max_tokens is too large".into()));
+    let a = native([refused(), Do::Answer("{\"n\": 8}"), other()]);
+    let router = two(&a, &fake([]));
+    router.generate(permit(&router, with_schema("alone")), None).await.unwrap();
+    let refusal = router.generate(permit(&router, with_schema("alone")), None).await.unwrap_err();
+    assert!(matches!(&refusal, Refusal::Invalid(text) if text.contains("max_tokens")), "{refusal}");
+    let natively: Vec<bool> = a.calls.lock().unwrap().iter().map(|(_, _, sent)| sent.output_schema.is_some()).collect();
+    assert_eq!(natively, [true, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_look_at_schemas_is_told_in_the_correction() {
+    let a = native([Do::Report("eight", 5, 5), Do::Report("{\"n\": 8}", 7, 7)]);
+    let router = two(&a, &fake([]));
+    router.generate(permit(&router, with_schema("alone")), None).await.unwrap();
+    let request = a.calls.lock().unwrap()[1].2.clone();
+    let correction = request.messages.last().unwrap().joined_text();
+    assert!(correction.contains("\"required\":[\"n\"]"), "{correction}");
+    assert!(request.output_schema.is_some(), "and natively once more");
+    let ask = router.generate_ask(with_schema("alone"), None, false).unwrap();
+    let sent: u64 = a.calls.lock().unwrap().iter().map(|(_, _, sent)| limits::prompt_tokens(sent)).sum();
+    assert!(ask.estimate.input_tokens >= sent, "all of it is reserved");
 }
 
 #[tokio::test(start_paused = true)]
@@ -445,6 +609,42 @@ async fn a_running_ollama_is_found_when_an_alias_needs_it() {
     assert_eq!(router.resolve("default")[0].name(), "ollama/llama3.2:1b");
 }
 
+const SERVER: &str = "[providers.openai]\ntype = \"openai-compatible\"\nbase-url = \"http://127.0.0.1:8000/v1\"\n\
+                      [providers.ollama]\ntype = \"ollama\"\n[aliases]\ndefault = [\"openai/default\"]";
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_somebody_named_serves_the_alias_with_what_it_lists() {
+    let of = |models: &[&str]| {
+        let models = models.iter().map(|model| (*model).to_owned()).collect();
+        Arc::new(Fake { models, ..Fake::default() })
+    };
+    let (server, ollama) = (of(&["bge-m3", "qwen3"]), of(&["llama3.2:1b"]));
+    let router = router_of(SERVER, &[("openai", &server), ("ollama", &ollama)]);
+    router.ready("default").await;
+    assert_eq!(router.resolve("default")[0].name(), "openai/qwen3", "before an Ollama that nobody named");
+    let router = router_of(SERVER, &[("openai", &of(&["bge-m3"])), ("ollama", &ollama)]);
+    router.ready("default").await;
+    assert_eq!(router.resolve("default")[0].name(), "ollama/llama3.2:1b", "it has none that fits");
+    let router = router_of(SERVER, &[("openai", &of(&[])), ("ollama", &of(&[]))]);
+    router.ready("default").await;
+    assert_eq!(router.resolve("default")[0].name(), discover::LAST_RESORT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_silent_is_asked_again_and_nothing_stands_in_for_it() {
+    use std::sync::atomic::Ordering::Relaxed;
+    let server = Arc::new(Fake { models: vec!["qwen3".into()], silent: true.into(), ..Fake::default() });
+    let ollama = Arc::new(Fake { models: vec!["llama3.2:1b".into()], ..Fake::default() });
+    let router = router_of(SERVER, &[("openai", &server), ("ollama", &ollama)]);
+    router.ready("default").await;
+    assert_eq!(router.resolve("default")[0].name(), discover::UNLISTED);
+    assert!(!router.is_ready("default"));
+    server.silent.store(false, Relaxed);
+    router.ready("default").await;
+    assert_eq!(router.resolve("default")[0].name(), "openai/qwen3");
+    assert!(router.is_ready("default"));
+}
+
 fn outcome() -> impl Strategy<Value = Do> {
     let errors = prop_oneof![
         Just(ProviderError::Connect("refused".into())),
@@ -472,6 +672,7 @@ fn owed(made: &[Do], most: (u64, u64)) -> (u64, u64) {
             end => (false, end),
         };
         match end {
+            Do::Hear(_) => unreachable!("no outcome of these"),
             Do::Report(_, input, output) => (*input, *output),
             Do::Answer(_) | Do::Hang => most,
             Do::Fail(_) if streamed => most,

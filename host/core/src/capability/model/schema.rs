@@ -9,16 +9,18 @@ use crate::schema::{self, Validator, Violation};
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// How many places of an answer are tried as the beginning of JSON: prose full of braces must stay cheap.
 const MAX_STARTS: usize = 64;
+/// Violations that a message names.
+const MAX_SHOWN: usize = 3;
 /// How much of a bad answer goes back to the model, in characters.
 const MAX_REPEATED: usize = 16_000;
+
+const INSTRUCTION: &str = "Answer with one JSON value that matches the JSON Schema below, and nothing else: no prose before or \
+                           after it, no code fence.";
 
 /// Adds the schema as an instruction, for wires that cannot take one natively. Goes into the last system message, or a new
 /// one in front, so that the conversation's turns stay as they are.
 pub fn instruct(request: &mut Request, schema: &Value) {
-    let text = format!(
-        "Answer with one JSON value that matches the JSON Schema below, and nothing else: no prose before or after it, no \
-         code fence.\n\nJSON Schema:\n{schema}"
-    );
+    let text = format!("{INSTRUCTION}\n\nJSON Schema:\n{schema}");
     match request.messages.iter_mut().rfind(|message| message.role == Role::System) {
         Some(system) => system.parts.push(super::types::Part::Text(format!("\n\n{text}"))),
         None => {
@@ -55,24 +57,59 @@ pub fn check(validator: &Validator, answer: &str) -> Result<Value, Vec<Violation
     schema::check(validator, &value).map(|()| value)
 }
 
-/// The same request once more, with the bad answer and what is wrong with it as two further turns. No tools: what is
-/// missing now is form, not knowledge.
-pub fn repair_request(request: &Request, bad_answer: &str, violations: &[Violation]) -> Request {
+/// Whether a provider refused a request because of the schema for its answer: servers differ in which of them they take, if any.
+pub fn is_refused(refusal: &str) -> bool {
+    let refusal = refusal.to_ascii_lowercase();
+    [
+        "response_format",
+        "response format",
+        "json_schema",
+        "json schema",
+        "jsonschema",
+        "structured output",
+        "output_format",
+        "output_config",
+        "text.format",
+        "response_schema",
+        "responseschema",
+    ]
+    .iter()
+    .any(|word| refusal.contains(word))
+}
+
+/// Whether such a refusal is about what is in this schema, so that it says nothing of the next one.
+pub fn is_faulted(refusal: &str) -> bool {
+    let refusal = refusal.to_ascii_lowercase();
+    ["invalid schema", "invalid json schema", "schema conversion", "in context=", "grammar", "too complex", "keyword"]
+        .iter()
+        .any(|word| refusal.contains(word))
+}
+
+/// The same request once more, with the bad answer and what is wrong with it as two further turns, and the schema in words where
+/// the model may never have been told of it. No tools: what is missing now is form, not knowledge.
+pub fn repair_request(request: &Request, bad_answer: &str, violations: &[Violation], untold: bool) -> Request {
     let mut repair = request.clone();
     let answer: String = bad_answer.chars().take(MAX_REPEATED).collect();
     // Wires refuse an empty turn.
     let answer = if answer.trim().is_empty() { "(no answer)".into() } else { answer };
     repair.messages.push(Message::text(Role::Assistant, answer));
-    repair.messages.push(Message::text(
-        Role::User,
-        format!(
-            "That answer does not match the JSON Schema:\n{}\n\nAnswer again with the corrected JSON value and nothing else.",
-            schema::render(violations)
-        ),
-    ));
+    let wrong = format!("That answer does not match the JSON Schema:\n{}", schema::render(violations));
+    let again = match &request.output_schema {
+        Some(schema) if untold => format!("{INSTRUCTION}\n\nJSON Schema:\n{schema}"),
+        _ => "Answer again with the corrected JSON value and nothing else.".into(),
+    };
+    repair.messages.push(Message::text(Role::User, format!("{wrong}\n\n{again}")));
     repair.tools.clear();
     repair.tool_choice = super::types::ToolChoice::Auto;
     repair
+}
+
+/// The first violations, for a message of one line.
+pub fn in_a_line(violations: &[Violation]) -> String {
+    let shown: Vec<String> = violations.iter().take(MAX_SHOWN).map(Violation::to_string).collect();
+    let more = violations.len().saturating_sub(MAX_SHOWN);
+    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+    format!("{}{more}", shown.join(", "))
 }
 
 fn parse(text: &str) -> Option<Value> {
@@ -142,9 +179,39 @@ mod tests {
         instruct(&mut request, &schema);
         assert_eq!(request.messages.len(), 2, "an existing system message is extended");
 
-        let repair = repair_request(&request, "", &violations);
+        let repair = repair_request(&request, "", &violations, false);
         assert_eq!(repair.messages.len(), 4);
         assert_eq!(repair.messages[2].joined_text(), "(no answer)");
         assert!(repair.messages[3].joined_text().contains("/n: "));
+        assert!(!repair.messages[3].joined_text().contains("required"), "the first message holds it");
+        request.output_schema = Some(schema.clone());
+        let repair = repair_request(&request, "", &violations, true);
+        assert!(repair.messages[3].joined_text().contains(&schema.to_string()));
+    }
+
+    #[test]
+    fn violations_fit_in_a_line() {
+        let of = |count: usize| {
+            let one = |n| Violation { path: format!("/{n}"), message: "is odd".into() };
+            in_a_line(&(0..count).map(one).collect::<Vec<_>>())
+        };
+        assert_eq!(of(1), "/0: is odd");
+        assert_eq!(of(3), "/0: is odd, /1: is odd, /2: is odd");
+        assert_eq!(of(16), "/0: is odd, /1: is odd, /2: is odd, and 13 more");
+    }
+
+    #[test]
+    fn a_refusal_of_all_schemas_is_told_from_that_of_one() {
+        for (refusal, refused, faulted) in [
+            ("This response_format type is unavailable now", true, false),
+            ("'response_format.type' must be 'json_object' or 'text'", true, false),
+            ("This model does not support response format `json_schema`.", true, false),
+            ("body.response_format.type: Input should be 'text'", true, false),
+            ("Invalid schema for response_format 'answer': In context=(), 'required' is missing", true, true),
+            ("JSON schema conversion failed: unknown type", true, true),
+            ("max_tokens is too large", false, false),
+        ] {
+            assert_eq!((is_refused(refusal), is_faulted(refusal)), (refused, faulted), "{refusal}");
+        }
     }
 }

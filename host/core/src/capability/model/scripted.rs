@@ -137,7 +137,7 @@ impl From<&Failure> for ProviderError {
         let retry_after = failure.retry_after_ms.map(Duration::from_millis);
         match failure.kind {
             FailureKind::Connect => Self::Connect(message),
-            FailureKind::Key => Self::Key { status: failure.status.unwrap_or(401), message },
+            FailureKind::Key => Self::Key { status: Some(failure.status.unwrap_or(401)), message },
             FailureKind::UnknownModel => Self::UnknownModel(message),
             FailureKind::RateLimited => Self::RateLimited { message, retry_after },
             FailureKind::Quota => Self::Quota(message),

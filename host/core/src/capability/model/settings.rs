@@ -143,15 +143,17 @@ pub enum Kind {
 pub struct Timeouts {
     /// Until a connection stands.
     pub connect: u64,
-    /// From the request's end to the answer's first byte. Models that think long need minutes without streaming.
+    /// From the request's end to the answer's first byte. Models that think long need minutes without streaming. Whatever stands
+    /// here, no answer is waited for until the invocation's time is over: a refusal, or the next model of the alias, needs some of it.
     pub first_byte: u64,
-    /// Between two pieces of an answer.
+    /// Between two pieces of an answer. Pieces that only say that the server is still there are no answer, and are taken for as long
+    /// as `first-byte`.
     pub idle: u64,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: 10, first_byte: 300, idle: 60 }
+        Self { connect: 10, first_byte: 120, idle: 60 }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Taking secrets out of what a server says.
 //!
 //! Found are a secret itself and its usual encodings: base64 (both alphabets, at every offset in a longer text), hexadecimal
-//! and percent encoding in either case, and JSON's escapes. Not found is what a server does to hide it: reversed, split in
+//! and percent encoding in either case and as the usual libraries write it, the escapes of JSON and of HTML. Not found is what a server does to hide it: reversed, split in
 //! parts with something between, encrypted. A server that a secret is sent to can always tell it; what is promised is that an
 //! honest echo does not carry it into the skill.
 
@@ -108,6 +108,26 @@ impl Stream {
     }
 }
 
+/// What is left as it is beside letters and digits: RFC 3986, Python's `quote`, JavaScript's `encodeURIComponent` and `encodeURI`,
+/// forms as browsers and as Python write them.
+const KEPT: [&[u8]; 5] = [b"-._~", b"-._~/", b"-._~!*'()", b"-._~!*'();,/?:@&=+$#", b"-._*"];
+
+/// What libraries write as `\uXXXX` in JSON though they need not: nothing; Go; PHP; Gson.
+const ESCAPED: [&str; 4] = ["", "<>&", "<>&'", "<>&'="];
+
+/// What is escaped in HTML by everybody, and in attributes.
+const ENTITY: [(char, &str); 3] = [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;")];
+
+/// What else is escaped by some. A secret has no quotation mark.
+const ENTITIES: [&[(char, &str)]; 6] = [
+    &[],
+    &[('\'', "&#39;")],
+    &[('\'', "&#039;")],
+    &[('\'', "&#x27;")],
+    &[('\'', "&apos;")],
+    &[('\'', "&#x27;"), ('/', "&#x2F;"), ('=', "&#x3D;"), ('`', "&#x60;")],
+];
+
 /// A secret as it may come back.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let bytes = secret.as_bytes();
@@ -116,24 +136,49 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
         let digits = bytes.iter().map(|byte| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") });
         digits.collect::<String>().into_bytes()
     };
-    let percent = |all: bool, upper: bool| -> Vec<u8> {
+    let percent = |kept: &[u8], upper: bool| -> String {
         let one = |byte: &u8| match byte {
-            b if !all && (b.is_ascii_alphanumeric() || b"-._~".contains(b)) => char::from(*b).to_string(),
+            b if kept.contains(b) || (!kept.is_empty() && b.is_ascii_alphanumeric()) => char::from(*b).to_string(),
             b if upper => format!("%{b:02X}"),
             b => format!("%{b:02x}"),
         };
-        bytes.iter().map(one).collect::<String>().into_bytes()
+        bytes.iter().map(one).collect()
     };
     for upper in [false, true] {
         forms.push(hex(upper));
-        forms.extend([percent(false, upper), percent(true, upper)]);
+        forms.push(percent(b"", upper).into_bytes());
+        for kept in KEPT {
+            let text = percent(kept, upper);
+            // As a form has it, a space is a plus.
+            forms.push(text.replace("%20", "+").into_bytes());
+            forms.push(text.into_bytes());
+        }
     }
-    // As a form encodes it, where a space is a plus.
-    forms.push(String::from_utf8_lossy(&percent(false, true)).replace("%20", "+").into_bytes());
     let json = serde_json::Value::from(secret).to_string();
-    forms.push(json[1..json.len() - 1].replace('/', "\\/").into_bytes());
-    forms.push(json[1..json.len() - 1].into());
-    forms.push(bytes.iter().map(|byte| format!("\\u{byte:04x}")).collect::<String>().into_bytes());
+    let json = &json[1..json.len() - 1];
+    for escaped in ESCAPED {
+        for upper in [false, true] {
+            let one = |c: char| match c {
+                c if escaped.contains(c) && upper => format!("\\u{:04X}", u32::from(c)),
+                c if escaped.contains(c) => format!("\\u{:04x}", u32::from(c)),
+                c => c.to_string(),
+            };
+            let text: String = json.chars().map(one).collect();
+            forms.push(text.replace('/', "\\/").into_bytes());
+            forms.push(text.into_bytes());
+        }
+    }
+    for upper in [false, true] {
+        let one = |byte: &u8| if upper { format!("\\u{byte:04X}") } else { format!("\\u{byte:04x}") };
+        forms.push(bytes.iter().map(one).collect::<String>().into_bytes());
+    }
+    for more in ENTITIES.iter().copied() {
+        let one = |c: char| match ENTITY.iter().chain(more).find(|(known, _)| *known == c) {
+            Some((_, entity)) => (*entity).to_owned(),
+            None => c.to_string(),
+        };
+        forms.push(secret.chars().map(one).collect::<String>().into_bytes());
+    }
     for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
         for offset in 0..3 {
             let padded = [&[0; 2][..offset], bytes].concat();
@@ -184,6 +229,29 @@ mod tests {
             let told = redactor().text(&format!("before {echo} after"));
             assert!(told.contains(REDACTED), "{echo}: {told}");
             assert!(!told.contains("CANARY") && told.starts_with("before "), "{echo}: {told}");
+        }
+    }
+
+    #[test]
+    fn t72_every_usual_library_s_encoding_is_found() {
+        const SECRET: &str = "AbC/def+ghi=j'k(l)!m&n<o>p";
+        let redactor = Redactor::new(&[SECRET.into()]).unwrap();
+        for echo in [
+            // Python's `quote` and `quote_plus`, JavaScript's `encodeURIComponent` and `encodeURI`, PHP's `urlencode`.
+            "AbC/def%2Bghi%3Dj%27k%28l%29%21m%26n%3Co%3Ep",
+            "AbC%2Fdef%2Bghi%3Dj%27k%28l%29%21m%26n%3Co%3Ep",
+            "AbC%2Fdef%2Bghi%3Dj'k(l)!m%26n%3Co%3Ep",
+            "AbC/def+ghi=j'k(l)!m&n%3Co%3Ep",
+            // Go's, PHP's and Gson's JSON.
+            r"AbC/def+ghi=j'k(l)!m\u0026n\u003co\u003ep",
+            r"AbC\/def+ghi=j\u0027k(l)!m\u0026n\u003Co\u003Ep",
+            r"AbC/def+ghi\u003dj\u0027k(l)!m\u0026n\u003co\u003ep",
+            // HTML by Python, Go and handlebars.
+            "AbC/def+ghi=j&#x27;k(l)!m&amp;n&lt;o&gt;p",
+            "AbC/def+ghi=j&#39;k(l)!m&amp;n&lt;o&gt;p",
+            "AbC&#x2F;def+ghi&#x3D;j&#x27;k(l)!m&amp;n&lt;o&gt;p",
+        ] {
+            assert_eq!(redactor.text(&format!("[{echo}]")), format!("[{REDACTED}]"));
         }
     }
 

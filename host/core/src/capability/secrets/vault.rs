@@ -189,6 +189,13 @@ impl Vault {
         self.entry(name).is_some_and(|(_, entry)| entry.bindings.contains(to))
     }
 
+    /// The names of those that may be sent there. Sign-ins at servers are not among them.
+    pub fn bound_to(&self, to: &Binding) -> Vec<String> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let bound = known.secrets.iter().filter(|(name, entry)| !name.is_login() && entry.bindings.contains(to));
+        bound.map(|(name, _)| name.as_str().to_owned()).collect()
+    }
+
     /// The value, for the moment in which it is sent.
     pub async fn reveal(&self, name: &str) -> Result<SecretString, Error> {
         let (name, entry) = match self.entry(name) {
@@ -315,8 +322,20 @@ pub(super) fn check(value: &str) -> Result<(), &'static str> {
             Err("it is shorter than 8 characters, and could not be told from other text in a server's answer")
         }
         value if value.bytes().all(|b| Some(b) == value.bytes().next()) => Err("it is one character again and again"),
+        value if is_word(value) => {
+            Err("it looks like an ordinary word, and every such word in a server's answer would be taken for it")
+        }
         _ => Ok(()),
     }
+}
+
+/// Letters alone, fewer than any generated key has, perhaps with a number behind them.
+fn is_word(value: &str) -> bool {
+    let letters = value.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = value.len() - letters.len();
+    let rest = letters.get(1..).unwrap_or_default();
+    let one_case = rest.bytes().all(|b| b.is_ascii_lowercase()) || letters.bytes().all(|b| b.is_ascii_uppercase());
+    digits <= 4 && letters.len() < 16 && letters.bytes().all(|b| b.is_ascii_alphabetic()) && one_case
 }
 
 #[cfg(test)]
@@ -388,10 +407,17 @@ mod tests {
             " padded-value",
             "xxxxxxxxxxxx",
             "schlüsselwort",
+            "authorization",
+            "Password1",
+            "APPLICATION2024",
         ] {
             let error = vault.set(&name("A"), &SecretString::from(bad), bound("a.test")).await.unwrap_err();
             assert_eq!(error.kind(), "secret-invalid", "{bad:?}");
             assert!(bad.is_empty() || !error.to_string().contains(bad), "{error}");
+        }
+        // What looks like letters to some and is what programs generate.
+        for good in ["abcdefghijklmnop", "deadbeefcafe0123456789", "kJxQzRtY", "hunter2-hunter2", "word 12345"] {
+            assert_eq!(check(good), Ok(()), "{good}");
         }
         let error = vault.set(&name("A"), &"good-enough-value".into(), Vec::new()).await.unwrap_err();
         assert!(error.hint().contains("--host"), "{}", error.hint());

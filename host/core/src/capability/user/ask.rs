@@ -86,7 +86,7 @@ impl broker::Ask for Ask {
             Some(_) => Verdict::Yes,
             None => Verdict::No {
                 reason: "the operator has not granted it to ask questions".into(),
-                hint: "run `ringfence grant {skill} user` to allow it".into(),
+                hint: "run `ringfence grant {skill} user` to allow it, where the manifest requests it".into(),
             },
         }
     }

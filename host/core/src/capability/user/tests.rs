@@ -176,7 +176,7 @@ async fn a_question_needs_a_grant_and_a_person() {
     let Err(Refusal::Denied(denial)) = refused else { panic!("{refused:?}") };
     assert_eq!(
         (denial.subject.as_str(), denial.hint.as_str()),
-        ("user ask", "run `ringfence grant a user` to allow it")
+        ("user ask", "run `ringfence grant a user` to allow it, where the manifest requests it")
     );
     assert!(person.asked().is_empty());
     let nobody = ground.ask(&ground.session(None, true), &schema, None).await;

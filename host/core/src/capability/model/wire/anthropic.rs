@@ -14,7 +14,6 @@ pub use request::encode;
 use super::assembly::{Ids, assemble};
 use super::http::{Auth, Endpoint};
 use super::port::Wire;
-use super::stream::sse;
 use super::values::names;
 use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::{Request, Response};
@@ -32,6 +31,7 @@ impl Anthropic {
     /// The base URL ends with the version, for example `https://api.anthropic.com/v1`. How the key is shown is set here.
     pub fn new(endpoint: Endpoint) -> Result<Self, ProviderError> {
         let auth = Auth::Header(HeaderName::from_static("x-api-key"));
+        let endpoint = endpoint.speaking("Anthropic");
         Ok(Self { endpoint: endpoint.with_auth(auth).with_header("anthropic-version", VERSION)? })
     }
 }
@@ -54,7 +54,7 @@ impl Wire for Anthropic {
         if events.is_none() {
             return decode(&self.endpoint.whole_json(response).await?, model, Ids::fresh());
         }
-        assemble(sse(self.endpoint.bytes(response)), Messages::new(model, Ids::fresh()), events).await
+        assemble(self.endpoint.events(response), Messages::new(model, Ids::fresh()), events).await
     }
 
     /// One page: 1,000 is the largest that the API gives, and there are a few dozen models.

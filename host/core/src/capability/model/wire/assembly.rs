@@ -36,9 +36,14 @@ where
 {
     while_heard(events, async {
         let mut batch = Vec::new();
+        let mut begun = false;
         loop {
             // What was said before an error has been said.
             let fed = feed(&mut frames, &mut assembly, &mut batch);
+            if let (Ok(true), false, Some(events)) = (&fed, begun, events) {
+                begun = true;
+                events.heard();
+            }
             emit(events, &mut batch).await?;
             fed?;
             if assembly.is_done() {
@@ -57,18 +62,20 @@ where
     .await
 }
 
-/// Feeds what is here.
-fn feed<A, S>(frames: &mut Frames<S>, assembly: &mut A, events: &mut Vec<Event>) -> Result<(), ProviderError>
+/// Feeds what is here, and tells whether it said anything.
+fn feed<A, S>(frames: &mut Frames<S>, assembly: &mut A, events: &mut Vec<Event>) -> Result<bool, ProviderError>
 where
     A: Assembly,
     S: Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin,
 {
+    let mut said = false;
     while !assembly.is_done()
         && let Some(frame) = frames.here()?
     {
+        said |= !frame.is_ping();
         assembly.feed(frame, events)?;
     }
-    Ok(())
+    Ok(said)
 }
 
 pub(super) fn ended_early() -> ProviderError {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -22,44 +22,80 @@ pub fn failure(status: u16, headers: &HeaderMap, body: &[u8], key: Option<&Secre
     with_retry_after(error, retry_after(headers, SystemTime::now()))
 }
 
+/// What came, in words, where what answered is not the provider: a redirect, a web page, or a path with nothing behind it. It says
+/// nothing against the request, and does not know the model. None for a refusal of the provider's own.
+pub(super) fn foreign(status: u16, headers: &HeaderMap, body: &[u8], key: Option<&SecretString>) -> Option<String> {
+    let (words, text) = read(body);
+    let says = |word: &str| words.contains(word) || text.to_ascii_lowercase().contains(word);
+    match status {
+        300..=399 => {
+            let target = headers.get(LOCATION).and_then(|target| target.to_str().ok());
+            // A query may hold what was meant for the target alone.
+            let target = target.and_then(|target| target.split(['?', '#']).next()).filter(|target| !target.is_empty());
+            let to = target.map(|target| format!(" to {}", scrub(target, key))).unwrap_or_default();
+            Some(format!("a redirect{to} (HTTP {status}), which is not followed"))
+        }
+        // Gateways in front of a provider refuse for these reasons, and many of them with a page.
+        401..=403 | 408 | 413 | 425 | 429 => None,
+        400..=499 if is_page(body) => Some(format!("a web page (HTTP {status})")),
+        404 | 405 if !says("model") && !says("deployment") => Some(match scrub(&text, key) {
+            text if text.is_empty() => format!("HTTP {status}"),
+            text => format!("HTTP {status}: {text}"),
+        }),
+        _ => None,
+    }
+}
+
+/// Whether a body is a web page, or other markup: no wire's answer begins like that.
+pub(super) fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'<')
+}
+
 /// The error that an error object inside of a stream means, whose own HTTP status was 200.
 pub fn in_stream(error: &Value, key: Option<&SecretString>) -> ProviderError {
-    let (status, words, text) = told(error);
-    classify(status, &words, scrub(&text, key))
+    inside(error, |text| scrub(&text, key))
 }
 
 /// The same with the provider's text as it is: for the pure parts of wires, which do not know the key. The wire must pass it
 /// through [`super::Endpoint::redact`] before anybody sees it.
 pub(super) fn unredacted(error: &Value) -> ProviderError {
-    let (status, words, text) = told(error);
-    classify(status, &words, text)
+    inside(error, |text| text)
 }
 
-fn told(error: &Value) -> (u16, String, String) {
+fn inside(error: &Value, shown: impl FnOnce(String) -> String) -> ProviderError {
     let (words, text) = read_value(error);
     let text = if text.is_empty() { "the provider gave no reason".to_owned() } else { text };
     let object = error.get("error").filter(|inner| inner.is_object()).unwrap_or(error);
     let status = ["code", "status"].iter().find_map(|name| object.get(name)?.as_u64());
     let status = status.and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
-    (status.unwrap_or_else(|| status_of(&words)), words, text)
+    let text = shown(text);
+    if let Some(status) = status {
+        return classify(status, &words, text);
+    }
+    // What words stand for is no status that anybody has sent.
+    match classify(status_of(&words), &words, text) {
+        ProviderError::Server { status, message, .. } => ProviderError::Failed { message, billed: status == TIMEOUT },
+        ProviderError::Key { message, .. } => ProviderError::Key { status: None, message },
+        other => other,
+    }
 }
+
+/// The status of a gateway that gave up waiting for the model.
+const TIMEOUT: u16 = 504;
 
 /// Which error a status and the wire's own words (codes and types, joined by spaces) mean. `message` is shown as it is.
 pub fn classify(status: u16, words: &str, message: String) -> ProviderError {
     let lower = message.to_ascii_lowercase();
     let says = |needles: &[&str]| needles.iter().any(|needle| words.contains(needle) || lower.contains(needle));
     match status {
-        300..=399 => {
-            ProviderError::Invalid(format!("it answered with a redirect (HTTP {status}), which is not followed"))
-        }
         402 => ProviderError::Quota(message),
         400 | 403 | 429 if says(QUOTA) => ProviderError::Quota(message),
         429 => ProviderError::RateLimited { message, retry_after: None },
         400 | 413 | 422 | 500 if says(TOO_LONG) => ProviderError::TooLong(message),
         400 if says(&["api_key_invalid", "invalid_api_key", "api key not valid"]) => {
-            ProviderError::Key { status, message }
+            ProviderError::Key { status: Some(status), message }
         }
-        401 | 403 => ProviderError::Key { status, message },
+        401 | 403 => ProviderError::Key { status: Some(status), message },
         400 | 422 if says(UNKNOWN_MODEL) => ProviderError::UnknownModel(message),
         404 => ProviderError::UnknownModel(message),
         408 | 409 | 425 | 500.. => ProviderError::Server { status, message, retry_after: None },
@@ -108,7 +144,7 @@ fn status_of(words: &str) -> u16 {
         ("context_length_exceeded", 400),
         ("invalid", 400),
         ("billing", 402),
-        ("timeout", 504),
+        ("timeout", TIMEOUT),
     ];
     TABLE.iter().find(|(word, _)| words.contains(word)).map_or(500, |(_, status)| *status)
 }
@@ -116,7 +152,7 @@ fn status_of(words: &str) -> u16 {
 /// The codes and the text of an error body. HTML is named, not copied.
 fn read(body: &[u8]) -> (String, String) {
     let body = body.trim_ascii();
-    if body.first() == Some(&b'<') {
+    if is_page(body) {
         return (String::new(), "an HTML page instead of an answer".into());
     }
     match serde_json::from_slice::<Value>(body) {
@@ -131,11 +167,18 @@ fn read_value(value: &Value) -> (String, String) {
     let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
     let words = ["code", "type", "status"].iter().filter_map(|name| error.get(name)?.as_str());
     let words = words.collect::<Vec<_>>().join(" ").to_ascii_lowercase();
-    let text = error.as_str().or_else(|| {
-        let named = ["message", "detail", "msg"].iter().find_map(|name| error.get(name)?.as_str());
-        named.or_else(|| error.pointer("/detail/0/msg")?.as_str())
-    });
-    (words, text.unwrap_or_default().to_owned())
+    let text =
+        error.as_str().or_else(|| ["message", "detail", "msg"].iter().find_map(|name| error.get(name)?.as_str()));
+    let text = text.map(str::to_owned).or_else(|| complaint(error.pointer("/detail/0")?));
+    (words, text.unwrap_or_default())
+}
+
+/// What a server that checks its input finds wrong, with the place: `body.response_format.type: Input should be 'text'`.
+fn complaint(detail: &Value) -> Option<String> {
+    let message = detail.get("msg")?.as_str()?;
+    let place = detail.get("loc").and_then(Value::as_array).into_iter().flatten();
+    let place: Vec<String> = place.map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
+    Some(if place.is_empty() { message.to_owned() } else { format!("{}: {message}", place.join(".")) })
 }
 
 /// The time to wait that the provider names: `retry-after-ms`, or `retry-after` as seconds or as a date (RFC 9110, 10.2.3).

@@ -25,7 +25,6 @@ fn statuses_and_words_become_errors() {
         (404, openai("model_not_found", "no m"), "UnknownModel"),
         (404, json!({"error": "model 'x' not found"}).to_string(), "UnknownModel"),
         (400, openai("model_not_found", "no m"), "UnknownModel"),
-        (404, "404 page not found".into(), "UnknownModel"),
         (429, openai("rate_limit_exceeded", "slow"), "RateLimited"),
         (429, openai("insufficient_quota", "pay"), "Quota"),
         (402, openai("x", "Insufficient Balance"), "Quota"),
@@ -42,7 +41,6 @@ fn statuses_and_words_become_errors() {
         (413, String::new(), "Invalid"),
         (422, json!({"detail": [{"loc": ["body"], "msg": "field required"}]}).to_string(), "Invalid"),
         (418, String::new(), "Invalid"),
-        (301, String::new(), "Invalid"),
         (408, String::new(), "Server"),
         (500, openai("x", "oops"), "Server"),
         (503, "<html>".into(), "Server"),
@@ -67,6 +65,8 @@ fn the_provider_says_why_in_any_of_its_dialects() {
     ] {
         assert_eq!(fail(400, body), ProviderError::Invalid("the reason".into()), "{body}");
     }
+    let placed = r#"{"detail":[{"loc":["body","response_format",0],"msg":"the reason"}]}"#;
+    assert_eq!(fail(422, placed), ProviderError::Invalid("body.response_format.0: the reason".into()));
     assert_eq!(fail(400, ""), ProviderError::Invalid("HTTP 400 without a reason".into()));
     assert_eq!(
         fail(400, "\n<!DOCTYPE html><p>secret"),
@@ -78,12 +78,59 @@ fn the_provider_says_why_in_any_of_its_dialects() {
 fn errors_inside_of_streams_are_known_by_their_words() {
     let error = |value| format!("{:?}", in_stream(&value, None));
     assert!(error(json!({"error": {"code": 502, "message": "x"}})).starts_with("Server { status: 502"));
-    assert!(error(json!({"type": "error", "error": {"type": "overloaded_error"}})).starts_with("Server { status: 529"));
+    let overloaded = error(json!({"type": "error", "error": {"type": "overloaded_error", "message": "x"}}));
+    assert_eq!(overloaded, "Failed { message: \"x\", billed: false }");
     assert!(error(json!({"type": "error", "code": "rate_limit_exceeded", "message": "x"})).starts_with("RateLimited"));
     assert!(error(json!({"error": {"code": "insufficient_quota", "message": "x"}})).starts_with("Quota"));
     assert!(error(json!({"error": {"code": "context_length_exceeded", "message": "x"}})).starts_with("TooLong"));
-    assert!(error(json!({"error": {"code": "server_error", "message": "x"}})).starts_with("Server { status: 500"));
-    assert!(error(json!("odd")).starts_with("Server { status: 500"));
+    let failed = error(json!({"error": {"code": "server_error", "message": "x"}}));
+    assert_eq!(failed, "Failed { message: \"x\", billed: false }");
+    assert_eq!(error(json!({"type": "timeout", "message": "x"})), "Failed { message: \"x\", billed: true }");
+    assert!(error(json!("odd")).starts_with("Failed"));
+    assert_eq!(error(json!({"code": "invalid_api_key", "message": "x"})), "Key { status: None, message: \"x\" }");
+}
+
+#[test]
+fn no_status_is_told_that_nobody_has_sent() {
+    let told = |value| in_stream(&value, None).to_string();
+    assert_eq!(
+        told(json!({"error": {"type": "server_error", "message": "oops"}})),
+        "the provider failed inside of its answer: oops"
+    );
+    assert_eq!(told(json!({"type": "authentication_error", "message": "no"})), "the provider refused the key: no");
+    assert_eq!(told(json!({"error": {"code": 502, "message": "x"}})), "the provider failed (HTTP 502): x");
+}
+
+#[test]
+fn what_is_no_provider_is_told_from_a_refusal() {
+    let came = |status: u16, body: &str| {
+        let to = format!("https://login.example.com/{KEY}/in?token=CANARY#x");
+        let headers = HeaderMap::from_iter([(LOCATION, to.parse().unwrap())]);
+        foreign(status, &headers, body.as_bytes(), Some(&KEY.into()))
+    };
+    let page = "\n<!DOCTYPE html><p>secret";
+    let redirect = "a redirect to https://login.example.com/[key]/in (HTTP 302), which is not followed";
+    assert_eq!(came(302, page).as_deref(), Some(redirect));
+    assert_eq!(came(404, page).as_deref(), Some("a web page (HTTP 404)"));
+    assert_eq!(came(400, page).as_deref(), Some("a web page (HTTP 400)"));
+    assert_eq!(came(404, "404 page not found\n").as_deref(), Some("HTTP 404: 404 page not found"));
+    assert_eq!(came(404, "").as_deref(), Some("HTTP 404"));
+    assert_eq!(came(405, r#"{"detail":"Method Not Allowed"}"#).as_deref(), Some("HTTP 405: Method Not Allowed"));
+    assert_eq!(came(404, r#"{"error":{"message":"Invalid URL"}}"#).as_deref(), Some("HTTP 404: Invalid URL"));
+    for (status, body) in [
+        (404, r#"{"error":{"message":"no m","code":"model_not_found"}}"#),
+        (404, r#"{"error":"Model 'x' not found"}"#),
+        (404, r#"{"error":{"code":"DeploymentNotFound","message":"x"}}"#),
+        (401, page),
+        (403, page),
+        (429, page),
+        (500, page),
+        (503, page),
+        (400, r#"{"error":{"message":"wrong"}}"#),
+        (422, ""),
+    ] {
+        assert_eq!(came(status, body), None, "{status} {body}");
+    }
 }
 
 #[test]

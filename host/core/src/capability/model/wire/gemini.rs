@@ -14,7 +14,6 @@ pub use request::encode;
 use super::assembly::{Ids, assemble};
 use super::http::{Auth, Endpoint};
 use super::port::Wire;
-use super::stream::sse;
 use super::values::embeddings;
 use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::{Embeddings, Request, Response};
@@ -32,6 +31,7 @@ impl Gemini {
     /// The base URL ends with the version, for example `https://generativelanguage.googleapis.com/v1beta`. How the key is shown
     /// is set here.
     pub fn new(endpoint: Endpoint) -> Self {
+        let endpoint = endpoint.speaking("Gemini");
         Self { endpoint: endpoint.with_auth(Auth::Header(HeaderName::from_static("x-goog-api-key"))) }
     }
 }
@@ -54,7 +54,7 @@ impl Wire for Gemini {
         }
         let path = path(model, "streamGenerateContent?alt=sse")?;
         let response = self.endpoint.post_json(&path, &body).await?;
-        assemble(sse(self.endpoint.bytes(response)), Candidate::new(model, Ids::fresh()), events).await
+        assemble(self.endpoint.events(response), Candidate::new(model, Ids::fresh()), events).await
     }
 
     async fn vectors(&self, model: &str, inputs: &[String]) -> Result<Embeddings, ProviderError> {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use serde_json::Value;
 use tokio::time::{Instant, Sleep, sleep_until};
 use url::Url;
 
-use super::failure::{failure, scrub};
-use super::stream::lenient_json;
+use super::failure::{failure, foreign, is_page, scrub};
+use super::stream::{Frames, lenient_json, ndjson, sse};
 use crate::capability::model::provider::ProviderError;
 
 /// Largest answer that is read whole. Vectors of 256 texts with 3,072 dimensions are about 10 MiB of JSON.
@@ -32,13 +32,13 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the request to the first byte of the answer's body. Without streaming that is the whole time of thinking.
     pub first_byte: Duration,
-    /// Between two bytes of an answer. Models that think in silence need minutes.
+    /// Between two bytes of an answer. Bytes that only keep the connection open do for as long as a first byte may take.
     pub idle: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), first_byte: Duration::from_secs(300), idle: Duration::from_secs(120) }
+        Self { connect: Duration::from_secs(10), first_byte: Duration::from_secs(120), idle: Duration::from_secs(60) }
     }
 }
 
@@ -58,6 +58,8 @@ pub struct Endpoint {
     auth: Auth,
     headers: HeaderMap,
     timeouts: Timeouts,
+    /// What is said of something else that answers here, up to what came.
+    strange: Arc<str>,
     /// Made on first use: a host that calls no model does not pay for reading the system's certificates.
     client: OnceLock<reqwest::Client>,
 }
@@ -65,7 +67,23 @@ pub struct Endpoint {
 impl Endpoint {
     /// `base_url` is what paths are appended to, for example `https://api.openai.com/v1`.
     pub fn new(base_url: Url, key: Option<SecretString>, timeouts: Timeouts) -> Self {
-        Self { base_url, key, auth: Auth::Bearer, headers: HeaderMap::new(), timeouts, client: OnceLock::new() }
+        let strange = strange(&base_url, "model");
+        Self {
+            base_url,
+            key,
+            auth: Auth::Bearer,
+            headers: HeaderMap::new(),
+            timeouts,
+            strange,
+            client: OnceLock::new(),
+        }
+    }
+
+    /// Says whose API should answer, for whoever finds something else there.
+    #[must_use]
+    pub fn speaking(mut self, api: &str) -> Self {
+        self.strange = strange(&self.base_url, api);
+        self
     }
 
     #[must_use]
@@ -144,7 +162,29 @@ impl Endpoint {
         &self,
         response: reqwest::Response,
     ) -> impl Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin + 'static {
-        timed(response.bytes_stream().boxed(), self.timeouts)
+        let head = Head { status: response.status().as_u16(), strange: Arc::clone(&self.strange) };
+        timed(response.bytes_stream().boxed(), self.timeouts, Some(head))
+    }
+
+    /// The body as server-sent events.
+    pub fn events(
+        &self,
+        response: reqwest::Response,
+    ) -> Frames<impl Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin + 'static> {
+        sse(self.bytes(response)).within(self.chatter())
+    }
+
+    /// The body as lines of JSON.
+    pub fn lines(
+        &self,
+        response: reqwest::Response,
+    ) -> Frames<impl Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin + 'static> {
+        ndjson(self.bytes(response)).within(self.chatter())
+    }
+
+    /// How long a stream may say nothing but that it is there: servers do while a model thinks.
+    fn chatter(&self) -> Duration {
+        self.timeouts.first_byte.max(self.timeouts.idle)
     }
 
     /// Makes `text` fit to be shown: see [`scrub`].
@@ -163,6 +203,9 @@ impl Endpoint {
         let scrub = |text: String| self.scrub(&text);
         match error {
             E::Connect(text) => E::Connect(scrub(text)),
+            E::Foreign { status, text } => E::Foreign { status, text: scrub(text) },
+            E::Unsendable(text) => E::Unsendable(scrub(text)),
+            E::Failed { message, billed } => E::Failed { message: scrub(message), billed },
             E::Key { status, message } => E::Key { status, message: scrub(message) },
             E::UnknownModel(text) => E::UnknownModel(scrub(text)),
             E::RateLimited { message, retry_after } => E::RateLimited { message: scrub(message), retry_after },
@@ -203,10 +246,8 @@ impl Endpoint {
             Auth::Bearer => (AUTHORIZATION, format!("Bearer {key}")),
             Auth::Header(name) => (name.clone(), key.to_owned()),
         };
-        let mut value = HeaderValue::try_from(text).map_err(|_| ProviderError::Key {
-            status: 0,
-            message: "the configured key has characters that no header can hold".into(),
-        })?;
+        let mut value = HeaderValue::try_from(text)
+            .map_err(|_| ProviderError::Unsendable("it has characters that no HTTP header can hold".into()))?;
         value.set_sensitive(true);
         Ok((name, value))
     }
@@ -229,9 +270,13 @@ impl Endpoint {
     async fn refused(&self, response: reqwest::Response) -> ProviderError {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let body = whole(self.bytes(response), MAX_ERROR_BODY);
+        let body = whole(timed(response.bytes_stream().boxed(), self.timeouts, None), MAX_ERROR_BODY);
         let body = within(self.timeouts.idle, ProviderError::Abandoned, body).await.map(|body| body.bytes);
-        failure(status, &headers, &body.unwrap_or_default(), self.key.as_ref())
+        let body = body.unwrap_or_default();
+        match foreign(status, &headers, &body, self.key.as_ref()) {
+            Some(came) => ProviderError::Foreign { status, text: self.scrub(&format!("{}{came}", self.strange)) },
+            None => failure(status, &headers, &body, self.key.as_ref()),
+        }
     }
 
     fn client(&self) -> Result<&reqwest::Client, ProviderError> {
@@ -249,6 +294,13 @@ impl std::fmt::Debug for Endpoint {
         let place = (self.base_url.scheme(), self.base_url.host_str(), self.base_url.port());
         f.debug_struct("Endpoint").field("at", &place).field("timeouts", &self.timeouts).finish_non_exhaustive()
     }
+}
+
+/// The address without what may be secret in it: a user, a password, a query.
+fn strange(base_url: &Url, api: &str) -> Arc<str> {
+    let (host, path) = (base_url.host_str().unwrap_or_default(), base_url.path().trim_end_matches('/'));
+    let port = base_url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("what answers at {}://{host}{port}{path} is no {api} API: it answered with ", base_url.scheme()).into()
 }
 
 /// A client that goes where it is told and nowhere else: no redirects (they would carry the key along) and no proxy from the
@@ -288,17 +340,36 @@ async fn whole(
     Ok(Whole { bytes, overflow: false })
 }
 
-/// Ends `stream` with an error when it breaks, or is silent for too long.
-fn timed<S>(stream: S, timeouts: Timeouts) -> impl Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin + 'static
+/// Ends `stream` with an error when it breaks, or is silent for too long, or is a web page although its `head` promised an answer.
+fn timed<S>(
+    stream: S,
+    timeouts: Timeouts,
+    head: Option<Head>,
+) -> impl Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin + 'static
 where
     S: Stream<Item = reqwest::Result<Bytes>> + Send + Unpin + 'static,
 {
-    Timed { stream, timeouts, begun: false, over: false, silent_since: None, alarm: None }
+    Timed { stream, timeouts, head, begun: false, over: false, silent_since: None, alarm: None }
+}
+
+/// What is said of an answer whose body is a web page.
+struct Head {
+    status: u16,
+    strange: Arc<str>,
+}
+
+impl Head {
+    fn page(self) -> ProviderError {
+        let Self { status, strange } = self;
+        ProviderError::Foreign { status, text: format!("{strange}a web page (HTTP {status})") }
+    }
 }
 
 struct Timed<S> {
     stream: S,
     timeouts: Timeouts,
+    /// Until the first bytes have come.
+    head: Option<Head>,
     begun: bool,
     over: bool,
     /// Since when a reader waits for the next bytes.
@@ -325,7 +396,10 @@ where
                 if !std::mem::replace(&mut this.begun, true) {
                     this.alarm = None;
                 }
-                return Poll::Ready(Some(Ok(bytes)));
+                match this.head.take().filter(|_| is_page(&bytes)) {
+                    Some(head) => head.page(),
+                    None => return Poll::Ready(Some(Ok(bytes))),
+                }
             }
             Poll::Ready(None) => {
                 this.over = true;

@@ -1,7 +1,6 @@
 use tokio::io::AsyncWriteExt;
 
 use super::*;
-use crate::capability::model::wire::stream::sse;
 use crate::capability::model::wire::testing::{HEAD, KEY, PATIENT, endpoint, raw, raw_bytes, raw_then_silence, serve};
 
 const SHORT: Duration = Duration::from_millis(60);
@@ -61,7 +60,8 @@ fn nothing_shows_the_key() {
 async fn a_key_that_no_header_can_hold_is_refused_without_being_shown() {
     let endpoint = Endpoint::new(Url::parse("http://127.0.0.1:1").unwrap(), Some("a\nCANARY".into()), PATIENT);
     let error = post(&endpoint).await.unwrap_err();
-    assert!(matches!(error, ProviderError::Key { .. }) && !error.to_string().contains("CANARY"), "{error}");
+    assert_eq!(error.to_string(), "the key cannot be sent: it has characters that no HTTP header can hold");
+    assert!(matches!(error, ProviderError::Unsendable(_)), "{error:?}");
 }
 
 #[tokio::test]
@@ -117,16 +117,76 @@ async fn breaking_off_is_told_apart_before_and_after_the_answer_began() {
 async fn a_redirect_is_not_followed() {
     let (canary, seen) = serve(vec![(200, "application/json", b"{}".to_vec())]).await;
     let address = raw_bytes(answer("307 Temporary Redirect", &format!("location: http://{canary}/\r\n"), "")).await;
-    let error = post(&endpoint(address, PATIENT)).await.unwrap_err();
-    assert!(matches!(&error, ProviderError::Invalid(text) if text.contains("redirect")), "{error:?}");
+    let error = post(&endpoint(address, PATIENT).speaking("Anthropic")).await.unwrap_err();
+    let said = format!(
+        "what answers at http://{address}/v1 is no Anthropic API: it answered with a redirect to http://{canary}/ (HTTP 307), which \
+         is not followed"
+    );
+    assert_eq!(error, ProviderError::Foreign { status: 307, text: said });
     assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_provider_is_named_with_its_address() {
+    let page = "\n<!DOCTYPE html><html><body>10.1.2.3 CANARY</body></html>";
+    for (status, body, came) in [
+        ("200 OK", page, "a web page (HTTP 200)"),
+        ("404 Not Found", page, "a web page (HTTP 404)"),
+        ("404 Not Found", "404 page not found\n", "HTTP 404: 404 page not found"),
+        ("405 Method Not Allowed", "", "HTTP 405"),
+    ] {
+        let address = raw_bytes(answer(status, "content-type: text/html\r\n", body)).await;
+        let base = Url::parse(&format!("http://{address}/v1/?token=hunter22")).unwrap();
+        let error = post(&Endpoint::new(base, None, PATIENT).speaking("Gemini")).await.unwrap_err();
+        let said = format!("what answers at http://{address}/v1 is no Gemini API: it answered with {came}");
+        assert_eq!(error.to_string(), said);
+        assert!(matches!(error, ProviderError::Foreign { .. }), "{error:?}");
+    }
+    // A stream is looked at in the same way.
+    let endpoint = endpoint(raw_bytes(format!("{HEAD}{page}")).await, PATIENT);
+    let mut frames = endpoint.events(endpoint.post_json("x", &Value::Null).await.unwrap());
+    let error = frames.more().await.unwrap_err();
+    assert!(matches!(error, ProviderError::Foreign { status: 200, .. }), "{error:?}");
+    // A model that the provider does not have is still that.
+    let body = "{\"error\":{\"message\":\"The model `m` does not exist\"}}";
+    let address = raw_bytes(answer("404 Not Found", "", body)).await;
+    let error = post(&self::endpoint(address, PATIENT)).await.unwrap_err();
+    assert!(matches!(error, ProviderError::UnknownModel(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn pings_keep_a_stream_for_as_long_as_a_first_byte_may_take() {
+    let restless = Timeouts { first_byte: SHORT * 3, idle: SHORT, ..PATIENT };
+    for ping in [": ping\n\n", "event: ping\ndata: {\"type\": \"ping\"}\n\n"] {
+        // Four times as often as it has to be, for ever.
+        let address = raw(move |mut socket| async move {
+            let mut sent = socket.write_all(HEAD.as_bytes()).await;
+            while sent.is_ok() {
+                sent = socket.write_all(ping.as_bytes()).await;
+                tokio::time::sleep(SHORT / 4).await;
+            }
+        })
+        .await;
+        let endpoint = endpoint(address, restless);
+        let response = endpoint.post_json("x", &Value::Null).await.unwrap();
+        let mut frames = endpoint.events(response);
+        let begin = Instant::now();
+        let error = loop {
+            while frames.here().unwrap().is_some() {}
+            match frames.more().await {
+                Ok(more) => assert!(more && begin.elapsed() < Duration::from_secs(10), "for ever"),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, ProviderError::TimedOut { phase: "idle", .. }), "{error:?}");
+    }
 }
 
 #[tokio::test]
 async fn refusals_keep_their_status_wait_and_no_key() {
     let echo = format!("{{\"error\":{{\"message\":\"Incorrect API key provided: {KEY}\"}}}}");
     let error = post(&endpoint(raw_bytes(answer("401 Unauthorized", "", &echo)).await, PATIENT)).await.unwrap_err();
-    assert_eq!(error, ProviderError::Key { status: 401, message: "Incorrect API key provided: [key]".into() });
+    assert_eq!(error, ProviderError::Key { status: Some(401), message: "Incorrect API key provided: [key]".into() });
 
     let page = "<html><body>upstream 10.1.2.3 died</body></html>";
     let error = post(&endpoint(raw_bytes(answer("500 Oops", "", page)).await, PATIENT)).await.unwrap_err();

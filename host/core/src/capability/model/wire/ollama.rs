@@ -16,7 +16,6 @@ pub use request::encode;
 use super::assembly::{Ids, assemble};
 use super::http::Endpoint;
 use super::port::Wire;
-use super::stream::ndjson;
 use super::values::{count, embeddings, names, usage};
 use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::{Embeddings, Request, Response};
@@ -30,7 +29,7 @@ pub struct Ollama {
 impl Ollama {
     /// The endpoint's base URL is what [`base_url`] gives, without `/api`.
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint }
+        Self { endpoint: endpoint.speaking("Ollama") }
     }
 }
 
@@ -59,7 +58,7 @@ impl Wire for Ollama {
         if events.is_none() {
             return decode(&self.endpoint.whole_json(response).await?, model, Ids::fresh());
         }
-        assemble(ndjson(self.endpoint.bytes(response)), Lines::new(model, Ids::fresh()), events).await
+        assemble(self.endpoint.lines(response), Lines::new(model, Ids::fresh()), events).await
     }
 
     async fn vectors(&self, model: &str, inputs: &[String]) -> Result<Embeddings, ProviderError> {

@@ -15,7 +15,6 @@ pub(super) use request::{openai_word, reasons, takes_sampling, word};
 use super::assembly::{Ids, assemble};
 use super::http::Endpoint;
 use super::port::Wire;
-use super::stream::sse;
 use super::values::{count, embeddings, names, usage};
 use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::{Embeddings, Request, Response};
@@ -54,7 +53,7 @@ impl OpenAiChat {
     /// The dialect is taken from the endpoint's host.
     pub fn new(endpoint: Endpoint) -> Self {
         let dialect = Dialect::of(endpoint.base_url());
-        Self { endpoint, dialect }
+        Self { endpoint: endpoint.speaking("OpenAI-compatible"), dialect }
     }
 
     /// For an operator who knows better.
@@ -81,7 +80,7 @@ impl Wire for OpenAiChat {
         if events.is_none() {
             return decode(&self.endpoint.whole_json(response).await?, model, Ids::fresh());
         }
-        assemble(sse(self.endpoint.bytes(response)), Chat::new(model, Ids::fresh()), events).await
+        assemble(self.endpoint.events(response), Chat::new(model, Ids::fresh()), events).await
     }
 
     fn takes_schemas(&self) -> bool {

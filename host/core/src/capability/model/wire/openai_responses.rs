@@ -14,7 +14,6 @@ use super::assembly::{Ids, assemble};
 use super::http::Endpoint;
 use super::openai_chat::{self, Dialect};
 use super::port::Wire;
-use super::stream::sse;
 use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::{Embeddings, Request, Response};
 
@@ -28,7 +27,7 @@ pub struct OpenAiResponses {
 impl OpenAiResponses {
     pub fn new(endpoint: Endpoint) -> Self {
         let openai = Dialect::of(endpoint.base_url()).openai;
-        Self { endpoint, openai }
+        Self { endpoint: endpoint.speaking("OpenAI Responses"), openai }
     }
 }
 
@@ -49,7 +48,7 @@ impl Wire for OpenAiResponses {
             let answer = self.endpoint.whole_json(response).await?;
             return Ok(stops::cut(decode(&answer, model, Ids::fresh())?, &request.stop));
         }
-        assemble(sse(self.endpoint.bytes(response)), Items::new(model, Ids::fresh(), &request.stop), events).await
+        assemble(self.endpoint.events(response), Items::new(model, Ids::fresh(), &request.stop), events).await
     }
 
     async fn vectors(&self, model: &str, inputs: &[String]) -> Result<Embeddings, ProviderError> {

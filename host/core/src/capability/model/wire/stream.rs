@@ -6,11 +6,13 @@
 
 use std::future::Future;
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use memchr::memchr2;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::Event;
@@ -35,22 +37,61 @@ pub struct Frame<'a> {
     pub data: &'a str,
 }
 
+impl Frame<'_> {
+    /// Whether it only says that the server is still there.
+    pub fn is_ping(&self) -> bool {
+        matches!(self.event, "ping" | "keepalive")
+    }
+}
+
 /// A body that is read frame by frame.
 pub struct Frames<S> {
     body: S,
     cutter: Cutter,
+    /// How long it may say nothing though its bytes keep coming. None is for ever.
+    patience: Option<Duration>,
+    /// Whether what came last said something.
+    said: bool,
+    /// Since when bytes have come that say nothing.
+    chatters_since: Option<Instant>,
 }
 
 /// Server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>). They end where the bytes end:
 /// whether that was the answer's end is the wire's to say. The last one may lack its empty line: some servers close right
 /// after `[DONE]`.
 pub fn sse<S>(body: S) -> Frames<S> {
-    Frames { body, cutter: Cutter::new(Kind::Events) }
+    Frames::new(body, Kind::Events)
 }
 
 /// Lines that are not blank.
 pub fn ndjson<S>(body: S) -> Frames<S> {
-    Frames { body, cutter: Cutter::new(Kind::Lines) }
+    Frames::new(body, Kind::Lines)
+}
+
+impl<S> Frames<S> {
+    fn new(body: S, kind: Kind) -> Self {
+        Self { body, cutter: Cutter::new(kind), patience: None, said: true, chatters_since: None }
+    }
+
+    /// Ends it where it has only kept the connection open for so long: comments, empty lines and pings are no answer.
+    #[must_use]
+    pub fn within(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
+    /// Looked at where bytes have come, so that no clock is needed where each piece says something.
+    fn chatters_too_long(&mut self) -> Result<(), ProviderError> {
+        if std::mem::take(&mut self.said) {
+            self.chatters_since = None;
+            return Ok(());
+        }
+        let since = *self.chatters_since.get_or_insert_with(Instant::now);
+        match self.patience {
+            Some(after) if since.elapsed() >= after => Err(ProviderError::TimedOut { phase: "idle", after }),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl<S> Frames<S>
@@ -59,7 +100,9 @@ where
 {
     /// The next frame of what is here.
     pub fn here(&mut self) -> Result<Option<Frame<'_>>, ProviderError> {
-        self.cutter.frame()
+        let frame = self.cutter.frame()?;
+        self.said |= frame.is_some_and(|frame| !frame.is_ping());
+        Ok(frame)
     }
 
     /// Waits for more. False at the end, when nothing is left of what was here.
@@ -67,6 +110,7 @@ where
         if self.cutter.ended {
             return Ok(false);
         }
+        self.chatters_too_long()?;
         match self.body.next().await {
             Some(chunk) => self.cutter.take(&chunk?)?,
             None => self.cutter.ended = true,

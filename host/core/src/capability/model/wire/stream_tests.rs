@@ -85,6 +85,33 @@ async fn comments_and_empty_lines_do_not_keep_a_stream_for_ever() {
     assert!(error.to_string().contains("says nothing"), "{error}");
 }
 
+/// A stream of these chunks, each of which comes a second after the one before.
+fn slow(chunks: Vec<&'static str>) -> impl Stream<Item = Result<Bytes, ProviderError>> + Send + Unpin {
+    Box::pin(futures_util::stream::iter(chunks).then(|chunk| async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(Bytes::from_static(chunk.as_bytes()))
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_says_something_ends_a_silence() {
+    let after = Duration::from_secs(10);
+    let late = ProviderError::TimedOut { phase: "idle", after };
+    let ping = "event: ping\ndata: {\"type\": \"ping\"}\n\n";
+    for chatter in [": ping\n\n", "\n", ping] {
+        assert_eq!(all(sse(slow(vec![chatter; 100])).within(after)).await.unwrap_err(), late, "{chatter:?}");
+        let begin = Instant::now();
+        let chunks = [vec![chatter; 9], vec!["data: a\n\n"], vec![chatter; 9], vec!["data: b\n\n"]].concat();
+        let read = all(sse(slow(chunks.clone())).within(after)).await.unwrap();
+        let said: Vec<_> = read.iter().filter(|(event, _)| event == "message").map(|(_, data)| data.as_str()).collect();
+        assert_eq!((said, begin.elapsed().as_secs()), (vec!["a", "b"], 20));
+        assert!(all(sse(slow(chunks)).within(Duration::from_secs(5))).await.is_err(), "{chatter:?}");
+    }
+    let words = all(sse(slow(vec!["data: a\n\n"; 100])).within(after)).await.unwrap();
+    assert_eq!(words.len(), 100, "what says something may take its time");
+    assert_eq!(all(ndjson(slow(vec!["\n"; 100])).within(after)).await.unwrap_err(), late);
+}
+
 #[tokio::test]
 async fn a_stream_without_end_ends_at_its_limit() {
     static LINE: &[u8] = &{

@@ -6,6 +6,7 @@ use crate::capability::model::provider::Provider;
 use crate::capability::model::types::{
     Effort, Event, Image, Message, Part, Role, StopReason, Thinking, Tool, ToolCall, ToolChoice, ToolResult, Usage,
 };
+use crate::capability::model::wire::stream::sse;
 use crate::capability::model::wire::test_peer::{KEY, peer, replay, same_at_every_split};
 use crate::capability::model::wire::testing::{both, pieces, run};
 
@@ -97,7 +98,7 @@ async fn errors_and_garbage_inside_of_a_stream() {
     let middle = TOOLS.find("event: content_block_stop").unwrap();
     let text = format!("{}event: error\ndata: {error}\n\n", &TOOLS[..middle]);
     let failed = replay(vec![text.into()], machine()).await.unwrap_err();
-    assert!(matches!(failed, ProviderError::Server { status: 529, .. }), "{failed:?}");
+    assert!(matches!(failed, ProviderError::Failed { billed: false, .. }), "{failed:?}");
     for garbage in
         ["data: {]\n\n", "data: {\"type\":\"content_block_delta\",\"index\":9,\"delta\":{}}\n\n", "<html>\n\n"]
     {
@@ -272,7 +273,7 @@ async fn refusals_over_http() {
     }
     let echo = json!({ "type": "error", "error": { "type": "authentication_error", "message": format!("bad {KEY}") } });
     let error = refused(401, "application/json", echo.to_string()).await;
-    assert!(matches!(error, ProviderError::Key { status: 401, .. }));
+    assert!(matches!(error, ProviderError::Key { status: Some(401), .. }));
     assert!(!format!("{error} {error:?}").contains(KEY));
     let error = refused(500, "text/html", "<html><h1>no</h1></html>".into()).await;
     assert!(matches!(error, ProviderError::Server { status: 500, .. }) && !error.to_string().contains("<h1>"));

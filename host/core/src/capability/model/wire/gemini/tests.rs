@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::capability::model::provider::Provider;
 use crate::capability::model::types::{Effort, Image, Message, Part, Role, StopReason, ToolCall, ToolResult, Usage};
+use crate::capability::model::wire::stream::sse;
 use crate::capability::model::wire::test_peer::{KEY, peer, replay, same_at_every_split};
 use crate::capability::model::wire::testing::{both, pieces, run};
 

@@ -6,6 +6,7 @@ use crate::capability::model::types::{
     Effort, Event, Image, Message, Part, Role, StopReason, Thinking, Tool, ToolCall, ToolChoice, ToolResult,
 };
 use crate::capability::model::wire::http::Endpoint;
+use crate::capability::model::wire::stream::ndjson;
 use crate::capability::model::wire::testing::{PATIENT, both, embed_permit, pieces, run, serve, streamed};
 
 const TOOLS: &[u8] = include_bytes!("../fixtures/ollama_tools.ndjson");
@@ -140,7 +141,7 @@ fn strange_answers_are_survived_or_refused() {
     assert_eq!(line(cut).unwrap().stop_reason, StopReason::MaxTokens);
     assert!(matches!(
         line(json!({"error": "model runner has unexpectedly stopped"})),
-        Err(ProviderError::Server { .. })
+        Err(ProviderError::Failed { .. })
     ));
     let wrong = json!({"message": {"tool_calls": [{"function": {"name": "x", "arguments": "{"}}]}, "done": true});
     let Part::ToolCall(call) = &line(wrong).unwrap().message.parts[0] else { panic!("no call") };

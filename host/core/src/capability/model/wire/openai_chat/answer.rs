@@ -224,7 +224,7 @@ impl Chat {
             "stop" if choice["stop_reason"].is_string() => StopReason::StopSequence,
             "error" | "abort" | "insufficient_system_resource" => {
                 let message = format!("it stopped with `{reason}`");
-                return Err(ProviderError::Server { status: 200, message, retry_after: None });
+                return Err(ProviderError::Failed { message, billed: true });
             }
             _ => StopReason::End,
         });

@@ -7,6 +7,7 @@ use crate::capability::model::types::{
     Effort, Event, Image, Message, Part, Role, StopReason, Thinking, Tool, ToolCall, ToolChoice, ToolResult,
 };
 use crate::capability::model::wire::http::Timeouts;
+use crate::capability::model::wire::stream::sse;
 use crate::capability::model::wire::testing::{
     HEAD, KEY, PATIENT, both, embed_permit, endpoint, permit, pieces, raw_bytes, raw_then_silence, run, serve, streamed,
 };
@@ -275,7 +276,7 @@ fn endings_are_told_apart() {
     assert_eq!(reason(text(), "content_filter"), StopReason::Refused);
     assert_eq!(reason(json!({"content": null, "refusal": "I will not"}), "stop"), StopReason::Refused);
     assert_eq!(whole(json!({"refusal": "I will not"}), "stop").unwrap().message.joined_text(), "I will not");
-    assert!(matches!(whole(text(), "error"), Err(ProviderError::Server { .. })));
+    assert!(matches!(whole(text(), "error"), Err(ProviderError::Failed { billed: true, .. })));
     let stopped = json!({"choices": [{"message": text(), "finish_reason": "stop", "stop_reason": "END"}]});
     assert_eq!(decode(&stopped, "m", Ids::new("t")).unwrap().stop_reason, StopReason::StopSequence);
     for nonsense in [json!(null), json!([]), json!({"choices": []}), json!("x")] {
@@ -305,7 +306,7 @@ fn errors_inside_of_a_stream_are_known() {
         chunks(&[delta(json!({"content": "a"})), json!({"error": {"code": 429, "message": "slow"}})]).unwrap_err();
     assert!(matches!(error, ProviderError::RateLimited { .. }), "{error:?}");
     let named = read(b"event: error\ndata: {\"message\":\"overloaded\",\"type\":\"overloaded_error\"}\n\n", &[]);
-    assert!(matches!(named, Err(ProviderError::Server { status: 529, .. })), "{named:?}");
+    assert!(matches!(named, Err(ProviderError::Failed { billed: false, .. })), "{named:?}");
     assert!(matches!(read(b"data: nonsense\n\n", &[]), Err(ProviderError::Garbled(_))));
 }
 
@@ -501,10 +502,10 @@ async fn a_hostile_server_is_an_error_of_its_kind() {
     let (result, _) = attempt(raw_bytes(format!("{HEAD}{chunk}")).await, PATIENT).await;
     assert!(matches!(result, Err(ProviderError::Garbled(_))), "{result:?}");
     let (result, _) = attempt(raw_bytes(format!("{HEAD}<html>busy</html>")).await, PATIENT).await;
-    assert!(matches!(result, Err(ProviderError::Garbled(_))), "{result:?}");
+    assert!(matches!(result, Err(ProviderError::Foreign { status: 200, .. })), "{result:?}");
     let echo = format!("{HEAD}data: {{\"error\":{{\"message\":\"no {KEY}\",\"code\":401}}}}\n\n");
     let (result, _) = attempt(raw_bytes(echo).await, PATIENT).await;
-    assert_eq!(result, Err(ProviderError::Key { status: 401, message: "no [key]".into() }));
+    assert_eq!(result, Err(ProviderError::Key { status: Some(401), message: "no [key]".into() }));
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ fn whole(answer: &Value, items: &[Value], model: &str) -> Result<Response, Provi
         None if answer["output"].is_array() => StopReason::End,
         Some(other @ ("failed" | "cancelled")) => {
             let message = format!("it answered with the status `{other}`");
-            return Err(ProviderError::Server { status: 200, message, retry_after: None });
+            return Err(ProviderError::Failed { message, billed: true });
         }
         _ => return Err(ProviderError::Garbled("it is not a finished response".into())),
     };

@@ -6,6 +6,7 @@ use crate::capability::model::provider::Provider;
 use crate::capability::model::types::{
     Effort, Event, Image, Message, Part, Role, StopReason, Thinking, Tool, ToolCall, ToolChoice, ToolResult,
 };
+use crate::capability::model::wire::stream::sse;
 use crate::capability::model::wire::testing::{
     HEAD, PATIENT, both, embed_permit, endpoint, permit, pieces, raw_bytes, run, serve, streamed,
 };
@@ -204,8 +205,8 @@ fn failures_are_known_wherever_they_stand() {
     let event = stream(&[json!({"type": "error", "code": "context_length_exceeded", "message": "long"})]);
     assert!(matches!(event, Err(ProviderError::TooLong(_))), "{event:?}");
     let bare = stream(&[json!({"error": {"message": "x", "type": "server_error"}})]);
-    assert!(matches!(bare, Err(ProviderError::Server { .. })), "{bare:?}");
-    assert!(matches!(whole(json!({"status": "cancelled"})), Err(ProviderError::Server { .. })));
+    assert!(matches!(bare, Err(ProviderError::Failed { .. })), "{bare:?}");
+    assert!(matches!(whole(json!({"status": "cancelled"})), Err(ProviderError::Failed { billed: true, .. })));
     for nonsense in [json!(null), json!([]), json!({}), json!({"status": "in_progress", "output": []})] {
         assert!(matches!(whole(nonsense.clone()), Err(ProviderError::Garbled(_))), "{nonsense}");
     }
