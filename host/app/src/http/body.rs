@@ -56,7 +56,7 @@ pub(super) async fn read(State(app): State<Arc<App>>, request: Request, next: Ne
             parts.extensions.insert(held);
             next.run(Request::from_parts(parts, Body::from(bytes))).await
         }
-        Err(problem) => match coming.is_passed_over(&parts.headers).await {
+        Err(problem) => match coming.passed_over(&parts.headers).await {
             true => problem.into_response(),
             // What is left of the body would be read as the next request's beginning or for nothing.
             false => ([(header::CONNECTION, "close")], problem.into_response()).into_response(),
@@ -80,7 +80,7 @@ impl Coming {
 
     /// Reads what is left for nothing, and gives whether that was all of it. Most clients send a request whole before they look at its
     /// answer, and would never see one that comes with the end of the connection.
-    async fn is_passed_over(mut self, headers: &HeaderMap) -> bool {
+    async fn passed_over(mut self, headers: &HeaderMap) -> bool {
         // Who asks first has sent nothing yet.
         let is_much = self.said.is_some_and(|said| said > LEFT as u64) || headers.contains_key(header::EXPECT);
         if is_much || self.is_broken {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_left_of_a_body_is_passed_over_where_that_is_little_and_comes() {
+    async fn what_is_left_of_a_body_passed_over_where_that_is_little_and_comes() {
         let passed = async |body: Body, more: &[(&'static str, &str)]| {
             let mut headers = headers(&["application/json"]);
             for (name, value) in more {
@@ -220,7 +220,7 @@ mod tests {
             }
             let mut coming = Coming::new(body);
             let refused = whole(&Room::default(), &headers, &mut coming, 10).await.err().unwrap();
-            (refused.kind().to_owned(), coming.is_passed_over(&headers).await)
+            (refused.kind().to_owned(), coming.passed_over(&headers).await)
         };
         let pieces = |n: usize| {
             let piece = axum::body::Bytes::from(vec![b' '; 1 << 20]);
