@@ -562,7 +562,7 @@ fn a_component_of_100_megabytes_of_any_language_is_refused_or_taken_by_the_limit
     bytes.resize(bytes.len() + size - 2, 0);
     let file = home.write("work/odd/odd.wasm", &bytes);
     for args in [&["build", "odd"][..], &["run", "./odd", "echo", "--text", "x"], &["add", "odd", "--grant-nothing"]] {
-        home.run(args).fails("too-large", 2, "at most 67108864", "raise `engine.component-mib`");
+        home.run(args).fails("too-large", 2, "longer than the 67108864 bytes", "raise `engine.component-mib`");
     }
     assert_eq!(home.files("data"), [""; 0]);
     let echo = ["run", "./odd", "echo", "--text", "x", "--allow", "kv", "--allow", "model"];

@@ -47,6 +47,26 @@ pub struct LogLine {
     pub fields: Vec<(String, String)>,
 }
 
+impl LogLine {
+    /// Writes it to the host's own log, at the level that the skill gave it. To be called in the span of the call, whose trace it is told
+    /// with.
+    pub fn write(&self, skill: &str) {
+        let fields = (!self.fields.is_empty()).then(|| tracing::field::display(Fields(&self.fields)));
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(target: SKILL_TARGET, skill = %skill, fields, "{}", self.message)
+            };
+        }
+        match self.level {
+            Level::Trace => log!(trace),
+            Level::Debug => log!(debug),
+            Level::Info => log!(info),
+            Level::Warn => log!(warn),
+            Level::Error => log!(error),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
@@ -159,24 +179,8 @@ impl Sink {
         let line = LogLine { level, message, fields: kept };
         match self.events {
             Some(_) => self.offer(Event::Log(line), &self.dropped_lines),
-            None => self.to_own_log(&line),
-        }
-    }
-
-    /// A line that no face shows, for whoever looks after the host. At the level that the skill gave it.
-    fn to_own_log(&self, line: &LogLine) {
-        let fields = (!line.fields.is_empty()).then(|| tracing::field::display(Fields(&line.fields)));
-        macro_rules! log {
-            ($level:ident) => {
-                tracing::$level!(target: SKILL_TARGET, skill = %self.skill, fields, "{}", line.message)
-            };
-        }
-        match line.level {
-            Level::Trace => log!(trace),
-            Level::Debug => log!(debug),
-            Level::Info => log!(info),
-            Level::Warn => log!(warn),
-            Level::Error => log!(error),
+            // No face shows it: it is for whoever looks after the host.
+            None => line.write(&self.skill),
         }
     }
 

@@ -23,7 +23,6 @@ use super::feed::{Line, Next};
 use super::problem::Written;
 use super::shelf::{Begun, Key, Started};
 use super::{Access, App, Held, Problem, Segment, tools};
-use crate::telemetry;
 
 /// Events that wait between an invocation and its feed.
 const AHEAD: usize = 256;
@@ -193,7 +192,7 @@ impl Running {
         let listen = async {
             while let Some(event) = told.recv().await {
                 if let Event::Log(line) = &event {
-                    telemetry::of_skill(&started.skill, line);
+                    line.write(&started.skill);
                 }
                 started.feed.tell(&event);
             }

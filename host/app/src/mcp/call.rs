@@ -151,7 +151,7 @@ impl Running {
                 () = context.ct.cancelled(), if !self.cancel.is_cancelled() => self.cancel.cancel(),
                 Some(event) = self.events.recv() => match event {
                     // The operator's, and nothing for the client.
-                    Event::Log(line) => self.span.in_scope(|| telemetry::of_skill(&self.skill, &line)),
+                    Event::Log(line) => self.span.in_scope(|| line.write(&self.skill)),
                     event => progress.tell(event).await,
                 },
                 () = async { if let Some(asking) = asking.as_mut() { asking.await } }, if asking.is_some() => asking = None,

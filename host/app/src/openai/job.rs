@@ -15,7 +15,6 @@ use super::App;
 use super::error::Wrong;
 use super::parse::{self, Asked, AtMost};
 use super::target::Target;
-use crate::telemetry;
 use crate::trouble::Trouble;
 
 /// Pieces that wait for a client that reads slowly.
@@ -158,7 +157,7 @@ async fn of_skill(skill: &str, mut events: Receiver<Event>, pieces: &Sender<Stri
                 streamed.push_str(&text);
                 drop(pieces.send(text).await);
             }
-            Event::Log(line) => telemetry::of_skill(skill, &line),
+            Event::Log(line) => line.write(skill),
             // This interface has nothing for it.
             Event::Progress { .. } => {}
         }

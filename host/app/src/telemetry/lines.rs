@@ -1,4 +1,4 @@
-//! The lines of the log, for the collector; and those of skills, for the log.
+//! The lines of the log, for the collector.
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::LogRecord as _;
@@ -6,28 +6,8 @@ use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
-use ringfence_core::events::{Level, LogLine};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-
-/// Writes down a line of a skill's log, which is the operator's, as the host does where no face follows a call. To be called in the span
-/// of the call, whose trace it is told with.
-pub(crate) fn of_skill(skill: &str, line: &LogLine) {
-    let fields: Vec<String> = line.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let fields = (!fields.is_empty()).then(|| tracing::field::display(fields.join(" ")));
-    macro_rules! log {
-        ($level:ident) => {
-            tracing::$level!(target: "ringfence::skill", skill = %skill, fields, "{}", line.message)
-        };
-    }
-    match line.level {
-        Level::Trace => log!(trace),
-        Level::Debug => log!(debug),
-        Level::Info => log!(info),
-        Level::Warn => log!(warn),
-        Level::Error => log!(error),
-    }
-}
 
 pub(super) fn layer(provider: &SdkLoggerProvider) -> OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger> {
     OpenTelemetryTracingBridge::new(provider)
@@ -65,7 +45,7 @@ mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
 
-    use super::*;
+    use ringfence_core::events::{Level, LogLine};
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
@@ -87,8 +67,8 @@ mod tests {
         let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || to.clone()).finish();
         tracing::subscriber::with_default(subscriber, || {
             let fields = vec![("a".to_owned(), "1".to_owned()), ("b".into(), "2".into())];
-            of_skill("probe", &LogLine { level: Level::Error, message: "gone".into(), fields });
-            of_skill("probe", &LogLine { level: Level::Info, message: "bees".into(), fields: Vec::new() });
+            LogLine { level: Level::Error, message: "gone".into(), fields }.write("probe");
+            LogLine { level: Level::Info, message: "bees".into(), fields: Vec::new() }.write("probe");
         });
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -27,7 +27,6 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::Environment;
 pub(crate) use context::{RequestSpan, from_headers, from_meta};
-pub(crate) use lines::of_skill;
 use measure::Measure;
 use plan::{Plan, Signal};
 

@@ -70,7 +70,7 @@ impl Screen {
                 Event::Text(_) => {}
                 Event::Log(line) => match &self.logs {
                     // The log has levels of its own.
-                    Some(skill) => crate::telemetry::of_skill(skill, &line),
+                    Some(skill) => line.write(skill),
                     None if self.verbose || (self.warns && is_warning(&line)) => {
                         self.line.suspend(|| crate::ui::note(&log(&line)))
                     }
