@@ -11,7 +11,6 @@ _FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d+[.)])[ \t]+)?(`{3,}(?=[^`]*$)|~{3,})
 _HEADING = re.compile(r"#{1,6}\s")
 # The line under a table's head.
 _RULE = re.compile(r"[ \t>]*(?=[^|]*\|)\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
-_CORE = re.compile(r"([\r\n]*)(.*?)(\s*)", re.DOTALL)
 
 
 @dataclass
@@ -74,9 +73,11 @@ def split(text: str, tokens: int) -> list[Piece]:
 
 
 def _piece(text: str, start: int, end: int, whole: str) -> Piece:
-    found = _CORE.fullmatch(text, start, end)
-    assert found is not None
-    return Piece(*found.groups(), text.count("\n", 0, found.start(2)) + 1, whole)
+    source = text[start:end]
+    rest = source.lstrip("\r\n")
+    core = rest.rstrip()
+    before, after = source[: len(source) - len(rest)], rest[len(core) :]
+    return Piece(before, core, after, text.count("\n", 0, start + len(before)) + 1, whole)
 
 
 def _sized(text: str, tokens: int) -> Iterator[_Block]:

@@ -75,7 +75,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Error> {
         None => Ok(()),
     };
     let decision = match decided {
-        Ok(()) => match consent::succeed(&candidate, &wanted, context).await {
+        Ok(()) => match consent::succeed(&candidate, candidate.source(), &wanted, context).await {
             Ok(()) => consent::offer(&host, &candidate, wanted, context).await,
             Err(error) => Err(error),
         },

@@ -133,13 +133,18 @@ pub(super) async fn offer(
 }
 
 /// Sees to it that a candidate does not come into the place of something else unseen: it would have the other one's grants, secrets and
-/// data, and the name alone is anybody's to choose.
-pub(super) async fn succeed(candidate: &Candidate, wanted: &Wanted, context: &Context) -> Result<(), Error> {
+/// data, and the name alone is anybody's to choose. `source` is where it was fetched from.
+pub(super) async fn succeed(
+    candidate: &Candidate,
+    source: &str,
+    wanted: &Wanted,
+    context: &Context,
+) -> Result<(), Error> {
     const REPLACE: &str = "put it in its place";
-    let Some(before) = candidate.supplants() else { return Ok(()) };
+    let Some(before) = candidate.supplants(source) else { return Ok(()) };
     let name = quoted(candidate.skill().identity());
     let kept = candidate.kept().words().join(" ");
-    let (from, at) = (crate::ui::printable(&before.source), crate::ui::printable(candidate.source()));
+    let (from, at) = (crate::ui::printable(&before.source), crate::ui::printable(source));
     let mut text = format!("{name} is installed already, from {from}; this one is another file, from {at}.");
     text += " It would have all that the other one has kept";
     if !kept.is_empty() {

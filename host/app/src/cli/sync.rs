@@ -102,12 +102,17 @@ async fn install(
         let (what, expected) = (format!("{}, which the lock names,", arrived.reference), entry.digest.clone());
         return Err(SourceError::Digest { what, expected, found: arrived.digest }.into());
     }
+    // What it takes the place of is judged by where it came from: what a lock says of that is its writer's word.
+    let from = arrived.incoming.source.clone();
     // An update looks there, and not at what can never change.
     arrived.incoming.source = project.reference(&entry.reference)?.to_string();
     let host = context.host().await?;
     let candidate = publisher::considered(&host, arrived.incoming, flags, context, line).await?;
     let decided = match admits(entry, &candidate, project) {
-        Ok(()) => consent::offer(&host, &candidate, wanted, context).await,
+        Ok(()) => match consent::succeed(&candidate, &from, &wanted, context).await {
+            Ok(()) => consent::offer(&host, &candidate, wanted, context).await,
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     match decided {

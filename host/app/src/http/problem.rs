@@ -80,10 +80,13 @@ impl Problem {
             return Self::new(self.kind.clone(), "the host could not do it", hint);
         }
         // There the place in what the client sent is named by a pointer (RFC 6901), which looks like a path.
-        let has_pointers = matches!(self.kind.as_str(), "invalid-input" | "invalid-output" | "invalid" | "usage");
+        // And a skill speaks of its own folders, which are none of this machine.
+        let has_pointers =
+            matches!(self.kind.as_str(), "invalid-input" | "invalid-output" | "invalid" | "usage" | "failed");
         let clean = |text: &str| {
-            let text = hidden.iter().fold(without_paths(text, has_pointers), |text, path| without(&text, path));
-            crate::ui::printable(&text).chars().take(LENGTH).collect::<String>()
+            // First those that are known, with all that is in their names: what is guessed ends at the first blank.
+            let text = hidden.iter().fold(text.to_owned(), |text, path| without(&text, path));
+            crate::ui::printable(&without_paths(&text, has_pointers)).chars().take(LENGTH).collect::<String>()
         };
         Self { kind: self.kind.clone(), detail: clean(&self.detail), hint: clean(&self.hint) }
     }
@@ -292,15 +295,20 @@ mod tests {
                 "the server `gone` cannot be used: `...` cannot be started: No such file",
             ),
             (
-                "failed",
+                "not-found",
                 "cannot read /srv/a/b.txt: gone (see /x/y), \"/my own/file\"",
                 "cannot read ...: gone (see ...), \"...\"",
             ),
+            ("failed", "cannot write /work/src/a.c: gone; see /tmp/x/y", "cannot write /work/src/a.c: gone; see ..."),
             ("failed", "file:///var/a unix:/run/a.sock --config=/w/c", "file://... unix:... --config=..."),
             ("invalid-input", "/items/0: lacks `a/b`; /etc/passwd", "/items/0: lacks `a/b`; ..."),
         ] {
             assert_eq!(told(kind, text).detail, clean);
         }
+        // A known folder goes whole, whatever is in its name.
+        let spaced =
+            Problem::new("not-found", "cannot read /opt/My Own/state/x.db: gone", "").outside(&["/opt/My Own".into()]);
+        assert_eq!(spaced.detail, "cannot read ...: gone");
         for kept in [
             "`GET /v1/tools` lists those that there are; /openapi.json too",
             "see https://a.example/b/c, http://[::1]/d/e and //f.example/g",

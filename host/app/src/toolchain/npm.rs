@@ -42,6 +42,10 @@ pub(super) async fn packages(job: Job<'_>, wanted: For) -> Result<(), Error> {
         return Ok(());
     }
     settings(job.folder)?;
+    if state == State::Unknown {
+        // Whoever put them there knows why: a workspace of another client, perhaps. From here on a change is seen.
+        return project.fetched();
+    }
     if job.errand.shelf.offline {
         return project.offline(&state, job);
     }

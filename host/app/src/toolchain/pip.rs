@@ -45,7 +45,7 @@ pub(super) async fn packages(job: Job<'_>, verb: &str) -> Result<Option<PathBuf>
         .map_err(|error| Trouble::unwritable(job.work, &error))?;
     let note = format!("fetching the packages of {}, with pip", job.folder.display());
     job.errand.line.suspend(|| crate::ui::note(&note));
-    let mut command = pip("install", "--target", draft.path(), job.folder).await?;
+    let mut command = pip("install", "--target", draft.path(), job).await?;
     command.arg("--no-compile").args(list.arguments);
     let ended = process::run(command, job.errand).await?;
     if !ended.good {
@@ -57,8 +57,9 @@ pub(super) async fn packages(job: Job<'_>, verb: &str) -> Result<Option<PathBuf>
 }
 
 /// pip, told to take nothing but what runs in the guest, and to build nothing: that would run the code of strangers outside of the sandbox.
-async fn pip(verb: &str, into: &str, place: &Path, folder: &Path) -> Result<Command, Error> {
-    let mut command = python().await?.command(folder);
+async fn pip(verb: &str, into: &str, place: &Path, job: Job<'_>) -> Result<Command, Error> {
+    let python = python().await?;
+    let mut command = python.command(python.safe(job.folder, job.work));
     command
         .args(["-m", "pip", verb, "--disable-pip-version-check", "--no-input", "--retries", "2"])
         // Whatever is compiled for a machine cannot run in WebAssembly.
@@ -166,7 +167,7 @@ async fn refused(said: &str, job: Job<'_>) -> Result<Error, Error> {
     }
     let Some(lack) = Lack::of(said).filter(|lack| by_name(&lack.wanted)) else { return Ok(unknown()) };
     let nothing = tempfile::tempdir().map_err(|error| Trouble::unwritable(&std::env::temp_dir(), &error))?;
-    let mut command = pip("download", "--dest", nothing.path(), job.folder).await?;
+    let mut command = pip("download", "--dest", nothing.path(), job).await?;
     command.args(["--no-deps", "-vv", "--", &lack.wanted]);
     let seen = process::run(command, job.errand).await?;
     Ok(lack.explained(&format!("{}\n{}", seen.stdout, seen.stderr), job.folder))

@@ -9,7 +9,7 @@ use ringfence_core::Error;
 use ringfence_core::policy::manifest::Build;
 use tokio::process::Command;
 
-use super::shelf::{Client, Kit, python};
+use super::shelf::{Client, Kit, SAFE_PATH, nowhere, python};
 use super::{Errand, Job, Shelf, Toolchain, pip, process};
 use crate::trouble::Trouble;
 
@@ -57,6 +57,8 @@ impl Toolchain for Python {
                     paths.map_err(|error| Trouble::input(error.to_string(), "use another cache folder"))?,
                 );
             }
+            // Tests are the author's own, and import what lies beside them.
+            command.env_remove(SAFE_PATH);
             command.args(["-m", "pytest", "-p", "no:cacheprovider"]).args(args);
             Ok(command)
         }
@@ -74,7 +76,7 @@ impl Toolchain for Python {
     fn fix<'a>(&'a self, errand: Errand<'a>) -> BoxFuture<'a, Result<(), Error>> {
         async move {
             errand.shelf.get(&KIT, errand).await?;
-            if !python().await?.has("pytest", Path::new(".")).await {
+            if !python().await?.has("pytest", nowhere()).await {
                 errand.shelf.get(&PYTEST, errand).await?;
             }
             Ok(())
@@ -93,7 +95,7 @@ async fn build(job: Job<'_>) -> Result<PathBuf, Error> {
     let packages = nothing.join("lib/python3/site-packages");
     std::fs::create_dir_all(&packages).map_err(|error| Trouble::unwritable(&packages, &error))?;
     job.errand.line.say("building with componentize-py");
-    let mut command = python.command(job.folder);
+    let mut command = python.command(python.safe(job.folder, job.work));
     command
         .env("PYTHONPATH", &kit)
         .env("VIRTUAL_ENV", nothing)

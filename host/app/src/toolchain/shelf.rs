@@ -244,8 +244,25 @@ impl Python {
         let mut command = process::program(self.program, folder);
         // What it says must come at once, in UTF-8, and it must leave nothing beside the sources.
         command.env("PYTHONUNBUFFERED", "1").env("PYTHONUTF8", "1").env("PYTHONDONTWRITEBYTECODE", "1");
+        // Nothing beside the sources is a module of ours: a stranger's `pip.py` would run in the place of pip. Before Python 3.11 this
+        // has no effect, and the folder must not be a stranger's.
+        command.env(SAFE_PATH, "1");
         command
     }
+
+    /// `folder`, or where Python cannot be kept from taking modules from there, `other`.
+    pub(super) fn safe<'a>(&self, folder: &'a Path, other: &'a Path) -> &'a Path {
+        let minor = self.version.split_once('.').and_then(|(_, minor)| minor.parse::<u32>().ok());
+        if minor.is_some_and(|minor| minor >= 11) { folder } else { other }
+    }
+}
+
+/// See <https://docs.python.org/3/using/cmdline.html#envvar-PYTHONSAFEPATH>.
+pub(super) const SAFE_PATH: &str = "PYTHONSAFEPATH";
+
+/// Where short questions are asked: the folder that somebody stands in may hold a stranger's modules.
+pub(super) fn nowhere() -> &'static Path {
+    Path::new("/")
 }
 
 impl Python {
@@ -256,7 +273,7 @@ impl Python {
 }
 
 pub(super) async fn python() -> Result<Python, Error> {
-    let here = Path::new(".");
+    let here = nowhere();
     let mut old = None;
     for program in ["python3", "python"] {
         let ask = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"];

@@ -394,24 +394,22 @@ impl Session {
     pub(crate) async fn check<A: Ask>(&self, ask: &A) -> Result<Allowed, Refusal> {
         match self.decide(ask).await {
             Ok(allowed) => Ok(allowed),
-            Err(denial) => Err(self.refused(A::CAPABILITY, denial.subject.clone(), Refusal::Denied(denial))),
+            Err(denial) => {
+                self.note_refused(A::CAPABILITY, denial.subject.clone(), "denied", denial.reason.clone());
+                Err(Refusal::Denied(denial))
+            }
         }
     }
 
-    /// Puts on record that an act was refused, and gives the refusal. For what cannot be asked for at all as well: a skill that
-    /// tries is told apart from one that does not.
-    pub(crate) fn refused(&self, capability: &'static str, subject: String, refusal: Refusal) -> Refusal {
-        let reason = match &refusal {
-            Refusal::Denied(denial) => denial.reason.clone(),
-            other => other.to_string(),
-        };
+    /// Puts on record that an act was refused; also what cannot be asked for at all: a skill that tries is told apart from one that
+    /// does not.
+    pub(crate) fn note_refused(&self, capability: &'static str, subject: String, kind: &'static str, reason: String) {
         tracing::info!(skill = %self.0.skill, %subject, %reason, "denied");
         if self.may_record() {
             let entry = self.entry(Event::Denied, capability, subject);
-            self.0.shared.audit.note(Entry { kind: refusal.kind(), detail: reason, ..entry });
-            trace::refused(&self.0.span, capability, refusal.kind());
+            self.0.shared.audit.note(Entry { kind, detail: reason, ..entry });
+            trace::refused(&self.0.span, capability, kind);
         }
-        refusal
     }
 
     /// What grant, rules, taint and perhaps a person say.

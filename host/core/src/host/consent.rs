@@ -70,13 +70,13 @@ impl Candidate {
         self.before.as_ref()
     }
 
-    /// What is installed under this name now, where nothing says that this one is its next version: another file, from another place, and
-    /// not signed by whom that one was. What that one was granted and has kept would be a stranger's.
+    /// What is installed under this name now, where nothing says that this one, which is from `source`, is its next version: another file,
+    /// from another place, and not signed by whom that one was. What that one was granted and has kept would be a stranger's.
     #[must_use]
-    pub fn supplants(&self) -> Option<&Installed> {
+    pub fn supplants(&self, source: &str) -> Option<&Installed> {
         let before = self.before.as_ref()?;
         let same_file = before.digest == self.skill.current().digest;
-        let same_place = lineage(&before.source) == lineage(&self.source);
+        let same_place = lineage(&before.source) == lineage(source);
         let same_hand =
             matches!(&self.verdict.standing, Standing::Pinned { signer } if before.signer.as_ref() == Some(signer));
         (!same_file && !same_place && !same_hand).then_some(before)

@@ -177,7 +177,8 @@ mod sources {
             let here = Outer { session: session.clone(), sink, family: Arc::new(Family::of(session.invocation())) };
             let begun = Begun::new(host, &here, "tool", open, std::time::Instant::now());
             let result = work.await;
-            begun.ended(&result);
+            let took = crate::trace::Took { queued_us: 0, instantiate_us: 0, cpu_ns: 0, memory_peak: 0 };
+            begun.ended(&result, &took);
             result
         }
 

@@ -16,7 +16,7 @@ use super::url::Target;
 use super::{Egress, Exchange, headers, upload};
 use crate::broker::{Permit, Session};
 use crate::capability::words;
-use crate::error::Refusal;
+use crate::error::{Explain as _, Refusal};
 use crate::policy::taint::Touch;
 use bindings::ringfence::skill::http as wit;
 
@@ -96,10 +96,17 @@ impl View<'_> {
     /// What is wanted, as far as it can be asked for at all, and a place to send it from. A refusal is put on record as policy's are.
     fn order(&mut self, request: wit::Request, is_upload: bool) -> Result<(Order, Slot), Refusal> {
         let place = Target::parse(&request.url).map(|target| target.place());
-        self.readied(request, is_upload).map_err(|refusal| {
-            // What cannot be read is a stranger's text, and may hold a password.
-            let place = place.unwrap_or_else(|_| "request that cannot be read".into());
-            self.session.refused("http", format!("http {place}"), refusal)
+        self.readied(request, is_upload).inspect_err(|refusal| {
+            // What cannot be read is a stranger's text, and may hold a password: the record has neither the address nor what is said of it.
+            match place {
+                Ok(place) => {
+                    self.session.note_refused("http", format!("http {place}"), refusal.kind(), refusal.to_string())
+                }
+                Err(_) => {
+                    let (subject, reason) = ("http request".to_owned(), "its address cannot be read".to_owned());
+                    self.session.note_refused("http", subject, refusal.kind(), reason);
+                }
+            }
         })
     }
 

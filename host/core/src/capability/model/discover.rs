@@ -81,14 +81,23 @@ impl Explain for Unusable {
 
 /// A value as it may be shown. What stands before an `@` may be a password, and what follows a `?` a key.
 fn shown(value: &str) -> String {
-    let value = value.split_inclusive('?').next().unwrap_or_default();
     let value = match value.rsplit_once('@') {
-        Some((before, host)) => match before.split_once("://") {
-            Some((scheme, _)) => format!("{scheme}://...@{host}"),
-            None => format!("...@{host}"),
+        // The name of a user or a password may hold any of the marks that end a host's.
+        Some((before, host)) => {
+            let host = host.split(['?', '#']).next().unwrap_or_default();
+            match before.split_once("://") {
+                Some((scheme, _)) => format!("{scheme}://...@{host}"),
+                None => format!("...@{host}"),
+            }
+        }
+        None => match value.find(['?', '#']) {
+            Some(end) => format!("{}...", &value[..=end]),
+            None => value.to_owned(),
         },
-        None => value.to_owned(),
     };
+    // A key in the place of an address.
+    let is_key = value.len() > 24 && !value.contains(['/', '.', ':', '@']);
+    let value = if is_key { "...".into() } else { value };
     value.chars().take(100).collect::<String>().escape_debug().to_string()
 }
 
@@ -462,7 +471,12 @@ mod tests {
         let url = "https://me:CANARY@llm.example.com/v1?key=CANARY";
         let found = with(&[("OPENAI_BASE_URL", url)], None, &ModelSettings::default());
         let text = format!("{} {:?}", found.unusable[0], found.unusable);
-        assert!(text.contains("https://...@llm.example.com/v1?") && !text.contains("CANARY"), "{text}");
+        assert!(text.contains("https://...@llm.example.com/v1") && !text.contains("CANARY"), "{text}");
+        for value in ["https://me:CANA?CANARY@host/v1", "http://a b/v1#CANARY", "CANARY-CANARY-CANARY-CANARY"] {
+            let found = with(&[("OPENAI_BASE_URL", value)], None, &ModelSettings::default());
+            let text = format!("{} {:?}", found.unusable[0], found.unusable);
+            assert!(!text.contains("CANA"), "{text}");
+        }
         let found = with(&[("OLLAMA_HOST", "a\u{1b}[2J b")], None, &ModelSettings::default());
         assert!(!found.unusable[0].to_string().contains('\u{1b}'), "{}", found.unusable[0]);
     }

@@ -114,7 +114,23 @@ impl ModelSettings {
             let named = |model: &str| table().models.get(&format!("{family}/{model}")).copied();
             named(model).or_else(|| named(without_date(model)?))
         });
-        of_family.or(local.then_some(Price::FREE))
+        of_family.or_else(|| self.behind_gateway(provider, model)).or(local.then_some(Price::FREE))
+    }
+}
+
+impl ModelSettings {
+    /// The price of a model that the table knows by this name, of whichever maker, where a compatible server on this machine has it: that is
+    /// a gateway, or calls itself one. Where it is neither, `models.prices` says so.
+    fn behind_gateway(&self, provider: &str, model: &str) -> Option<Price> {
+        let settings = self.providers.get(provider)?;
+        if settings.kind != Kind::OpenaiCompatible || !settings.is_local() {
+            return None;
+        }
+        let is_it = |known: &str| {
+            let bare = known.split_once('/').map_or(known, |(_, bare)| bare);
+            [Some(model), without_date(model)].into_iter().flatten().any(|name| name == known || name == bare)
+        };
+        table().models.iter().find(|(known, _)| is_it(known)).map(|(_, price)| *price)
     }
 }
 

@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::ask::{Embed, Facts, Generate};
 use super::grant::Grant;
@@ -29,9 +30,12 @@ use super::{discover, limits, names, providers, schema};
 use crate::broker::Permit;
 use crate::budget::Amount;
 use crate::error::Refusal;
+use crate::sync::{Mutex, PoisonError};
 
 /// How long a running Ollama may take to say which models it has.
 const OLLAMA_PROBE: Duration = Duration::from_millis(500);
+/// How long a server that was silent is left in peace.
+const PEACE: Duration = Duration::from_secs(10);
 /// The same of a server that somebody named, which may be far away.
 const SERVER_PROBE: Duration = Duration::from_secs(3);
 /// More answer than this per asked token, above `SLACK`, is a provider that does not stop.
@@ -51,6 +55,8 @@ pub struct Router {
     /// Aliases that may be served by a server that has to be asked for its models.
     hopeful: Vec<&'static str>,
     looked: OnceCell<()>,
+    /// When a server that should have told its models said nothing.
+    silent: Mutex<Option<Instant>>,
     #[cfg(test)]
     pub(super) charges: super::meter::Log,
 }
@@ -85,6 +91,7 @@ impl Router {
             slots,
             hopeful,
             looked: OnceCell::new(),
+            silent: Mutex::default(),
             #[cfg(test)]
             charges: super::meter::Log::default(),
         })
@@ -151,8 +158,25 @@ impl Router {
         if self.is_ready(name) {
             return;
         }
-        // Where a server that somebody named does not answer, the alias still leads to it, and the next call asks again.
-        drop(self.looked.get_or_try_init(|| self.look()).await);
+        // Where a server that somebody named does not answer, the alias still leads to it, and a later call asks again. Those that wait
+        // for the same answer do not ask one after the other.
+        let looked = self.looked.get_or_try_init(|| async {
+            if self.is_in_peace() {
+                return Err(Silent);
+            }
+            let looked = self.look().await;
+            if looked.is_err() {
+                *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            }
+            looked
+        });
+        drop(looked.await);
+    }
+
+    /// Whether the server was asked a moment ago and said nothing.
+    fn is_in_peace(&self) -> bool {
+        let silent = *self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.is_some_and(|since| since.elapsed() < PEACE)
     }
 
     /// Whether nothing has to be looked for before `name` is used.
@@ -168,7 +192,9 @@ impl Router {
         let lists = [("openai", named?), ("ollama", ollama.unwrap_or_default())];
         for alias in &self.hopeful {
             let found = lists.iter().find_map(|(provider, models)| discover::from_list(provider, models, alias));
-            let model = found.unwrap_or_else(|| discover::LAST_RESORT.into());
+            let unlisted =
+                if discover::lists("openai", &settings) { discover::UNLISTED } else { discover::LAST_RESORT };
+            let model = found.unwrap_or_else(|| unlisted.into());
             settings.aliases.insert((*alias).to_owned(), vec![model]);
         }
         self.ways.store(Arc::new(Ways::new(settings, &self.slots)));
@@ -182,6 +208,8 @@ impl Router {
         };
         match tokio::time::timeout(patience, slot.provider.list()).await {
             Ok(Ok(models)) => Ok(models),
+            // It answers, and keeps no list.
+            Ok(Err(ProviderError::Foreign { .. })) => Ok(Vec::new()),
             _ => Err(Silent),
         }
     }
@@ -441,8 +469,10 @@ impl Work for Generation<'_> {
             if candidate.takes_schemas() {
                 match self.run(meter, permit, candidate, self.request).await {
                     // It refuses before it does anything, so this is still the same attempt.
-                    Err(ProviderError::Invalid(text)) if schema::is_refused(&text) => {
-                        if !schema::is_faulted(&text) {
+                    Err(ProviderError::Invalid(text))
+                        if schema::is_refused(&text) && meter.streamed() == 0 && !meter.counter().has_begun() =>
+                    {
+                        if schema::is_refused_for_good(&text) {
                             candidate.refuses_schemas();
                         }
                     }

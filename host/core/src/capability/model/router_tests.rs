@@ -641,6 +641,9 @@ async fn a_server_that_is_silent_is_asked_again_and_nothing_stands_in_for_it() {
     assert!(!router.is_ready("default"));
     server.silent.store(false, Relaxed);
     router.ready("default").await;
+    assert!(!router.is_ready("default"), "it is left in peace for a while");
+    tokio::time::advance(Duration::from_secs(11)).await;
+    router.ready("default").await;
     assert_eq!(router.resolve("default")[0].name(), "openai/qwen3");
     assert!(router.is_ready("default"));
 }

@@ -77,12 +77,40 @@ pub fn is_refused(refusal: &str) -> bool {
     .any(|word| refusal.contains(word))
 }
 
-/// Whether such a refusal is about what is in this schema, so that it says nothing of the next one.
-pub fn is_faulted(refusal: &str) -> bool {
+/// Whether such a refusal says that no schema is taken at all. Not where it may be about what is in this one, or in the skill's tools: one
+/// skill must not decide for all others, and a provider repeats a skill's own words.
+pub fn is_refused_for_good(refusal: &str) -> bool {
     let refusal = refusal.to_ascii_lowercase();
-    ["invalid schema", "invalid json schema", "schema conversion", "in context=", "grammar", "too complex", "keyword"]
-        .iter()
-        .any(|word| refusal.contains(word))
+    let says = |words: &[&str]| words.iter().any(|word| refusal.contains(word));
+    let of_this_one = [
+        "invalid schema",
+        "invalid json schema",
+        "schema conversion",
+        "in context=",
+        "grammar",
+        "too complex",
+        "keyword",
+        "tools",
+        "function",
+        "parameters",
+        "properties",
+    ];
+    let of_all = [
+        "not supported",
+        "unsupported",
+        "not support",
+        "n't support",
+        "unavailable",
+        "not available",
+        "unknown",
+        "unrecognized",
+        "not permitted",
+        "not allowed",
+        "unexpected",
+        "must be",
+        "should be",
+    ];
+    !says(&of_this_one) && says(&of_all)
 }
 
 /// The same request once more, with the bad answer and what is wrong with it as two further turns, and the schema in words where
@@ -202,16 +230,19 @@ mod tests {
 
     #[test]
     fn a_refusal_of_all_schemas_is_told_from_that_of_one() {
-        for (refusal, refused, faulted) in [
-            ("This response_format type is unavailable now", true, false),
-            ("'response_format.type' must be 'json_object' or 'text'", true, false),
-            ("This model does not support response format `json_schema`.", true, false),
-            ("body.response_format.type: Input should be 'text'", true, false),
-            ("Invalid schema for response_format 'answer': In context=(), 'required' is missing", true, true),
-            ("JSON schema conversion failed: unknown type", true, true),
+        for (refusal, refused, for_good) in [
+            ("This response_format type is unavailable now", true, true),
+            ("'response_format.type' must be 'json_object' or 'text'", true, true),
+            ("This model does not support response format `json_schema`.", true, true),
+            ("body.response_format.type: Input should be 'text'", true, true),
+            ("Invalid schema for response_format 'answer': In context=(), 'required' is missing", true, false),
+            ("JSON schema conversion failed: unknown type", true, false),
+            ("tools[0].function_declarations[0].parameters.properties[json_schema].items: unknown field", true, false),
+            ("response_format: the schema is too deep", true, false),
             ("max_tokens is too large", false, false),
         ] {
-            assert_eq!((is_refused(refusal), is_faulted(refusal)), (refused, faulted), "{refusal}");
+            assert_eq!(is_refused(refusal), refused, "{refusal}");
+            assert_eq!(is_refused(refusal) && is_refused_for_good(refusal), for_good, "{refusal}");
         }
     }
 }

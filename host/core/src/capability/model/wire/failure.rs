@@ -30,9 +30,10 @@ pub(super) fn foreign(status: u16, headers: &HeaderMap, body: &[u8], key: Option
     match status {
         300..=399 => {
             let target = headers.get(LOCATION).and_then(|target| target.to_str().ok());
-            // A query may hold what was meant for the target alone.
-            let target = target.and_then(|target| target.split(['?', '#']).next()).filter(|target| !target.is_empty());
-            let to = target.map(|target| format!(" to {}", scrub(target, key))).unwrap_or_default();
+            // A path or a query may hold what was meant for the target alone.
+            let target = target.and_then(|target| url::Url::parse(target).ok()).map(|target| target.origin());
+            let target = target.filter(url::Origin::is_tuple).map(|origin| origin.ascii_serialization());
+            let to = target.map(|target| format!(" to {}", scrub(&target, key))).unwrap_or_default();
             Some(format!("a redirect{to} (HTTP {status}), which is not followed"))
         }
         // Gateways in front of a provider refuse for these reasons, and many of them with a page.

@@ -109,7 +109,7 @@ fn what_is_no_provider_is_told_from_a_refusal() {
         foreign(status, &headers, body.as_bytes(), Some(&KEY.into()))
     };
     let page = "\n<!DOCTYPE html><p>secret";
-    let redirect = "a redirect to https://login.example.com/[key]/in (HTTP 302), which is not followed";
+    let redirect = "a redirect to https://login.example.com (HTTP 302), which is not followed";
     assert_eq!(came(302, page).as_deref(), Some(redirect));
     assert_eq!(came(404, page).as_deref(), Some("a web page (HTTP 404)"));
     assert_eq!(came(400, page).as_deref(), Some("a web page (HTTP 400)"));

@@ -296,11 +296,12 @@ impl std::fmt::Debug for Endpoint {
     }
 }
 
-/// The address without what may be secret in it: a user, a password, a query.
+/// The address without what may be secret in it, which the skill is told too: a user, a password, a query, and a path, which is a key
+/// with some gateways.
 fn strange(base_url: &Url, api: &str) -> Arc<str> {
-    let (host, path) = (base_url.host_str().unwrap_or_default(), base_url.path().trim_end_matches('/'));
+    let host = base_url.host_str().unwrap_or_default();
     let port = base_url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("what answers at {}://{host}{port}{path} is no {api} API: it answered with ", base_url.scheme()).into()
+    format!("what answers at {}://{host}{port} is no {api} API: it answered with ", base_url.scheme()).into()
 }
 
 /// A client that goes where it is told and nowhere else: no redirects (they would carry the key along) and no proxy from the

@@ -119,7 +119,7 @@ async fn a_redirect_is_not_followed() {
     let address = raw_bytes(answer("307 Temporary Redirect", &format!("location: http://{canary}/\r\n"), "")).await;
     let error = post(&endpoint(address, PATIENT).speaking("Anthropic")).await.unwrap_err();
     let said = format!(
-        "what answers at http://{address}/v1 is no Anthropic API: it answered with a redirect to http://{canary}/ (HTTP 307), which \
+        "what answers at http://{address} is no Anthropic API: it answered with a redirect to http://{canary} (HTTP 307), which \
          is not followed"
     );
     assert_eq!(error, ProviderError::Foreign { status: 307, text: said });
@@ -138,7 +138,7 @@ async fn what_is_no_provider_is_named_with_its_address() {
         let address = raw_bytes(answer(status, "content-type: text/html\r\n", body)).await;
         let base = Url::parse(&format!("http://{address}/v1/?token=hunter22")).unwrap();
         let error = post(&Endpoint::new(base, None, PATIENT).speaking("Gemini")).await.unwrap_err();
-        let said = format!("what answers at http://{address}/v1 is no Gemini API: it answered with {came}");
+        let said = format!("what answers at http://{address} is no Gemini API: it answered with {came}");
         assert_eq!(error.to_string(), said);
         assert!(matches!(error, ProviderError::Foreign { .. }), "{error:?}");
     }
