@@ -183,7 +183,7 @@ pub enum ProviderError {
     /// Bytes that are not the wire format, or a stream that ended before its end.
     #[error("the provider's answer makes no sense: {0}")]
     Garbled(String),
-    /// A phase took longer than it may: `connect`, `first byte`, `idle` or [`SHARE`].
+    /// A phase took longer than it may: `connect`, `first byte`, `idle` or an attempt's share of the time that is left.
     #[error("the provider did not answer in time ({phase}, {after:?})")]
     TimedOut { phase: &'static str, after: Duration },
     /// The reader of the events has gone.
