@@ -156,7 +156,7 @@ fn is_path(text: &str, has_pointers: bool) -> bool {
         "v1" => false,
         // A list and not a look: what this machine has at its root is its own affair.
         "Users" | "Volumes" | "bin" | "boot" | "dev" | "etc" | "home" | "lib" | "lib64" | "mnt" | "nix" | "opt"
-        | "private" | "proc" | "root" | "sbin" | "snap" | "srv" | "sys" | "tmp" | "usr" | "var" => true,
+        | "private" | "proc" | "root" | "run" | "sbin" | "snap" | "srv" | "sys" | "tmp" | "usr" | "var" => true,
         _ => !has_pointers,
     }
 }
@@ -300,7 +300,7 @@ mod tests {
                 "cannot read ...: gone (see ...), \"...\"",
             ),
             ("failed", "cannot write /work/src/a.c: gone; see /tmp/x/y", "cannot write /work/src/a.c: gone; see ..."),
-            ("failed", "file:///var/a unix:/run/a.sock --config=/w/c", "file://... unix:... --config=..."),
+            ("unavailable", "file:///var/a unix:/run/a.sock --config=/w/c", "file://... unix:... --config=..."),
             ("invalid-input", "/items/0: lacks `a/b`; /etc/passwd", "/items/0: lacks `a/b`; ..."),
         ] {
             assert_eq!(told(kind, text).detail, clean);
