@@ -458,7 +458,7 @@ fn t116_what_is_told_of_errors_has_nothing_of_this_machine_in_it() {
         server.post("/v1/invocations", &[], &json!({ "tool": 1 })),
         fail(&format!("cannot read {canary}/secret/file: gone")),
         fail("two\nlines\u{1b}[2J"),
-        fail("cannot start `/work/their own/tool.sh`: gone; see /elsewhere/x"),
+        fail("cannot start `/home/ann/their own/tool.sh`: gone; see /srv/elsewhere/x"),
     ];
     // A failure of the host itself: the file of an installed skill has been changed.
     let files = server.home.files("data");
@@ -488,8 +488,8 @@ fn t116_what_is_told_of_errors_has_nothing_of_this_machine_in_it() {
             "src/",
             ".rs",
             "\\u001b",
-            "/work",
-            "/elsewhere",
+            "/home/ann",
+            "/srv/elsewhere",
         ] {
             assert!(!answer.body.contains(bad), "{bad} in {answer:?}");
         }

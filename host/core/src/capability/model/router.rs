@@ -192,9 +192,7 @@ impl Router {
         let lists = [("openai", named?), ("ollama", ollama.unwrap_or_default())];
         for alias in &self.hopeful {
             let found = lists.iter().find_map(|(provider, models)| discover::from_list(provider, models, alias));
-            let unlisted =
-                if discover::lists("openai", &settings) { discover::UNLISTED } else { discover::LAST_RESORT };
-            let model = found.unwrap_or_else(|| unlisted.into());
+            let model = found.unwrap_or_else(|| discover::LAST_RESORT.into());
             settings.aliases.insert((*alias).to_owned(), vec![model]);
         }
         self.ways.store(Arc::new(Ways::new(settings, &self.slots)));
@@ -208,8 +206,10 @@ impl Router {
         };
         match tokio::time::timeout(patience, slot.provider.list()).await {
             Ok(Ok(models)) => Ok(models),
-            // It answers, and keeps no list.
-            Ok(Err(ProviderError::Foreign { .. })) => Ok(Vec::new()),
+            // It answers and keeps no list: then it serves one model, and most such servers do not look at its name.
+            Ok(Err(ProviderError::Foreign { .. })) => {
+                Ok(names::split(discover::UNLISTED).map(|(_, model)| model.to_owned()).into_iter().collect())
+            }
             _ => Err(Silent),
         }
     }

@@ -88,7 +88,11 @@ impl Provider for Played {
     fn list<'a>(&'a self) -> BoxFuture<'a, Result<Vec<String>, ProviderError>> {
         let silent = self.0.silent.load(std::sync::atomic::Ordering::Relaxed);
         Box::pin(async move {
-            if silent { Err(ProviderError::Connect("refused".into())) } else { Ok(self.0.models.clone()) }
+            match self.0.models.first().map(String::as_str) {
+                _ if silent => Err(ProviderError::Connect("refused".into())),
+                Some("no list") => Err(ProviderError::Foreign { status: 404, text: String::new() }),
+                _ => Ok(self.0.models.clone()),
+            }
         })
     }
 }
@@ -628,6 +632,11 @@ async fn a_server_that_somebody_named_serves_the_alias_with_what_it_lists() {
     let router = router_of(SERVER, &[("openai", &of(&[])), ("ollama", &of(&[]))]);
     router.ready("default").await;
     assert_eq!(router.resolve("default")[0].name(), discover::LAST_RESORT);
+    // One that keeps no list is asked for one once.
+    let router = router_of(SERVER, &[("openai", &of(&["no list"])), ("ollama", &ollama)]);
+    router.ready("default").await;
+    assert_eq!(router.resolve("default")[0].name(), discover::UNLISTED);
+    assert!(router.is_ready("default"));
 }
 
 #[tokio::test(start_paused = true)]
