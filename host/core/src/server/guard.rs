@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use reqwest::header::{HeaderName, HeaderValue};
-use rmcp::model::ClientJsonRpcMessage;
+use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
+use rmcp::service::RoleClient;
 use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse, StreamableHttpResponseLimits,
 };
+use rmcp::transport::{StreamableHttpClientTransport, Transport};
 use sse_stream::Sse;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Most bytes of one message.
@@ -25,6 +28,8 @@ const MESSAGES: u32 = 5_000;
 /// Most requests of a server within [`WINDOW`]: each has to be answered, and it may take the answers slowly.
 const ASKS: u32 = 200;
 const WINDOW: Duration = Duration::from_secs(10);
+/// How long a connection that was ended may take for its last words.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// Why a server was given up, told to whoever waits for it. The first reason counts.
 #[derive(Clone, Debug, Default)]
@@ -261,9 +266,56 @@ impl<C: StreamableHttpClient + Send + Sync> StreamableHttpClient for Counted<C> 
     }
 }
 
+type Inner<C> = StreamableHttpClientTransport<C>;
+
+/// Messages over HTTP that end when they are stopped. By itself the library waits for its worker there, and the worker for somebody
+/// who takes what it has read: where a server has said more than fits between the two, neither would ever end.
+pub(super) struct Stoppable<C: StreamableHttpClient + Send + Sync> {
+    /// None once it is closed.
+    inner: Option<Inner<C>>,
+    stop: CancellationToken,
+}
+
+impl<C: StreamableHttpClient + Send + Sync> Stoppable<C> {
+    pub(super) fn new(inner: Inner<C>, stop: CancellationToken) -> Self {
+        Self { inner: Some(inner), stop }
+    }
+}
+
+impl<C: StreamableHttpClient + Send + Sync> Transport<RoleClient> for Stoppable<C> {
+    type Error = StreamableHttpError<C::Error>;
+
+    fn send(
+        &mut self,
+        message: ClientJsonRpcMessage,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        let sent = self.inner.as_mut().map(|inner| inner.send(message));
+        let stop = self.stop.clone();
+        async move {
+            let Some(sent) = sent else { return Err(StreamableHttpError::TransportChannelClosed) };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Err(StreamableHttpError::TransportChannelClosed),
+                sent = sent => sent,
+            }
+        }
+    }
+
+    async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
+        self.inner.as_mut()?.receive().await
+    }
+
+    /// Gives the worker a moment, in which it tells the server that its session is over. What it still waits for goes with the rest.
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        let Some(mut inner) = self.inner.take() else { return Ok(()) };
+        timeout(CLOSE, inner.close()).await.unwrap_or(Ok(()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
     use tokio::io::AsyncReadExt as _;
 
     async fn read(bytes: &[u8]) -> (usize, Option<String>) {
@@ -285,5 +337,100 @@ mod tests {
         let most = b"{}\n".repeat(MESSAGES as usize);
         assert_eq!(read(&most).await, (most.len(), None));
         assert!(read(&b"\n".repeat(100_000)).await.1.unwrap().contains("messages within 10 s"));
+    }
+
+    /// A server over HTTP that answers a call with a stream of requests without end.
+    #[derive(Clone)]
+    struct Flood;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("never")]
+    struct Never;
+
+    impl StreamableHttpClient for Flood {
+        type Error = Never;
+
+        async fn post_message(
+            &self,
+            _: Arc<str>,
+            message: ClientJsonRpcMessage,
+            _: Option<Arc<str>>,
+            _: Option<String>,
+            _: Headers,
+        ) -> Result<StreamableHttpPostResponse, StreamableHttpError<Never>> {
+            let message = serde_json::to_value(&message).unwrap();
+            Ok(match message["method"].as_str().unwrap() {
+                "initialize" => {
+                    let result = serde_json::json!({
+                        "protocolVersion": "2025-06-18", "capabilities": {},
+                        "serverInfo": { "name": "flood", "version": "1" },
+                    });
+                    let answer = serde_json::json!({ "jsonrpc": "2.0", "id": message["id"], "result": result });
+                    StreamableHttpPostResponse::Json(serde_json::from_value(answer).unwrap(), None)
+                }
+                "ping" => {
+                    let ping = Sse::default().data(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+                    let pings = futures_util::stream::repeat_with(move || Ok(ping.clone()));
+                    StreamableHttpPostResponse::Sse(pings.boxed(), None)
+                }
+                _ => StreamableHttpPostResponse::Accepted,
+            })
+        }
+
+        async fn delete_session(
+            &self,
+            _: Arc<str>,
+            _: Arc<str>,
+            _: Option<String>,
+            _: Headers,
+        ) -> Result<(), StreamableHttpError<Never>> {
+            Ok(())
+        }
+
+        async fn get_stream(
+            &self,
+            _: Arc<str>,
+            _: Option<Arc<str>>,
+            _: Option<String>,
+            _: Option<String>,
+            _: Headers,
+        ) -> Result<Events, StreamableHttpError<Never>> {
+            Err(StreamableHttpError::ServerDoesNotSupportSse)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t90_a_connection_that_nobody_reads_any_more_ends_with_all_that_waits_in_it() {
+        let message = |message| serde_json::from_value::<ClientJsonRpcMessage>(message).unwrap();
+        let stop = CancellationToken::new();
+        let inner =
+            StreamableHttpClientTransport::with_client(Flood, StreamableHttpClientTransportConfig::with_uri("x"));
+        let mut flooded = Stoppable::new(inner, stop.clone());
+        let (params, info) = (serde_json::json!({}), serde_json::json!({ "name": "test", "version": "1" }));
+        let greeting =
+            serde_json::json!({ "protocolVersion": "2025-06-18", "capabilities": params, "clientInfo": info });
+        let greeting = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": greeting });
+        flooded.send(message(greeting)).await.unwrap();
+        flooded.receive().await.unwrap();
+        let begun = serde_json::json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        flooded.send(message(begun)).await.unwrap();
+        let ping = |id: u32| message(serde_json::json!({ "jsonrpc": "2.0", "id": id, "method": "ping" }));
+        flooded.send(ping(2)).await.unwrap();
+        let more = tokio::spawn(flooded.send(ping(3)));
+        // The clock stands until nobody has anything to do: the way to us is full, and whoever fills it waits for us.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        stop.cancel();
+        more.await.unwrap().unwrap_err();
+        flooded.send(ping(4)).await.unwrap_err();
+        timeout(CLOSE * 2, flooded.close()).await.unwrap().unwrap();
+        assert!(flooded.receive().await.is_none());
+        let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        timeout(CLOSE, async {
+            while alive() > 0 {
+                tokio::task::yield_now().await
+            }
+        })
+        .await
+        .unwrap();
     }
 }

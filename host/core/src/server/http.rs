@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::ServerError;
-use super::guard::{Counted, Ending, LINE_BYTES};
+use super::guard::{Counted, Ending, LINE_BYTES, Stoppable};
 use super::tokens::{self, Keeper};
 use crate::capability::secrets::{Binding, Vault};
 use crate::net::address::{self, LOOPBACK, Network};
@@ -68,9 +68,9 @@ pub(super) struct Opened {
 }
 
 pub(super) enum Transport {
-    Plain(StreamableHttpClientTransport<Counted<reqwest::Client>>),
+    Plain(Stoppable<Counted<reqwest::Client>>),
     /// With a token, which is refreshed when its time has come.
-    Signed(StreamableHttpClientTransport<AuthClient<Counted<reqwest::Client>>>, Arc<Keeper>),
+    Signed(Stoppable<AuthClient<Counted<reqwest::Client>>>, Arc<Keeper>),
 }
 
 /// Who named a place: what a person wrote down is reached, and what a server names is public or in a network that a person named.
@@ -98,11 +98,15 @@ impl Reach {
         let (ending, stop) = (Ending::default(), CancellationToken::new());
         let client = Counted::new(client, ending.clone(), stop.clone());
         let transport = match signed {
-            None => Transport::Plain(StreamableHttpClientTransport::with_client(client, config)),
+            None => {
+                let transport = StreamableHttpClientTransport::with_client(client, config);
+                Transport::Plain(Stoppable::new(transport, stop.clone()))
+            }
             Some((manager, keeper, tokens)) => {
                 secrets.extend(tokens);
                 let client = AuthClient::new(client, manager);
-                Transport::Signed(StreamableHttpClientTransport::with_client(client, config), keeper)
+                let transport = StreamableHttpClientTransport::with_client(client, config);
+                Transport::Signed(Stoppable::new(transport, stop.clone()), keeper)
             }
         };
         Ok(Opened { transport, ending, stop, secrets })
