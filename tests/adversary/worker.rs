@@ -116,6 +116,8 @@ async fn t06_a_worker_that_hangs_is_ended() {
         });
         // And the host loads other things as before.
         std::fs::remove_file(home.path("deed")).unwrap();
+        // What hung is not compiled again by this host (`engine/quarantine.rs`).
+        let path = home.write("other.wasm", skill(2001));
         let (host, loaded) = loaded(host, &path).await;
         assert_eq!(text(host.invoke(call(&loaded, "act", json!({}))).await), "", "{what}");
         assert_eq!(host.running(), 0, "{what}");

@@ -14,7 +14,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::confine::{Confinement, confine};
-use super::{LoadError, config};
+use super::{EngineSettings, LoadError, config};
 
 /// How to start the process that compiles: a program that calls [`worker_main`] when given these arguments.
 #[derive(Clone, Debug)]
@@ -31,6 +31,15 @@ impl WorkerCommand {
     }
 }
 
+/// The limit that a compilation came to, and what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Spent {
+    #[error("compiling took longer than {0} s (`engine.compile-seconds`)")]
+    Seconds(u32),
+    #[error("compiling needs more than {0} MiB of memory (`engine.compile-mib`)")]
+    Mib(u32),
+}
+
 /// Largest artefact that is taken from a worker.
 const ARTEFACT_BYTES: u64 = 1 << 30;
 
@@ -42,9 +51,9 @@ const FAILED: u8 = 70;
 pub(crate) async fn compile(
     worker: &WorkerCommand,
     component: &[u8],
-    mib: u32,
-    limit: Duration,
+    settings: &EngineSettings,
 ) -> Result<Vec<u8>, LoadError> {
+    let (mib, seconds) = (settings.compile_mib, settings.compile_seconds);
     let mut child = tokio::process::Command::new(&worker.program)
         .args(&worker.args)
         .arg(mib.to_string())
@@ -75,15 +84,10 @@ pub(crate) async fn compile(
         read?;
         child.wait().await
     };
-    let status = match tokio::time::timeout(limit, work).await {
+    let status = match tokio::time::timeout(Duration::from_secs(seconds.into()), work).await {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => return Err(LoadError::Worker(error.to_string())),
-        Err(_) => {
-            let seconds = limit.as_secs();
-            return Err(LoadError::CompileLimit(format!(
-                "compiling took longer than {seconds} s (`engine.compile-seconds`)"
-            )));
-        }
+        Err(_) => return Err(LoadError::Spent { spent: Spent::Seconds(seconds), known: false }),
     };
     let message = String::from_utf8_lossy(&message).trim().to_owned();
     if status.success() && artefact.len() as u64 != ARTEFACT_BYTES {
@@ -103,9 +107,7 @@ fn failure(status: ExitStatus, message: String, mib: u32) -> LoadError {
         return LoadError::Invalid(message);
     }
     if STARVED.iter().any(|words| message.contains(words)) {
-        return LoadError::CompileLimit(format!(
-            "compiling needs more than {mib} MiB of memory (`engine.compile-mib`)"
-        ));
+        return LoadError::Spent { spent: Spent::Mib(mib), known: false };
     }
     match status.signal() {
         Some(signal) => LoadError::Worker(format!("it was ended by signal {signal}")),
@@ -188,6 +190,7 @@ fn work(args: &[OsString]) -> Result<(), (u8, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Explain as _;
 
     fn exited(code: u8, message: &str) -> LoadError {
         failure(ExitStatus::from_raw(i32::from(code) << 8), message.into(), 100)
@@ -208,8 +211,10 @@ mod tests {
             exited(70, "mmap failed: Cannot allocate memory (os error 12)"),
             exited(101, no_thread),
         ] {
-            let LoadError::CompileLimit(sentence) = error else { panic!("{error:?}") };
-            assert_eq!(sentence, "compiling needs more than 100 MiB of memory (`engine.compile-mib`)");
+            assert_eq!(error.kind(), "compile-limit");
+            let LoadError::Spent { spent, known: false } = error else { panic!("{error:?}") };
+            assert_eq!(spent, Spent::Mib(100));
+            assert_eq!(spent.to_string(), "compiling needs more than 100 MiB of memory (`engine.compile-mib`)");
         }
     }
 

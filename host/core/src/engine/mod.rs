@@ -7,6 +7,7 @@ pub(crate) mod artefact;
 pub(crate) mod compile;
 pub(crate) mod config;
 pub(crate) mod confine;
+mod depth;
 pub(crate) mod epoch;
 pub(crate) mod guest;
 pub(crate) mod habit;
@@ -15,6 +16,7 @@ pub(crate) mod linker;
 pub(crate) mod names;
 pub(crate) mod precheck;
 pub(crate) mod privileges;
+mod quarantine;
 pub(crate) mod schedule;
 pub(crate) mod settings;
 pub(crate) mod shares;
@@ -23,20 +25,21 @@ pub(crate) mod wasi;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Linker;
 
-pub use compile::{WorkerCommand, worker_main};
+pub use compile::{Spent, WorkerCommand, worker_main};
 pub use confine::Confinement;
 pub use privileges::{Listening, Privileges, give_up_privileges};
 pub use settings::{Allocator, EngineSettings, LimitSettings, Limits};
 
 use crate::error::Explain;
+use crate::sync::Instant;
 use artefact::Cached;
 use guest::Guest;
 pub(crate) use names::names;
+use quarantine::Quarantine;
 
 /// Everything that runs guests. One per host: artefacts and instances of two engines must never mix.
 pub(crate) struct Engine {
@@ -47,6 +50,7 @@ pub(crate) struct Engine {
     linker: Linker<Guest>,
     artefacts: artefact::Artefacts,
     worker: WorkerCommand,
+    quarantine: Quarantine,
     settings: EngineSettings,
     pub(crate) ticker: epoch::Ticker,
 }
@@ -83,11 +87,13 @@ impl Engine {
             choice,
             artefacts,
             worker,
+            quarantine: Quarantine::default(),
             settings,
         })
     }
 
-    /// Checks, compiles where no artefact is cached, and links. `notice` is told before a compilation begins.
+    /// Checks, compiles where no artefact is cached, and links. `notice` is told before a compilation begins. Every load comes through
+    /// here, so what came to a limit of the compiler is known here (`quarantine.rs`).
     pub(crate) async fn load(&self, bytes: &[u8], notice: impl FnOnce()) -> Result<Loaded, LoadError> {
         let limit = u64::from(self.settings.component_mib) << 20;
         if bytes.len() as u64 > limit {
@@ -102,14 +108,20 @@ impl Engine {
             Cached::Nothing => None,
             Cached::Rejected(why) => Some(why),
         };
+        if let Some(spent) = self.quarantine.find(&digest, &self.settings, Instant::now()) {
+            return Err(LoadError::Spent { spent, known: true });
+        }
         precheck::check(bytes)?;
         notice();
         Ok(Loaded { pre: self.compile(bytes, &digest).await?, rejected })
     }
 
     async fn compile(&self, bytes: &[u8], digest: &str) -> Result<linker::Pre, LoadError> {
-        let limit = Duration::from_secs(u64::from(self.settings.compile_seconds));
-        let artefact = compile::compile(&self.worker, bytes, self.settings.compile_mib, limit).await?;
+        let compiled = compile::compile(&self.worker, bytes, &self.settings).await;
+        if let Err(LoadError::Spent { spent, .. }) = &compiled {
+            self.quarantine.hold(digest, *spent, Instant::now());
+        }
+        let artefact = compiled?;
         // Only what loads, can be linked and offers what the component does is signed.
         let component = self.artefacts.load_fresh(&self.wasmtime, &artefact)?;
         let made: BTreeSet<String> =
@@ -132,8 +144,7 @@ impl Engine {
     /// Compiles the smallest component and forgets it: whether it could be done at all.
     pub(crate) async fn try_compiling(&self) -> Result<(), LoadError> {
         const SMALLEST: &[u8] = b"\0asm\x0d\0\x01\0";
-        let limit = Duration::from_secs(u64::from(self.settings.compile_seconds));
-        compile::compile(&self.worker, SMALLEST, self.settings.compile_mib, limit).await.map(drop)
+        compile::compile(&self.worker, SMALLEST, &self.settings).await.map(drop)
     }
 
     pub(crate) fn settings(&self) -> &EngineSettings {
@@ -189,6 +200,9 @@ pub enum LoadError {
     TooLarge { limit: u64 },
     #[error("the component would be too expensive to compile: {0}")]
     CompileLimit(String),
+    /// `known`: when it was tried before, and not this time.
+    #[error("the component would be too expensive to compile: {spent}")]
+    Spent { spent: Spent, known: bool },
     #[error("the component needs more than an instance may have: {reason}")]
     DoesNotFit { kind: &'static str, reason: String },
     #[error("its list of tools cannot be used: {0}")]
@@ -210,7 +224,7 @@ impl Explain for LoadError {
         match self {
             Self::Invalid(_) | Self::Tools(_) => "invalid-component",
             Self::TooLarge { .. } => "too-large",
-            Self::CompileLimit(_) => "compile-limit",
+            Self::CompileLimit(_) | Self::Spent { .. } => "compile-limit",
             Self::DoesNotFit { kind, .. } => kind,
             Self::Worker(_) => "host-fault",
             Self::UnsupportedImport { .. } => "unsupported-import",
@@ -226,9 +240,13 @@ impl Explain for LoadError {
             Self::TooLarge { .. } => {
                 "make it smaller (release build, stripped), or raise `engine.component-mib`".into()
             }
-            Self::CompileLimit(_) => {
-                "split the large function, or raise `engine.compile-seconds` and `engine.compile-mib` if you trust it"
-                    .into()
+            Self::CompileLimit(_) | Self::Spent { known: false, .. } => CHEAPER.into(),
+            Self::Spent { spent: Spent::Seconds(_), known: true } => format!(
+                "{CHEAPER}; the host that found this out tries the same file again {} minutes later, and a new one at once",
+                quarantine::PAUSE.as_secs() / 60
+            ),
+            Self::Spent { spent: Spent::Mib(_), known: true } => {
+                format!("{CHEAPER}; the host that found this out does not try the same file again, and a new one does")
             }
             Self::DoesNotFit { .. } => {
                 "make its tables and memories begin smaller, or set `engine.allocator = \"on-demand\"` if you trust it"
@@ -244,6 +262,10 @@ impl Explain for LoadError {
         }
     }
 }
+
+/// What to do about a component that is too expensive to compile.
+const CHEAPER: &str =
+    "split the large function, or raise `engine.compile-seconds` and `engine.compile-mib` if you trust it";
 
 /// Why the engine did not start.
 #[derive(Debug, thiserror::Error)]
@@ -266,6 +288,86 @@ impl Explain for EngineError {
         match self {
             Self::Start(_) => "set `engine.allocator = \"on-demand\"`, and see `ringfence doctor`".into(),
             Self::Cache { .. } => "give another one with `--cache-dir`, or make it writable".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An engine whose worker does what a line of shell says, and how often it was started.
+    struct Scarce {
+        engine: Engine,
+        starts: PathBuf,
+    }
+
+    impl Scarce {
+        fn new(dir: &Path, deed: &str) -> Self {
+            let starts = dir.join("starts");
+            let script = format!("echo started >>'{}'; {deed}", starts.display());
+            let worker = WorkerCommand { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()] };
+            let settings = EngineSettings {
+                allocator: Allocator::OnDemand,
+                concurrent: 1,
+                compile_seconds: 1,
+                compile_mib: 64,
+                ..EngineSettings::default()
+            };
+            let engine = Engine::start(settings, worker, &dir.join("cache"), &dir.join("key"), || {}).unwrap();
+            Self { engine, starts }
+        }
+
+        async fn refuses(&self, bytes: &[u8]) -> LoadError {
+            self.engine.load(bytes, || {}).await.err().unwrap()
+        }
+
+        fn starts(&self) -> usize {
+            std::fs::read_to_string(&self.starts).unwrap().lines().count()
+        }
+    }
+
+    const BOMB: &[u8] = b"\0asm\x0d\0\x01\0";
+    /// Another one: there is a section in it that means nothing.
+    const OTHER: &[u8] = b"\0asm\x0d\0\x01\0\0\x02\x01x";
+
+    #[tokio::test]
+    async fn t05_what_came_to_a_limit_is_refused_the_next_time_without_a_worker() {
+        for (deed, spent, until) in [
+            ("exec sleep 3600", Spent::Seconds(1), "10 minutes later"),
+            (
+                "echo 'memory allocation of 9 bytes failed' >&2; exit 1",
+                Spent::Mib(64),
+                "does not try the same file again",
+            ),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let host = Scarce::new(dir.path(), deed);
+            let first = host.refuses(BOMB).await;
+            assert!(matches!(first, LoadError::Spent { spent: is, known: false } if is == spent), "{first:?}");
+            for _ in 0..10 {
+                let notice = || panic!("nothing is compiled");
+                let again = host.engine.load(BOMB, notice).await.err().unwrap();
+                assert_eq!((again.kind(), again.to_string()), (first.kind(), first.to_string()));
+                assert!(again.hint().starts_with(&first.hint()) && again.hint().contains(until), "{}", again.hint());
+            }
+            assert_eq!(host.starts(), 1, "{deed}");
+            // It is about those bytes and about no others.
+            assert!(matches!(host.refuses(OTHER).await, LoadError::Spent { known: false, .. }));
+            assert_eq!(host.starts(), 2, "{deed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_failed_otherwise_is_tried_again() {
+        for deed in ["exit 70", "kill -9 $$", "echo not this >&2; exit 65", "true"] {
+            let dir = tempfile::tempdir().unwrap();
+            let host = Scarce::new(dir.path(), deed);
+            for starts in 1..=3 {
+                let error = host.refuses(BOMB).await;
+                assert!(matches!(error, LoadError::Worker(_) | LoadError::Invalid(_)), "{deed}: {error:?}");
+                assert_eq!(host.starts(), starts, "{deed}");
+            }
         }
     }
 }

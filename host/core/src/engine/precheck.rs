@@ -6,7 +6,7 @@
 
 use wasmparser::{Operator, Parser, Payload, Validator};
 
-use super::LoadError;
+use super::{LoadError, depth};
 
 /// Functions in all modules of a component. CPython with its standard library has about 30,000.
 const FUNCTIONS: u64 = 200_000;
@@ -17,8 +17,19 @@ const LOCALS: u64 = 10_000;
 /// Locals times branches of one function: 4 million take about half a second and 70 MiB to compile.
 const LOCALS_BY_BRANCHES: u64 = 24_000_000;
 
-/// Refuses what is not a component of ours, or would be too expensive to compile.
+/// Refuses what is not a component of ours, or would be too expensive to compile. Whatever is in it, that ends in an answer.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), LoadError> {
+    depth::check(bytes)?;
+    // Types that hold one another more than 127 deep fail an assertion of the validator (wasmparser 0.254), which no file may end
+    // the host with. Nothing is shared with what is dropped here.
+    std::panic::catch_unwind(|| validate(bytes)).unwrap_or_else(|_| {
+        Err(LoadError::Invalid(
+            "the validator gave it up; its types hold one another too deeply, or it is damaged".into(),
+        ))
+    })
+}
+
+fn validate(bytes: &[u8]) -> Result<(), LoadError> {
     if bytes.is_empty() {
         return Err(LoadError::Invalid("the file is empty".into()));
     }

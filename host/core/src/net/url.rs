@@ -119,7 +119,7 @@ impl Target {
         if text.contains('#') {
             return Err(Refusal::Invalid(format!(
                 "`{}` has a fragment, which is never sent: leave out what begins with #",
-                shown(text).escape_debug()
+                told(text).escape_debug()
             )));
         }
         let url = Url::parse(text).map_err(|error| no_url(text, &error.to_string()))?;
@@ -220,7 +220,7 @@ fn check_text(text: &str) -> Result<(), Refusal> {
     match text.chars().find(|c| c.is_control() || c.is_whitespace()) {
         Some(c) => Err(Refusal::Invalid(format!(
             "the URL `{}` holds {}: encode it or leave it out",
-            shown(text).escape_debug(),
+            told(text).escape_debug(),
             c.escape_debug()
         ))),
         None => Ok(()),
@@ -232,14 +232,34 @@ fn too_long(length: usize) -> Refusal {
 }
 
 fn no_url(text: &str, error: &str) -> Refusal {
-    Refusal::Invalid(format!("`{}` is no URL: {error}", shown(text).escape_debug()))
+    Refusal::Invalid(format!("`{}` is no URL: {error}", told(text).escape_debug()))
 }
 
-/// What stands between the scheme and the path, as it was written.
+/// An address that cannot be read, as it may be told: without a query, and without what may be a password before its host.
+fn told(text: &str) -> String {
+    let place = text.split(['?', '#']).next().unwrap_or_default();
+    let public = match authority_of(place).rsplit_once('@') {
+        Some((secret, _)) => place.replacen(&format!("{secret}@"), "", 1),
+        None => place.to_owned(),
+    };
+    let rest = if place.len() < text.len() { "?..." } else { "" };
+    format!("{}{rest}", shown(&public))
+}
+
+/// The server that an address of the configuration leads to: its path and its query may hold a key.
+pub(crate) fn server(text: &str) -> String {
+    Url::parse(text).map_or_else(|_| "no URL".to_owned(), |url| url.origin().ascii_serialization())
+}
+
+/// What stands between the scheme and the path, as it was written; its beginning.
 fn authority(text: &str) -> &str {
+    shown(authority_of(text))
+}
+
+fn authority_of(text: &str) -> &str {
     let rest = text.split_once(':').map_or(text, |(_, rest)| rest);
     let rest = rest.trim_start_matches(['/', '\\']);
-    shown(rest.split(['/', '\\', '?']).next().unwrap_or_default())
+    rest.split(['/', '\\', '?']).next().unwrap_or_default()
 }
 
 /// The beginning of a text.
@@ -391,5 +411,20 @@ mod tests {
         assert!(to("https://me:pw@a.test/").is_err());
         assert!(to(&"x".repeat(64 << 10)).is_err());
         assert!(to("/a\r\nb").is_err());
+    }
+
+    #[test]
+    fn t74_an_address_that_cannot_be_read_is_told_without_what_may_be_a_secret() {
+        for (text, told) in [
+            ("https://ada:hunter2@exa mple.com/a?key=hunter2", "`https://exa mple.com/a?...`"),
+            ("https://example.com/a?key=hunter2 x", "`https://example.com/a?...`"),
+            ("https://example.com:99999/a?key=hunter2", "`https://example.com:99999/a?...`"),
+            ("https://example.com/a?key=hunter2#part", "`https://example.com/a?...`"),
+            ("https:ada:hunter2@", "`https:`"),
+        ] {
+            let Err(Refusal::Invalid(sentence)) = Target::parse(text) else { panic!("{text}") };
+            assert!(sentence.contains(told), "{sentence}");
+            assert!(!sentence.contains("hunter2"), "{sentence}");
+        }
     }
 }
