@@ -1,9 +1,12 @@
 //! Attempts to spend more than there is, to spend it unseen, and to name what must not be named.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use ringfence_core::Call;
+use ringfence_core::capability::model::types::{Message, Request, Role, Tool};
+use ringfence_core::capability::model::{Grant, ModelSettings, Router};
 use ringfence_core::engine::LimitSettings;
+use ringfence_core::{Call, Refusal};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -129,14 +132,138 @@ async fn t81_requests_above_every_measure_are_lowered_or_refused() {
     let body = teller.bodies().remove(0);
     let most = body.get("max_tokens").or_else(|| body.get("max_completion_tokens"));
     assert_eq!(most, Some(&json!(4096)), "{body}");
-    // A prompt of 9 MiB is more than a provider may see.
-    let large = json!({ "prompt": "0123456789abcdef", "times": 9 << 16 });
-    match ground.host.call("stream", large).await {
+    // The host says nothing of its own: one answer, for nobody in particular.
+    let told: BTreeSet<&str> = body.as_object().unwrap().keys().map(String::as_str).collect();
+    for word in ["n", "best_of", "user", "metadata", "store", "system", "instructions"] {
+        assert!(!told.contains(word), "{word}: {body}");
+    }
+    assert_eq!(body["messages"].as_array().unwrap().len(), 1, "{body}");
+    // A prompt of 9 MiB is more than a provider may see, and more than one call of the host carries.
+    let prompt = |mib: u32| json!({ "prompt": "0123456789abcdef", "times": mib << 16 });
+    match ground.host.call("stream", prompt(9)).await {
         Ok(done) => assert_ne!(done.outcome.structured.unwrap()["end"], "done"),
         Err(error) => assert!(["hostcall-too-large", "memory-limit"].contains(&error.kind()), "{error:?}"),
     }
+    // Where the operator lets a guest have and pass that much, it still is.
+    let limits = LimitSettings { memory_mib: Some(512), hostcall_kib: Some(64 << 10), ..LimitSettings::default() };
+    for mib in [9, 50] {
+        let done = ground.host.limited("stream", prompt(mib), limits).await.unwrap();
+        let end = done.outcome.structured.unwrap()["end"].as_str().unwrap().to_owned();
+        assert!(end.contains("prompt") && end.contains(&(8 << 20).to_string()), "{mib} MiB: {end}");
+        assert_eq!(done.usage.input_tokens, 0, "{mib} MiB");
+    }
     assert_eq!(teller.bodies().len(), 1);
     ground.survived_probe().await;
+}
+
+/// What no skill of the SDK writes: the one place that every request of a guest comes by.
+#[test]
+fn t81_what_is_too_many_never_becomes_an_ask() {
+    let router = Router::new(ModelSettings::default(), &BTreeMap::new(), Vec::new()).unwrap();
+    let grant = Grant { models: vec!["default".into()], ..Grant::default() };
+    let plain = || Request {
+        model: "default".into(),
+        messages: vec![Message::text(Role::User, "hello")],
+        ..Request::default()
+    };
+    let ask = |request: Request| router.generate_ask(request, Some(&grant), true);
+    let tool = |n: usize| Tool { name: format!("t{n}"), description: String::new(), input_schema: json!({}) };
+    let options = json!({ "seed": "x".repeat(1 << 20) });
+    for (what, request) in [
+        ("tools", Request { tools: (0..10_000).map(tool).collect(), ..plain() }),
+        ("messages", Request { messages: vec![Message::text(Role::System, "x"); 10_000], ..plain() }),
+        ("prompt", Request { messages: vec![Message::text(Role::User, "x".repeat(50 << 20))], ..plain() }),
+        ("prompt", Request { tools: vec![Tool { description: "x".repeat(50 << 20), ..tool(0) }], ..plain() }),
+        ("stop sequences", Request { stop: vec!["x".into(); 10_000], ..plain() }),
+        ("provider options", Request { provider_options: options.as_object().cloned(), ..plain() }),
+    ] {
+        let refusal = ask(request).err();
+        assert!(
+            matches!(&refusal, Some(Refusal::TooLarge(excess)) if excess.what.starts_with(what)),
+            "{what}: {refusal:?}"
+        );
+    }
+    // What can be lowered is lowered, before anything is set aside for it.
+    for (wanted, most) in [(Some(u32::MAX), 4096), (None, 4096), (Some(7), 7)] {
+        let ask = ask(Request { max_tokens: wanted, ..plain() }).unwrap();
+        assert_eq!((ask.request.max_tokens, ask.estimate.output_tokens), (Some(most), u64::from(most)), "{wanted:?}");
+    }
+}
+
+/// A skill says what it wants to know, and has no word for where it is asked, on whose account, or how often.
+#[test]
+fn t81_a_request_has_no_word_for_where_or_who_or_how_often() {
+    use wit_parser::TypeDefKind;
+    let mut resolve = wit_parser::Resolve::default();
+    let (package, _) = resolve.push_dir(crate::support::repository().join("wit")).unwrap();
+    let model = &resolve.interfaces[resolve.packages[package].interfaces["model"]];
+    let mut words = BTreeSet::new();
+    for (name, id) in &model.types {
+        words.insert(name.as_str());
+        match &resolve.types[*id].kind {
+            TypeDefKind::Record(record) => words.extend(record.fields.iter().map(|field| field.name.as_str())),
+            TypeDefKind::Flags(flags) => words.extend(flags.flags.iter().map(|flag| flag.name.as_str())),
+            _ => {}
+        }
+    }
+    for (name, function) in &model.functions {
+        words.insert(name.as_str());
+        words.extend(function.params.iter().map(|param| param.name.as_str()));
+    }
+    assert!(words.contains("max-tokens") && words.contains("tool-choice"), "{words:?}");
+    let forbidden = [
+        "url",
+        "uri",
+        "base",
+        "endpoint",
+        "address",
+        "host",
+        "port",
+        "proxy",
+        "header",
+        "headers",
+        "auth",
+        "authorization",
+        "bearer",
+        "key",
+        "keys",
+        "secret",
+        "credential",
+        "organisation",
+        "organization",
+        "project",
+        "account",
+        "user",
+        "n",
+        "count",
+        "best",
+        "retries",
+        "timeout",
+        "timeouts",
+    ];
+    for word in &words {
+        assert!(!word.split(['-', '.']).any(|part| forbidden.contains(&part)), "`{word}` in wit/model.wit");
+    }
+    // All that a request says, so that one more word is looked at here.
+    let TypeDefKind::Record(request) = &resolve.types[model.types["request"]].kind else { panic!("no record") };
+    let fields: Vec<&str> = request.fields.iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "model",
+            "messages",
+            "tools",
+            "tool-choice",
+            "output-schema",
+            "max-tokens",
+            "temperature",
+            "top-p",
+            "stop",
+            "effort",
+            "cache-until",
+            "provider-options",
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

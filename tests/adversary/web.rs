@@ -1,5 +1,6 @@
 //! Guests that want to reach what they must not, and servers that answer as badly as they can.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use ringfence_core::journal::audit::{Event, Filter};
@@ -173,6 +174,49 @@ async fn t66_a_body_without_end_costs_no_memory() {
     assert_eq!(text(some), "3000");
     peer.gone();
     web.ground.survived_probe().await;
+}
+
+/// No setting has any certificate accepted. That nothing in the sources could is held by `t68_nothing_accepts_invalid_certificates`.
+#[test]
+fn t68_no_setting_accepts_invalid_certificates() {
+    fn keys<'a>(schema: &'a Value, into: &mut BTreeSet<&'a str>) {
+        match schema {
+            Value::Object(object) => {
+                for (name, value) in object {
+                    if let ("properties", Some(properties)) = (name.as_str(), value.as_object()) {
+                        into.extend(properties.keys().map(String::as_str));
+                    }
+                    keys(value, into);
+                }
+            }
+            Value::Array(all) => all.iter().for_each(|value| keys(value, into)),
+            _ => {}
+        }
+    }
+    let schema = Home::new().run(&["config", "schema"]).worked().json();
+    let mut all = BTreeSet::new();
+    keys(&schema, &mut all);
+    // Of `[http]`, of providers, of MCP servers and of sources.
+    for known in ["connect-seconds", "base-url", "headers", "networks"] {
+        assert!(all.contains(known), "{known} in {all:?}");
+    }
+    let words = [
+        "insecure",
+        "unsafe",
+        "dangerous",
+        "tls",
+        "ssl",
+        "cert",
+        "certificate",
+        "certificates",
+        "ca",
+        "verify",
+        "accept",
+        "skip",
+    ];
+    for key in all {
+        assert!(!key.split(['-', '_']).any(|part| words.contains(&part)), "`{key}`");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

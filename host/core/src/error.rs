@@ -98,7 +98,7 @@ pub enum Refusal {
     Unavailable(String),
     #[error("{0}")]
     Invalid(String),
-    #[error("{} is too large: at most {}{}", .0.what, .0.limit, .0.actual.map(|n| format!(", this has {n}")).unwrap_or_default())]
+    #[error("the {} is too large: at most {}{}", .0.what, .0.limit, .0.actual.map(|n| format!(", this has {n}")).unwrap_or_default())]
     TooLarge(Excess),
     #[error("{0}")]
     TimedOut(String),

@@ -258,6 +258,11 @@ impl Session {
         skills
     }
 
+    /// The skill that no other one called: what it causes counts for it, whoever does it.
+    pub(crate) fn began(&self) -> &str {
+        self.upwards().last().unwrap_or(self).skill()
+    }
+
     /// Who has not been granted what the ask needs: the skill itself, or one that called it.
     fn lacking<A: Ask>(&self, ask: &A) -> &str {
         let lacks = |session: &&Self| {

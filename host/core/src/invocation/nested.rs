@@ -195,7 +195,7 @@ impl Running {
         match error.of::<CallError>() {
             Some(CallError::InputTooLarge { actual, limit }) => {
                 let (limit, actual) = (*limit as u64, Some(*actual as u64));
-                return Err(Refusal::TooLarge(Excess { what: "the input of the tool", limit, actual }));
+                return Err(Refusal::TooLarge(Excess { what: "input of the tool", limit, actual }));
             }
             Some(error @ (CallError::UnknownTool { .. } | CallError::NoTool { .. } | CallError::InvalidInput(_))) => {
                 return Err(Refusal::Invalid(format!("`{name}`: {error}")));

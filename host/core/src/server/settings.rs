@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ServerError;
 use crate::engine::digest;
-use crate::net::Network;
+use crate::net::{Network, url};
 use crate::policy::manifest::is_name;
 
 /// `[mcp-servers.NAME]`: an MCP server whose tools are brokered as those of a skill. Either `command` or `url`.
@@ -64,7 +64,7 @@ impl fmt::Debug for ServerSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerSettings")
             .field("command", &self.command)
-            .field("url", &self.url)
+            .field("server", &self.url.as_deref().map(url::server))
             .field("env", &self.env.keys())
             .field("headers", &self.headers.keys())
             .finish_non_exhaustive()

@@ -1,6 +1,6 @@
 //! The ask of `http`: one request to one server. The only policy code of the capability, beside what a rule covers.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -21,7 +21,7 @@ use crate::policy::taint::Touch;
 use crate::trace;
 
 /// "Send this request." Each hop of a redirect is one of its own.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Exchange {
     pub skill: String,
     pub method: Method,
@@ -38,6 +38,20 @@ pub struct Exchange {
     pub patience: Duration,
     /// Which server sent it here.
     pub redirected_by: Option<String>,
+}
+
+/// A query, a header and a body may hold what is private, and so they are not shown.
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the iterator itself, which shows the values as well.
+        let headers: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("Exchange")
+            .field("skill", &self.skill)
+            .field("subject", &self.subject())
+            .field("headers", &headers)
+            .field("body", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Exchange {

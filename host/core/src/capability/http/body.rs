@@ -196,7 +196,7 @@ fn timed(stream: Bodied, idle: Duration, raw: Arc<AtomicU64>, limit: u64) -> Bod
 }
 
 fn too_large(limit: u64) -> Refusal {
-    Refusal::TooLarge(Excess { what: "the body of the http response", limit, actual: None })
+    Refusal::TooLarge(Excess { what: "body of the http response", limit, actual: None })
 }
 
 /// Marks a count of raw bytes whose stream has ended as it should. No body has so many.

@@ -70,7 +70,8 @@ impl Egress {
         Gate::new(&self.settings)
     }
 
-    /// Counts one more request.
+    /// Counts one more request for `skill`: the one that began, and not one that it called. Otherwise a skill could use up
+    /// another one's minute, and make more requests than its own by having others make them.
     pub(super) fn count(&self, gate: &Gate, skill: &str) -> Result<(), Refusal> {
         gate.count(&self.rates, skill)
     }

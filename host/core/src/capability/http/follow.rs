@@ -1,6 +1,7 @@
 //! One request of a skill, from hop to hop. Each hop is an act of its own: allowed, recorded and counted as if the skill had
 //! asked for it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use crate::broker::{Permit, Session};
 use crate::error::Refusal;
 
 /// What is to be sent next.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Order {
     pub(super) method: Method,
     pub(super) target: Target,
@@ -29,6 +30,14 @@ pub(super) struct Order {
     /// Redirects so far.
     pub(super) hops: u32,
     pub(super) redirected_by: Option<String>,
+}
+
+/// As of what is asked for: nothing that may be private.
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = format!("{} {}", self.method, self.target.place());
+        f.debug_struct("Order").field("place", &place).field("hops", &self.hops).finish_non_exhaustive()
+    }
 }
 
 impl Order {
@@ -70,7 +79,7 @@ pub(super) async fn run(way: Way, first: Permit<Exchange>, mut order: Order) -> 
         };
         drop(answer);
         order = next;
-        egress.count(&gate, session.skill())?;
+        egress.count(&gate, session.began())?;
         permit = session.permit(order.ask(&session, false)).await?;
     }
 }

@@ -56,7 +56,8 @@ impl Rates {
         }
         let wait = (1.0 - bucket.left) * 60_000.0 / self.per_minute;
         Err(Refusal::Unavailable(format!(
-            "this skill has made too many requests in the last minute; try again in {} ms, or raise `http.per-minute`",
+            "the skill that began this has made too many requests in the last minute, with those of skills that it called; \
+             try again in {} ms, or raise `http.per-minute`",
             wait.ceil()
         )))
     }
@@ -87,7 +88,7 @@ impl Gate {
             self.made.store(self.limits.0, Ordering::Relaxed);
             let (limit, actual) = (self.limits.0.into(), Some(u64::from(self.limits.0) + 1));
             return Err(Refusal::TooLarge(Excess {
-                what: "the number of http requests of an invocation",
+                what: "number of http requests of an invocation",
                 limit,
                 actual,
             }));

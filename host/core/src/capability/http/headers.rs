@@ -113,7 +113,7 @@ pub(super) fn written(headers: &HeaderMap) -> Result<Vec<(String, String)>, Refu
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes > MAX_BYTES || headers.len() > MAX_LINES {
         let (limit, actual) = (MAX_BYTES as u64, Some(bytes as u64));
-        return Err(Refusal::TooLarge(Excess { what: "the headers of the http response", limit, actual }));
+        return Err(Refusal::TooLarge(Excess { what: "headers of the http response", limit, actual }));
     }
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     Ok(headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect())

@@ -111,7 +111,7 @@ impl View<'_> {
     }
 
     fn readied(&mut self, request: wit::Request, is_upload: bool) -> Result<(Order, Slot), Refusal> {
-        self.egress.count(self.gate, self.session.skill())?;
+        self.egress.count(self.gate, self.session.began())?;
         let settings = self.egress.settings();
         if request.body.len() > settings.request_bytes() {
             return Err(upload::too_large(settings.request_bytes(), request.body.len() as u64));

@@ -13,7 +13,8 @@ pub struct HttpSettings {
     pub requests: u32,
     /// Most of them at once, until their bodies are read or dropped. Default 16.
     pub concurrent: u32,
-    /// Most requests of one skill in a minute, however many invocations make them. Default 600.
+    /// Most requests of one skill in a minute, however many invocations make them; those of skills that it calls count.
+    /// Default 600.
     pub per_minute: u32,
     /// Largest body of a request in KiB. Default 16,384.
     pub request_kib: u32,

@@ -45,7 +45,7 @@ impl Writer {
         if self.writes > MOST_WRITES {
             let (limit, actual) = (MOST_WRITES.into(), Some(self.writes.into()));
             return Err(Refusal::TooLarge(Excess {
-                what: "the number of pieces of an http request's body",
+                what: "number of pieces of an http request's body",
                 limit,
                 actual,
             }));
@@ -88,7 +88,7 @@ fn over() -> Refusal {
 }
 
 pub(super) fn too_large(limit: usize, actual: u64) -> Refusal {
-    Refusal::TooLarge(Excess { what: "the body of the http request", limit: limit as u64, actual: Some(actual) })
+    Refusal::TooLarge(Excess { what: "body of the http request", limit: limit as u64, actual: Some(actual) })
 }
 
 impl Pieces {

@@ -71,7 +71,7 @@ impl List {
         check("kv prefix", &prefix)?;
         if limit > 1000 {
             let (limit, actual) = (1000, Some(limit.into()));
-            return Err(Refusal::TooLarge(Excess { what: "the number of keys in a page", limit, actual }));
+            return Err(Refusal::TooLarge(Excess { what: "number of keys in a page", limit, actual }));
         }
         let limit = if limit == 0 { 100 } else { limit as usize };
         let after = cursor.map(|cursor| super::host::read_cursor(&cursor, &prefix)).transpose()?;

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
+use super::grant::Grant;
 use super::provider::Events;
 use super::router::Router;
 use super::types::{self as plain, Event, Response};
@@ -124,8 +125,8 @@ impl ModelView<'_> {
         self.ready(&request.model).await?;
         let (session, router, money_limited) = (self.session.clone(), Arc::clone(self.router), self.money_limited);
         let ask = async move {
-            let grant = session.grants().model.as_ref();
-            router.generate_ask(decode_request(*request)?, grant, money_limited)
+            let grant = grant(&session, &router);
+            router.generate_ask(decode_request(*request)?, grant.as_ref(), money_limited)
         };
         self.session.permit_made(ask).await
     }
@@ -192,7 +193,7 @@ impl ModelView<'_> {
 
     /// Every name that policy would let through now: aliases, and the models that a grant names or covers.
     fn usable(&self) -> Vec<wit::ModelInfo> {
-        let grant = &self.session.grants().model;
+        let grant = &grant(self.session, self.router);
         let granted = grant.iter().flat_map(|grant| &grant.models);
         let mut listed = self.router.aliases();
         for entry in granted.filter(|entry| entry.contains('/')) {
@@ -220,6 +221,13 @@ impl ModelView<'_> {
             })
             .collect()
     }
+}
+
+/// What was granted, with answers as long as every skill that called this one may have them. A grant without a number is worth the
+/// operator's default, which grants do not know when they are intersected.
+fn grant(session: &Session, router: &Router) -> Option<Grant> {
+    let max_tokens = session.upwards().map(|above| router.max_tokens(above.grants().model.as_ref())).min();
+    session.grants().model.clone().map(|grant| Grant { max_tokens, ..grant })
 }
 
 /// Which model answered, where one did.

@@ -4,6 +4,7 @@
 //! stands here, only the name of the environment variable that holds it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -43,7 +44,7 @@ impl Default for ModelSettings {
 }
 
 /// One provider.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ProviderSettings {
     /// What it speaks.
@@ -69,6 +70,18 @@ pub struct ProviderSettings {
     /// The file of scripted answers, for `scripted`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<std::path::PathBuf>,
+}
+
+/// Behind its server an address may hold a key, in the path or the query: that is not shown.
+impl fmt::Debug for ProviderSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderSettings")
+            .field("kind", &self.kind)
+            .field("server", &self.base_url.as_deref().map(crate::net::url::server))
+            .field("key_env", &self.key_env)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ProviderSettings {

@@ -75,7 +75,7 @@ impl View<'_> {
         })?;
         if self.asked.0.fetch_add(1, Ordering::Relaxed) >= MOST_QUESTIONS {
             let limit = MOST_QUESTIONS.into();
-            return Err(Refusal::TooLarge(Excess { what: "the number of questions of one call", limit, actual: None }));
+            return Err(Refusal::TooLarge(Excess { what: "number of questions of one call", limit, actual: None }));
         }
         let answer = self.of_person(person, ask, &validator).await?;
         if let Some(name) = &ask.remember {
