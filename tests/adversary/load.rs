@@ -121,6 +121,34 @@ async fn t04_sections_that_carry_nothing() {
     ground.survived(None, "").await;
 }
 
+/// A module with a function of no parameters and a thousand results, and one that calls it so often and leaves the values where they are.
+fn calls(count: usize) -> Vec<u8> {
+    let types = [&[2, 0x60, 0, 0, 0x60, 0][..], &leb(1_000), &[0x7f; 1_000]].concat();
+    let body = [&[0][..], &[0x10, 0].repeat(count), &[0, 0x0b]].concat();
+    let code = [&[2, 3, 0, 0, 0x0b][..], &leb(body.len()), &body].concat();
+    [b"\0asm\x01\0\0\0", &section(1, &types)[..], &section(3, &[2, 1, 0]), &section(10, &code)].concat()
+}
+
+/// Files that say little and stand for much are too much for the process that compiles, and not for the host.
+#[tokio::test(flavor = "multi_thread")]
+async fn t05_bombs_for_the_validator() {
+    let ground = Ground::with("[engine]\ncompile-mib = 512\n").await;
+    let resources: String = (0..20_000).map(|n| format!("(export \"r{n}\" (type (sub resource)))")).collect();
+    let instances = "(instance (instantiate $c))".repeat(900);
+    let beside = format!("(component (import \"c\" (component $c {resources})) {instances})");
+    for (what, bytes) in [
+        ("values that nobody takes", [with(""), section(1, &calls(1_000_000))].concat()),
+        ("instances of types", with(&beside)),
+    ] {
+        assert!(bytes.len() < 3 << 20, "{what}");
+        let begun = std::pin::pin!(ground.load(&bytes));
+        let error = tokio::join!(begun, ground.host.still_works()).0.err().unwrap();
+        assert_eq!(error.kind(), "compile-limit", "{what}: {error}");
+        assert!(error.to_string().contains("compiling needs more than 512 MiB"), "{what}: {error}");
+    }
+    ground.survived(None, "").await;
+}
+
 /// A function with so many locals that all live across as many branches: the cost of compiling it grows with the square.
 fn live(count: usize) -> String {
     let sets: String = (0..count).map(|n| format!("(local.set {n} (i64.load (i32.const {n})))")).collect();

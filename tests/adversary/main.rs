@@ -42,4 +42,6 @@ mod streams;
 mod support;
 mod teller;
 mod web;
+#[cfg(target_os = "linux")]
+mod whole;
 mod worker;

@@ -1,5 +1,7 @@
 //! What this machine and this host are able to do, in findings that a person can act on.
 
+mod repair;
+
 use std::path::Path;
 
 use secrecy::ExposeSecret as _;
@@ -39,6 +41,15 @@ impl HostConfig {
             Err(other) => findings.push(problem(&other)),
         }
         findings
+    }
+
+    /// Puts what can be read of a damaged state file into a new one. None where nothing is wrong with it. No host may have the state open.
+    pub async fn repair(&self) -> Result<Option<repair::Repaired>, Error> {
+        let folder = self.state_dir.clone();
+        match tokio::task::spawn_blocking(move || repair::repair(&folder)).await {
+            Ok(repaired) => Ok(repaired?),
+            Err(_) => Err(crate::invocation::InvokeError::HostFault.into()),
+        }
     }
 
     /// An engine that nothing is run on. Its key is one of the moment: the state, where the real one is, may be what is broken.

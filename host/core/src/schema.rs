@@ -176,7 +176,7 @@ pub fn check(validator: &Validator, value: &Value) -> Result<(), Vec<Violation>>
         return whole(format!("is nested deeper than {deepest} levels"));
     }
     let steps = validator.cost.steps();
-    let found = steps::within(steps, || {
+    let found = steps::within(steps, validator.cost.matching, || {
         validator.compiled.iter_errors(One(value)).take(MAX_VIOLATIONS).map(|error| say(&error)).collect::<Vec<_>>()
     });
     match found {
@@ -422,6 +422,45 @@ mod tests {
         )
         .unwrap();
         assert!(check(&schema, &nested(40)).unwrap_err()[0].message.contains("steps"));
+    }
+
+    #[test]
+    fn a_pattern_costs_what_its_text_may_take() {
+        let text = |count: usize| json!("ab".repeat(count / 2));
+        let spent = |schema: &Value, value: &Value| {
+            let found = check(&compile(schema).unwrap(), value);
+            found.is_err_and(|violations| violations[0].message.contains("steps"))
+        };
+        for pattern in ["[ab]*a[ab]{900}c", "^.*(?:a[ab]{9}){100}c$", "(?:a[ab]{2}){90}c", "^(?:x|.)*a[^a\\]]{900,}c"] {
+            let schema = json!({ "pattern": pattern });
+            assert!(spent(&schema, &text(4 << 20)), "{pattern}");
+            assert!(!spent(&schema, &text(1_000)), "{pattern}");
+            let names = json!({"patternProperties": {pattern: true}});
+            assert!(spent(&names, &json!({ "ab".repeat(1 << 20): 1 })), "{pattern}");
+        }
+        // What people write. Beside it there may be a long text that it is not about.
+        for pattern in [
+            "^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\\.[A-Za-z]{2,}$",
+            "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+            "^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}Z$",
+            "^.{1,900}$",
+            "^https?://[^\\s/]+(/[^\\s]*)?$",
+        ] {
+            let schema = json!({"properties": {"a": {"pattern": pattern}, "text": {"type": "string"}}});
+            assert!(!spent(&schema, &json!({"a": text(500), "text": text(2 << 20)})), "{pattern}");
+        }
+        // Many patterns, of which each is held against every name.
+        let patterns: serde_json::Map<_, _> = (0..1_000).map(|at| (format!("a.{at}"), json!(true))).collect();
+        let names: serde_json::Map<_, _> = (0..20_000).map(|at| (format!("b{at}"), json!(1))).collect();
+        for more in [json!(true), json!(false), json!({"type": "integer"})] {
+            let schema = json!({"patternProperties": patterns, "additionalProperties": more});
+            assert!(spent(&schema, &Value::Object(names.clone())), "{more}");
+        }
+        // Lists that are alike to their ends are looked at to their ends.
+        let unique = json!({"allOf": vec![json!({"uniqueItems": true}); 1_000]});
+        let mut alike = vec![vec![1; 10_000]; 10];
+        alike.iter_mut().enumerate().for_each(|(at, items)| items.push(at));
+        assert!(spent(&unique, &json!(alike)));
     }
 
     /// The longest chains and the deepest values that are let through, on a stack as small as a guest leaves to the host.

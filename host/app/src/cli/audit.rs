@@ -183,7 +183,7 @@ async fn verify(audit: &Audit, context: &Context) -> Result<(), Error> {
     if context.json() {
         return crate::ui::print_json(&found);
     }
-    let text = match found.records {
+    let mut text = match found.records {
         0 => "the audit holds: it is empty".to_owned(),
         _ => format!(
             "the audit holds: records {} to {}, none edited, none missing; signed up to {} by {}",
@@ -193,6 +193,11 @@ async fn verify(audit: &Audit, context: &Context) -> Result<(), Error> {
             audit.public_key()
         ),
     };
+    if let Some(seq) = found.repaired {
+        text += &format!(
+            "\nrecord {seq} is of a repair of the state: it says what could not be read then (`ringfence audit list --event admin`)"
+        );
+    }
     crate::ui::print_line(&text)
 }
 

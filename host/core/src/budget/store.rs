@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use super::Amount;
 use crate::state::{int, uint};
 
-/// Days of sums that are kept.
+/// Days on which something was spent, of which the sums are kept.
 const KEPT_DAYS: i64 = 400;
 
 /// One reservation as it is on disk.
@@ -82,7 +82,7 @@ const ENDED: i64 = 0;
 
 /// Charges in full what killed hosts had set aside: nobody knows how much of it was used. What hosts that have ended had spent becomes one
 /// sum. Gives how many reservations there were.
-pub(super) fn recover(tx: &Transaction<'_>, today: i64, lives: &dyn Fn(i64) -> bool) -> rusqlite::Result<usize> {
+pub(super) fn recover(tx: &Transaction<'_>, lives: &dyn Fn(i64) -> bool) -> rusqlite::Result<usize> {
     let mut count = 0;
     let hosts = "SELECT host FROM reservations UNION SELECT host FROM spend";
     let hosts: Vec<i64> = tx.prepare(hosts)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -103,7 +103,9 @@ pub(super) fn recover(tx: &Transaction<'_>, today: i64, lives: &dyn Fn(i64) -> b
             tx.execute("DELETE FROM spend WHERE host = ?1", [host])?;
         }
     }
-    tx.execute("DELETE FROM spend WHERE day < ?1", [today.saturating_sub(KEPT_DAYS)])?;
+    // Counted, and not reckoned from today: a clock that is years ahead for one start must not make anybody's day new.
+    let old = "DELETE FROM spend WHERE day NOT IN (SELECT DISTINCT day FROM spend ORDER BY day DESC LIMIT ?1)";
+    tx.execute(old, [KEPT_DAYS])?;
     Ok(count)
 }
 

@@ -166,6 +166,39 @@ async fn a_new_day_begins_empty_and_a_reservation_belongs_to_its_day() {
 }
 
 #[tokio::test]
+async fn t124_a_start_under_a_clock_far_ahead_forgets_nothing() {
+    let (dir, state) = temporary();
+    let limits = budgets(None, Some(10), None);
+    let today = || Box::new(|| 20_000);
+    let treasury = Treasury::open_at(state.clone(), today()).await.unwrap();
+    treasury.ledger("a", "1", &limits).reserve(tokens(10)).await.unwrap().settle(tokens(10));
+    state.flush().await.unwrap();
+    drop((treasury, state));
+    drop(Treasury::open_at(open(dir.path()), Box::new(|| 24_000)).await.unwrap());
+    let treasury = Treasury::open_at(open(dir.path()), today()).await.unwrap();
+    assert_eq!(scope(treasury.ledger("a", "2", &limits).reserve(tokens(1)).await), "skill-day");
+}
+
+#[tokio::test]
+async fn t124_a_host_whose_clock_was_ahead_for_a_while_sees_what_others_spend() {
+    let (dir, state) = temporary();
+    let clock = Arc::new(AtomicI64::new(20_000));
+    let read = Arc::clone(&clock);
+    let first = Treasury::open_at(state, Box::new(move || read.load(Ordering::Relaxed))).await.unwrap();
+    let limits = budgets(None, Some(10), None);
+    let ledger = first.ledger("a", "1", &limits);
+    clock.store(24_000, Ordering::Relaxed);
+    ledger.reserve(tokens(1)).await.unwrap().settle(tokens(1));
+    clock.store(20_000, Ordering::Relaxed);
+    let other = open(dir.path());
+    let second = Treasury::open_at(other.clone(), Box::new(|| 20_000)).await.unwrap();
+    second.ledger("a", "2", &limits).reserve(tokens(8)).await.unwrap().settle(tokens(8));
+    other.flush().await.unwrap();
+    assert_eq!(scope(ledger.reserve(tokens(2)).await), "skill-day");
+    ledger.reserve(tokens(1)).await.unwrap();
+}
+
+#[tokio::test]
 async fn calls_and_time_are_counted_and_kept() {
     let (dir, state) = temporary();
     let treasury = Treasury::open(state).await.unwrap();

@@ -79,7 +79,7 @@ impl Treasury {
         let living = state.clone();
         // None of ours can be of this host: it has only begun.
         let lives = move |number| number != host && living.lives(number);
-        let left = state.write_large(move |tx| store::recover(tx, day, &lives)).await?;
+        let left = state.write_large(move |tx| store::recover(tx, &lives)).await?;
         if left > 0 {
             tracing::warn!(reservations = left, "a host was killed with reservations open: they are charged in full");
         }
@@ -116,7 +116,9 @@ impl Treasury {
 
     /// Whether `day` is over.
     pub(super) fn is_past(&self, day: i64) -> bool {
-        (self.0.books.clock)() > day
+        let books = &self.0.books;
+        // Or was, until a clock was set back.
+        (books.clock)() > day || books.book.read().unwrap_or_else(PoisonError::into_inner).day > day
     }
 
     pub(super) fn books(&self) -> Arc<Books> {
@@ -171,13 +173,12 @@ impl Books {
         if now.1 > book.day {
             *book = Book::new(now.1);
         }
-        if now.1 == book.day {
-            book.host.set_elsewhere(elsewhere.values().fold(Amount::default(), |sum, more| sum.saturating_add(*more)));
-            for (skill, account) in &book.skills {
-                account.set_elsewhere(elsewhere.get(skill).copied().unwrap_or_default());
-            }
-            book.elsewhere = elsewhere;
+        // And where it was, what others spend on the day that it shows now counts all the same.
+        book.host.set_elsewhere(elsewhere.values().fold(Amount::default(), |sum, more| sum.saturating_add(*more)));
+        for (skill, account) in &book.skills {
+            account.set_elsewhere(elsewhere.get(skill).copied().unwrap_or_default());
         }
+        book.elsewhere = elsewhere;
         *seen = Some(now);
         Ok(())
     }

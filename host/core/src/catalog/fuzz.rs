@@ -24,7 +24,8 @@ static GROUND: LazyLock<Option<(wasmtime::Engine, Linker<Guest>)>> = LazyLock::n
 });
 
 pub(crate) fn load(bytes: &[u8]) {
-    let checked = precheck::check(bytes);
+    let check = |bytes: &[u8]| precheck::check(bytes).and_then(|()| precheck::validate(bytes));
+    let checked = check(bytes);
     let Ok(package) = Package::read(bytes) else { return };
     let Package { code, manifest, tools, docs, .. } = package;
     assert!(code.len() <= bytes.len(), "code grew");
@@ -32,7 +33,7 @@ pub(crate) fn load(bytes: &[u8]) {
     let Ok(bare) = Package::read(&code) else { panic!("what was taken out of a package cannot be read") };
     assert_eq!(bare.code, code, "custom sections were left in");
     assert!(bare.manifest.is_none() && bare.tools.is_none());
-    let code_checked = precheck::check(&code);
+    let code_checked = check(&code);
     if checked.is_ok() {
         assert!(code_checked.is_ok(), "custom sections made code valid: {code_checked:?}");
     }

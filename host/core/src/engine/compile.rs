@@ -14,7 +14,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::confine::{Confinement, confine};
-use super::{EngineSettings, LoadError, config};
+use super::{EngineSettings, LoadError, config, precheck};
 
 /// How to start the process that compiles: a program that calls [`worker_main`] when given these arguments.
 #[derive(Clone, Debug)]
@@ -178,6 +178,7 @@ fn work(args: &[OsString]) -> Result<(), (u8, String)> {
     let _ = confine();
     let mut component = Vec::new();
     std::io::stdin().lock().read_to_end(&mut component).map_err(|error| failed(&error))?;
+    validate(&component)?;
     let engine = wasmtime::Engine::new(&config::compiling()).map_err(|error| failed(&error))?;
     let artefact = engine.precompile_component(&component).map_err(|error| {
         // The component is not to blame for the limit.
@@ -185,6 +186,19 @@ fn work(args: &[OsString]) -> Result<(), (u8, String)> {
         (code, format!("{error:#}"))
     })?;
     std::io::stdout().lock().write_all(&artefact).map_err(|error| failed(&error))
+}
+
+/// Says in words of ours why a component is not valid. The host itself does not look: see `precheck.rs`.
+fn validate(component: &[u8]) -> Result<(), (u8, String)> {
+    // Where the validator panics, that is the component's doing, and what is said of it is said below.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let valid = precheck::validate(component);
+    std::panic::set_hook(hook);
+    valid.map_err(|error| match error {
+        LoadError::Invalid(why) => (INVALID, why),
+        other => (FAILED, other.to_string()),
+    })
 }
 
 #[cfg(test)]

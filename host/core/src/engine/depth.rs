@@ -112,7 +112,8 @@ mod tests {
             other => panic!("{what}: {other:?}"),
         };
         for kind in [0x41, 0x42] {
-            precheck::check(&declared(kind, DEEPEST)).unwrap();
+            let deepest = declared(kind, DEEPEST);
+            precheck::check(&deepest).and_then(|()| precheck::validate(&deepest)).unwrap();
             for depth in [DEEPEST + 1, 10_000, 1_000_000] {
                 too_deep(&declared(kind, depth), "types");
             }
@@ -136,9 +137,10 @@ mod tests {
                 (1..count).flat_map(|n| [&[0x42, 2, 2, 3, 2, 1][..], &leb(n - 1), &[4, 0, 1, b'x', 5, 0]].concat());
             of_types(&leb(count).into_iter().chain([0x42, 0]).chain(links).collect::<Vec<_>>())
         };
-        precheck::check(&chain(90)).unwrap();
+        let both = |bytes: &[u8]| precheck::check(bytes).and_then(|()| precheck::validate(bytes));
+        both(&chain(90)).unwrap();
         for count in [200, 100_000] {
-            assert!(matches!(precheck::check(&chain(count)), Err(LoadError::Invalid(_))), "{count}");
+            assert!(matches!(both(&chain(count)), Err(LoadError::Invalid(_))), "{count}");
         }
     }
 }

@@ -359,6 +359,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn t05_whether_it_is_valid_is_for_the_worker_to_find_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Scarce::new(dir.path(), "exit 70");
+        for (starts, invalid) in [
+            (1, "(component (core module (func (result i32))))"),
+            (2, r#"(component (import "f" (func $f)) (import "f" (func)))"#),
+        ] {
+            let error = host.refuses(&wat::parse_str(invalid).unwrap()).await;
+            assert!(matches!(error, LoadError::Worker(_)), "the host has looked itself: {error:?}");
+            assert_eq!(host.starts(), starts);
+        }
+    }
+
+    #[tokio::test]
     async fn what_failed_otherwise_is_tried_again() {
         for deed in ["exit 70", "kill -9 $$", "echo not this >&2; exit 65", "true"] {
             let dir = tempfile::tempdir().unwrap();

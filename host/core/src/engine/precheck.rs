@@ -3,8 +3,12 @@
 //! A size limit is no defence: compiling a component of 136 KiB can take 15 seconds and 1.3 GB, because the cost of a function
 //! grows with locals times branches. So functions are counted and weighed here, in linear time, before Cranelift sees them.
 //! The process that compiles is limited as well, for what is not foreseen here.
+//!
+//! Whether it is valid is found out in that process alone. The validator keeps a type for each value on the stack, and instantiates
+//! components as types: 200 KB of calls that each give 1,000 values take it 1.5 GB, and 100 KB that instantiate a component 400 times
+//! 1.3 GB. Nothing of that may happen in the host, where it would end all that runs beside it.
 
-use wasmparser::{Operator, Parser, Payload, Validator};
+use wasmparser::{Operator, Parser, Payload, ValidPayload, Validator};
 
 use super::{LoadError, depth};
 
@@ -17,19 +21,8 @@ const LOCALS: u64 = 10_000;
 /// Locals times branches of one function: 4 million take about half a second and 70 MiB to compile.
 const LOCALS_BY_BRANCHES: u64 = 24_000_000;
 
-/// Refuses what is not a component of ours, or would be too expensive to compile. Whatever is in it, that ends in an answer.
+/// Refuses what is not a component, or would be too expensive to compile. What is let through need not be valid: see [`validate`].
 pub(crate) fn check(bytes: &[u8]) -> Result<(), LoadError> {
-    depth::check(bytes)?;
-    // Types that hold one another more than 127 deep fail an assertion of the validator (wasmparser 0.254), which no file may end
-    // the host with. Nothing is shared with what is dropped here.
-    std::panic::catch_unwind(|| validate(bytes)).unwrap_or_else(|_| {
-        Err(LoadError::Invalid(
-            "the validator gave it up; its types hold one another too deeply, or it is damaged".into(),
-        ))
-    })
-}
-
-fn validate(bytes: &[u8]) -> Result<(), LoadError> {
     if bytes.is_empty() {
         return Err(LoadError::Invalid("the file is empty".into()));
     }
@@ -47,32 +40,50 @@ fn validate(bytes: &[u8]) -> Result<(), LoadError> {
         }
         _ => return Err(LoadError::Invalid("this is not WebAssembly: it does not begin with \\0asm".into())),
     }
-    let mut validator = Validator::new_with_features(super::config::features());
-    let mut allocations = wasmparser::FuncValidatorAllocations::default();
+    depth::check(bytes)?;
     let mut functions = 0;
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(invalid)?;
-        if let Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. } =
-            &payload
-            && unchecked_range.end > bytes.len()
-        {
-            return Err(LoadError::Invalid(format!("it is cut off at byte {}", bytes.len())));
-        }
-        let body = match &payload {
-            Payload::CodeSectionEntry(body) => Some(body.clone()),
-            _ => None,
-        };
-        if let wasmparser::ValidPayload::Func(function, body) = validator.payload(&payload).map_err(invalid)? {
-            let mut function = function.into_validator(allocations);
-            function.validate(&body).map_err(invalid)?;
-            allocations = function.into_allocations();
-        }
-        if let Some(body) = body {
-            functions += 1;
-            if functions > FUNCTIONS {
-                return Err(LoadError::CompileLimit(format!("it has more than {FUNCTIONS} functions")));
+        match payload.map_err(invalid)? {
+            Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. }
+                if unchecked_range.end > bytes.len() =>
+            {
+                return Err(LoadError::Invalid(format!("it is cut off at byte {}", bytes.len())));
             }
-            weigh(&body)?;
+            Payload::CodeSectionEntry(body) => {
+                functions += 1;
+                if functions > FUNCTIONS {
+                    return Err(LoadError::CompileLimit(format!("it has more than {FUNCTIONS} functions")));
+                }
+                weigh(&body)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what is not valid, which may take any memory and any time: only for a process that may be ended. Goes down into what
+/// [`check`] has to have let through before.
+pub(crate) fn validate(bytes: &[u8]) -> Result<(), LoadError> {
+    // Types that hold one another more than 127 deep fail an assertion of the validator (wasmparser 0.254). Nothing is shared with
+    // what is dropped here.
+    std::panic::catch_unwind(|| validate_all(bytes)).map_or_else(
+        |_| {
+            let why = "the validator gave it up; its types hold one another too deeply, or it is damaged";
+            Err(LoadError::Invalid(why.into()))
+        },
+        |result| result.map_err(invalid),
+    )
+}
+
+fn validate_all(bytes: &[u8]) -> wasmparser::Result<()> {
+    let mut validator = Validator::new_with_features(super::config::features());
+    let mut allocations = wasmparser::FuncValidatorAllocations::default();
+    for payload in Parser::new(0).parse_all(bytes) {
+        if let ValidPayload::Func(function, body) = validator.payload(&payload?)? {
+            let mut function = function.into_validator(allocations);
+            function.validate(&body)?;
+            allocations = function.into_allocations();
         }
     }
     Ok(())
@@ -125,8 +136,12 @@ fn invalid(error: wasmparser::BinaryReaderError) -> LoadError {
 mod tests {
     use super::*;
 
+    fn both(bytes: &[u8]) -> Result<(), LoadError> {
+        check(bytes).and_then(|()| validate(bytes))
+    }
+
     fn refusal(bytes: &[u8]) -> LoadError {
-        check(bytes).unwrap_err()
+        both(bytes).unwrap_err()
     }
 
     #[test]
@@ -157,12 +172,12 @@ mod tests {
                  (func (export "f") (param "x" u32) (result u32) (canon lift (core func $i "f"))))"#,
         )
         .unwrap();
-        check(&bytes).unwrap();
+        both(&bytes).unwrap();
         let ends: Vec<usize> =
             Parser::new(0).parse_all(&bytes).filter_map(|payload| Some(payload.unwrap().as_section()?.1.end)).collect();
         for cut in 0..bytes.len() {
             // A cut between two sections leaves a smaller but valid component.
-            assert!(check(&bytes[..cut]).is_err() || cut == 8 || ends.contains(&cut), "{cut}");
+            assert!(both(&bytes[..cut]).is_err() || cut == 8 || ends.contains(&cut), "{cut}");
         }
     }
 
@@ -172,9 +187,9 @@ mod tests {
         let branches = "(block (br_if 0 (i32.const 1)))".repeat(8_000);
         let text = format!("(component (core module (func {locals} {branches})))");
         let bytes = wat::parse_str(text).unwrap();
-        assert!(matches!(refusal(&bytes), LoadError::CompileLimit(_)));
+        assert!(matches!(check(&bytes), Err(LoadError::CompileLimit(_))));
         let small = "(component (core module (func (local i32) (block (br_if 0 (i32.const 1))))))";
-        check(&wat::parse_str(small).unwrap()).unwrap();
+        both(&wat::parse_str(small).unwrap()).unwrap();
     }
 
     #[test]

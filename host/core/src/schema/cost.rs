@@ -43,6 +43,7 @@ pub(super) struct Cost {
     pub(super) nested: usize,
     /// Different patterns.
     pub(super) patterns: usize,
+    pub(super) matching: Matching,
 }
 
 impl Cost {
@@ -55,6 +56,113 @@ impl Cost {
     pub(super) fn steps(&self) -> u64 {
         MAX_STEPS.min(MAX_ALL_VISITS / self.visits)
     }
+}
+
+/// What patterns cost while a text is held against them. The engine is linear in the text, and each of its bytes may take a visit to
+/// every place in the pattern: `[ab]*a[ab]{900}c` takes a second for 80 KB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Matching {
+    /// Places in the largest pattern that may go on for as long as the text does.
+    endless: u64,
+    /// The same of those that end by themselves, after so many characters at most.
+    ending: u64,
+    /// Most patterns that the names of one object are held against.
+    names: u64,
+}
+
+/// Places that a text may be at in a pattern, times the bytes of the text, that are one step.
+const PLACES: u64 = 64;
+
+impl Matching {
+    pub(super) const NONE: Self = Self { endless: 0, ending: 0, names: 0 };
+
+    /// Steps for a text of so many bytes.
+    pub(super) fn text(self, bytes: usize) -> u64 {
+        let bytes = bytes as u64;
+        let endless = bytes.saturating_mul(self.endless.saturating_add(1));
+        let ending = bytes.min(self.ending.saturating_mul(4)).saturating_mul(self.ending);
+        endless.saturating_add(ending) / PLACES
+    }
+
+    /// Steps for a name of so many bytes.
+    pub(super) fn name(self, bytes: usize) -> u64 {
+        self.text(bytes).saturating_add(1).saturating_mul(self.names.max(1))
+    }
+
+    fn add(&mut self, pattern: &str) {
+        let (places, ends) = places(pattern);
+        let most = if ends { &mut self.ending } else { &mut self.endless };
+        *most = places.max(*most);
+    }
+}
+
+/// About how many places a text may be at in a pattern, counted repetitions written out, and whether it can be in it for no longer than
+/// that many characters. What the pattern means is the library's business: all that matters here is that it is not taken for less.
+fn places(pattern: &str) -> (u64, bool) {
+    let anchored = pattern.strip_prefix('^').is_some_and(|rest| !rest.starts_with(['?', '{']));
+    let mut ends = anchored && !pattern.contains('|');
+    // Of each group that is open, the places before it.
+    let mut groups: Vec<u64> = Vec::new();
+    let (mut all, mut last) = (0_u64, 0_u64);
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '(' => {
+                groups.push(std::mem::take(&mut all));
+                last = 0;
+                let flags = chars.as_str().strip_prefix('?').and_then(|rest| rest.split([':', ')', '<']).next());
+                if flags.is_some_and(|flags| flags.contains('x')) {
+                    // Spaces and comments, which would hide from here what is repeated.
+                    return (u64::MAX, false);
+                }
+            }
+            ')' => {
+                last = all.max(1);
+                all = groups.pop().unwrap_or_default().saturating_add(last);
+            }
+            '*' | '+' => ends = false,
+            '?' | '^' | '$' | '|' => {}
+            _ => {
+                if c == '{'
+                    && let Some((most, is_open, rest)) = repetition(chars.as_str())
+                {
+                    let more = last.saturating_mul(most.saturating_sub(1));
+                    (all, last) = (all.saturating_add(more), last.saturating_add(more));
+                    ends &= !is_open;
+                    chars = rest.chars();
+                    continue;
+                }
+                match c {
+                    '\\' => drop(chars.next()),
+                    // A class is one place, whatever it holds.
+                    '[' => {
+                        while let Some(c) = chars.next()
+                            && c != ']'
+                        {
+                            if c == '\\' {
+                                chars.next();
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+                (all, last) = (all.saturating_add(1), 1);
+            }
+        }
+    }
+    (groups.into_iter().fold(all, u64::saturating_add), ends)
+}
+
+/// What is behind the `{` of a counted repetition: its larger count, whether there may be more, and what follows.
+fn repetition(text: &str) -> Option<(u64, bool, &str)> {
+    let (counts, rest) = text.split_once('}')?;
+    if counts.is_empty() || !counts.chars().all(|c| c.is_ascii_digit() || c == ',' || c.is_whitespace()) {
+        return None;
+    }
+    let counts: String = counts.split_whitespace().collect();
+    let numbers = counts.split(',').filter(|number| !number.is_empty());
+    let most = numbers.map(|number| number.parse().unwrap_or(u64::MAX)).max().unwrap_or(1);
+    Some((most, counts.ends_with(','), rest))
 }
 
 /// The cost of `schema`, which is at most [`MAX_DEPTH`] levels deep, or why it is too much.
@@ -71,7 +179,9 @@ pub(super) fn cost(schema: &Value) -> Result<Cost, SchemaError> {
         chain = chain.max(walk.chain);
     }
     let nested = graph.depth * NESTED_REFERENCES.min(1 + graph.references);
-    Ok(Cost { visits, chain, nested, patterns: graph.patterns.len() })
+    let mut matching = Matching { names: graph.names as u64, ..Matching::NONE };
+    graph.patterns.iter().for_each(|pattern| matching.add(pattern));
+    Ok(Cost { visits, chain, nested, patterns: graph.patterns.len(), matching })
 }
 
 /// What a value in the text of a schema is there for.
@@ -91,6 +201,8 @@ struct Graph<'a> {
     /// The same, by address.
     known: HashSet<*const Map<String, Value>>,
     patterns: BTreeSet<&'a str>,
+    /// Most patterns of one `patternProperties`.
+    names: usize,
     references: usize,
     /// Deepest nesting of the text.
     depth: usize,
@@ -145,6 +257,7 @@ impl<'a> Graph<'a> {
                         Applies::Definitions | Applies::Parts { named: true } | Applies::Same { named: true } => {
                             if let (true, Some(map)) = (key == "patternProperties", inner.as_object()) {
                                 self.patterns.extend(map.keys().map(String::as_str));
+                                self.names = self.names.max(map.len());
                             }
                             self.collect(inner, Place::Named, depth + 1);
                         }

@@ -16,19 +16,26 @@ use jsonschema::JsonType;
 use jsonschema::json::{Array, Json, Node, NodeIdentity, Object, SerdeJson};
 use serde_json::{Map, Number, Value};
 
+use super::cost::Matching;
+
 /// What a violation counts for: it takes memory until the check ends.
 const VIOLATION: u64 = 200;
-/// Bytes of a text that count for one step, since patterns read all of it.
+/// Bytes of a text that count for one step.
 const TEXT: usize = 64;
 
-thread_local!(static LEFT: Cell<u64> = const { Cell::new(0) });
+thread_local! {
+    static LEFT: Cell<u64> = const { Cell::new(0) };
+    static MATCHING: Cell<Matching> = const { Cell::new(Matching::NONE) };
+}
 
 /// What unwinds when the steps are used up.
 struct UsedUp;
 
-/// Runs `check`, which looks at values through [`Counted`]. None where that took more than `steps`.
-pub(super) fn within<R>(steps: u64, check: impl FnOnce() -> R) -> Option<R> {
+/// Runs `check`, which looks at values through [`Counted`]. None where that took more than `steps`, of which what `matching` says goes
+/// for the texts that patterns may be held against.
+pub(super) fn within<R>(steps: u64, matching: Matching, check: impl FnOnce() -> R) -> Option<R> {
     LEFT.set(steps);
+    MATCHING.set(matching);
     match catch_unwind(AssertUnwindSafe(check)) {
         Ok(done) => Some(done),
         Err(thrown) if thrown.is::<UsedUp>() => None,
@@ -40,6 +47,22 @@ fn step(count: u64) {
     match LEFT.get().checked_sub(count) {
         Some(left) => LEFT.set(left),
         None => resume_unwind(Box::new(UsedUp)),
+    }
+}
+
+/// Counts a value with all that lies in it.
+fn count(value: &Value) {
+    match value {
+        Value::Array(items) => {
+            step(1);
+            items.iter().for_each(count);
+        }
+        Value::Object(map) => {
+            step(1);
+            map.values().for_each(count);
+        }
+        Value::String(text) => step(1 + (text.len() / TEXT) as u64),
+        _ => step(1),
     }
 }
 
@@ -89,7 +112,7 @@ impl<'a> Node<'a, Counted> for One<'a> {
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
         let text = self.0.as_str();
-        step(1 + text.map_or(0, |text| text.len() / TEXT) as u64);
+        step(1 + text.map_or(0, |text| MATCHING.get().text(text.len())));
         text.map(Cow::Borrowed)
     }
 
@@ -152,7 +175,7 @@ impl<'a> Object<'a, Counted> for Members<'a> {
 
     fn members(&self) -> Self::MembersIter {
         self.0.iter().map(|(name, value)| {
-            step(1);
+            step(MATCHING.get().name(name.len()));
             (name.as_str(), One(value))
         })
     }
@@ -174,7 +197,8 @@ impl<'a> Array<'a, Counted> for Elements<'a> {
     }
 
     fn is_unique(&self) -> bool {
-        step(self.0.len() as u64);
+        // Whatever lies in the items is looked at, and in a short list each of them is compared with each.
+        self.0.iter().for_each(count);
         Array::<SerdeJson>::is_unique(&self.0)
     }
 }

@@ -89,10 +89,11 @@ impl Explain for StateError {
             Self::Full { path } => {
                 format!("free space on the disk that holds {}; nothing needs to be restarted", path.display())
             }
-            Self::Corrupt { path, .. } => format!(
-                "restore {} from a backup, or move it away with its -wal and -shm files to begin with empty state",
+            Self::Corrupt { path, .. } if path.file_name().is_some_and(|name| name == super::FILE) => format!(
+                "restore {} from a backup; without one `ringfence doctor --repair` keeps what can still be read of it",
                 path.display()
             ),
+            Self::Corrupt { path, .. } => format!("restore {} from a backup", path.display()),
             Self::Newer { path, .. } => {
                 format!("use the newer version that wrote {}, or another state directory", path.display())
             }

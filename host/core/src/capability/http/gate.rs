@@ -87,11 +87,7 @@ impl Gate {
         if made >= self.limits.0 {
             self.made.store(self.limits.0, Ordering::Relaxed);
             let (limit, actual) = (self.limits.0.into(), Some(u64::from(self.limits.0) + 1));
-            return Err(Refusal::TooLarge(Excess {
-                what: "number of http requests of an invocation",
-                limit,
-                actual,
-            }));
+            return Err(Refusal::TooLarge(Excess { what: "number of http requests of an invocation", limit, actual }));
         }
         rates.take(skill, Instant::now())
     }

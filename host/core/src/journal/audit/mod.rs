@@ -10,6 +10,7 @@ mod chain;
 mod export;
 #[cfg(debug_assertions)]
 pub(crate) mod fuzz;
+mod repair;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tokio::sync::Semaphore;
 pub(crate) use chain::append;
 use chain::{Key, Mark};
 pub use export::{Closing, Opening, Place};
+pub(crate) use repair::Resumed;
 pub(super) use store::spent_since;
 pub use verify::{Fault, Verified};
 

@@ -6,7 +6,8 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::chain::{GENESIS, Hash, Key, Mark, hash, hex};
-use super::store;
+use super::repair::REPAIRED;
+use super::{Event, store};
 
 /// What reading the whole chain found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +19,9 @@ pub struct Verified {
     pub last: u64,
     /// The newest record that is signed.
     pub signed: u64,
+    /// The newest record of a repair: what was before it may not have been readable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<u64>,
     /// The first thing that is wrong. None: the chain holds.
     pub fault: Option<Fault>,
 }
@@ -66,8 +70,8 @@ pub(super) fn verify(db: &Connection, key: &Key, file: &Path) -> rusqlite::Resul
 /// As [`verify`], in one view of the state and with what the file beside it says.
 pub(super) fn verify_with(view: &Connection, key: &Key, beside: Option<Mark>) -> rusqlite::Result<Verified> {
     let (base, head) = (store::mark(view, "base")?, store::mark(view, "head")?);
-    let mut found =
-        Verified { records: 0, first: 0, last: 0, signed: head.as_ref().map_or(0, |head| head.seq), fault: None };
+    let signed = head.as_ref().map_or(0, |head| head.seq);
+    let mut found = Verified { records: 0, first: 0, last: 0, signed, repaired: None, fault: None };
     let forged = [("base", &base), ("head", &head), ("head", &beside)]
         .into_iter()
         .find(|(name, mark)| mark.as_ref().is_some_and(|mark| !mark.verifies(key, name)));
@@ -88,6 +92,9 @@ pub(super) fn verify_with(view: &Connection, key: &Key, beside: Option<Mark>) ->
             Ok(record) => {
                 let real: Hash = hash(&before, &record);
                 let wrong = hex(&real) != record.hash || !is(&head, number, &real);
+                if record.event == Event::Admin && record.kind == REPAIRED {
+                    found.repaired = Some(number);
+                }
                 if !is(&beside, number, &real) {
                     gone_on = Some(number);
                 }
