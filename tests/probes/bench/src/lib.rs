@@ -125,6 +125,7 @@ ringfence_skill::export!(
     echo,
     now,
     spin,
+    feign,
     ask,
     fetch,
     stream,
