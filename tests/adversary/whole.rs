@@ -308,7 +308,6 @@ impl Holds {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "once of six times, beside two others of its kind, it had no end, and it is not known yet why"]
 async fn every_attack_at_once_leaves_the_process_as_it_was() {
     let peer = peer();
     let server = furnished(&peer).await;
@@ -339,11 +338,12 @@ fn attacked(server: &Server, peer: &Peer) {
     server.still_works();
     assert!(is_alive(server.pid()), "it is another process");
 
-    // Files: none is kept but the compiled code of each skill that was loaded, from which it is mapped. Threads: the runtime lets go of
+    // Files: none is kept but the compiled code of each skill that was loaded, from which it is mapped, and the log of the state, which the
+    // second of its two readers opens when it first has something to read: that may be before the attacks or in their middle. Threads: the runtime lets go of
     // those that waited for something after ten seconds without work; one that just served a request may be there.
     let held = || Holds::of(server.pid());
     let loaded = WRITTEN.len() + ["handles", "brief", "callee", "able"].len();
-    until("files are closed", || (held().files <= before.files + loaded).then_some(()));
+    until("files are closed", || (held().files <= before.files + loaded + 1).then_some(()));
     until("threads have ended", || (held().threads <= before.threads + 1).then_some(()));
     let since = Instant::now();
     while held().resident > warm + SLACK {
