@@ -329,6 +329,8 @@ fn a_module_of_go_that_go_mod_names_is_fetched() {
         .status();
     assert!(packed.unwrap().success());
 
+    // The toolchain has to be here, or what is missing offline is Go and not the module.
+    home.run(&["build", "odd"]).worked();
     let folder = home.work().join("odd");
     let project = std::fs::read_to_string(folder.join("go.mod")).unwrap();
     let require = "require ringfence v0.0.0\n";
