@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use ringfence_core::Content;
-use ringfence_core::Timings;
+use ringfence_core::{Call, Content, SkillRef, Timings};
 
 use crate::guest::Ground;
 
@@ -31,6 +30,11 @@ impl Ending {
     /// Runs it once. What is wrong with how it ended, where anything is. `mark` is what a good one must give back, whose timings
     /// are told.
     pub(crate) async fn run(self, ground: &Ground, mark: &str) -> Result<Timings, Wrong> {
+        self.run_of(ground, &ground.skill, mark).await
+    }
+
+    /// The same of a skill that is the same component.
+    pub(crate) async fn run_of(self, ground: &Ground, skill: &SkillRef, mark: &str) -> Result<Timings, Wrong> {
         let (tool, input) = match self {
             Self::Good => ("echo", format!(r#"{{"text":"{mark}"}}"#)),
             Self::Trap => ("crash", "{}".into()),
@@ -41,7 +45,7 @@ impl Ending {
             Self::InvalidInput => ("echo", r#"{"text":1}"#.into()),
             Self::UnknownTool => ("nothing", "{}".into()),
         };
-        let mut call = ground.call(tool, &input);
+        let mut call = Call { skill: skill.clone(), ..ground.call(tool, &input) };
         if self == Self::Loop {
             call.limits.wall_seconds = Some(1);
         }

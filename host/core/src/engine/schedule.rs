@@ -6,9 +6,9 @@
 //!
 //! One that is **light** stays with its caller: most calls end within a fraction of a millisecond, many others only wait, and
 //! each hop to another thread and back would cost more than the guest does. Only some of the callers' workers may be inside
-//! of a guest at once, so one is left for sockets and timers. While nobody spins, a tool that has used next to nothing in all of
-//! its last calls needs no such place: one that spins then holds its caller's worker until the ticks send it away, and is not
-//! trusted again for long. A guest that finds no place, or has used more than a little, goes on in the **foreground**, on workers
+//! of a guest at once, so one is left for sockets and timers. A tool that has used next to nothing in all of its last calls needs
+//! no such place: one that spins then holds its caller's worker until the ticks send it away, and is not trusted again for long,
+//! nor is any other for a while. A guest that finds no place, or has used more than a little, goes on in the **foreground**, on workers
 //! of the guests' own. Once it has used some milliseconds it is in the **background**, first come, first served, on workers to
 //! which the system gives what nobody else wants. Waiting earns a better place back.
 //!
@@ -19,7 +19,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -46,6 +46,9 @@ const LIGHT: Duration = Duration::from_millis(2);
 const DOUBTFUL: Duration = LIGHT.saturating_add(Duration::from_micros(100));
 /// Processor time below which it comes back, after a wait of at least this long.
 const RESTED: Duration = Duration::from_micros(500);
+/// How many times as long as one that went without a place has held its caller's worker every guest needs one then. Whoever has many
+/// tools that are light until they are not would otherwise hold all workers, by one tool after the other.
+const WARY: u32 = 64;
 thread_local! {
     /// Since when the guest runs that this thread is inside of.
     static TURN: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -66,8 +69,7 @@ pub(crate) struct Scheduler {
     foreground: Option<Runtime>,
     background: Option<Runtime>,
     beside_callers: Arc<Semaphore>,
-    /// Guests that are in the background now.
-    heavy: AtomicUsize,
+    trust: Trust,
 }
 
 impl Scheduler {
@@ -89,7 +91,7 @@ impl Scheduler {
             foreground: Some(workers("ringfence-guest", Box::new(|| {}))?),
             background: Some(workers("ringfence-heavy", Box::new(move || give_way(gives_way)))?),
             beside_callers: Arc::new(Semaphore::new((cores - 1).max(1))),
-            heavy: AtomicUsize::new(0),
+            trust: Trust::new(),
         })
     }
 
@@ -124,6 +126,7 @@ impl Scheduler {
             longest: Duration::ZERO,
             used: Duration::ZERO,
             surely_used: Duration::ZERO,
+            turn: Duration::ZERO,
             has_ended: false,
             habit,
             cpu,
@@ -136,15 +139,18 @@ impl Scheduler {
                     return Poll::Ready(None);
                 }
                 let place = self.beside_callers.try_acquire();
-                let is_calm = self.heavy.load(Ordering::Relaxed) == 0;
-                if place.is_err() && !(is_calm && guest.habit.is_light()) {
+                if place.is_err() && !(guest.habit.is_light() && self.trust.holds()) {
                     return Poll::Ready(None);
                 }
                 // Without a place it has to be sure that it uses as little as was expected. Nor is one in many turns, that was held up,
                 // to be taken for what a long call uses.
                 let is_first = guest.used.is_zero();
                 let watch = if place.is_ok() && is_first { Stopwatch::wall() } else { Stopwatch::thread() };
-                match guest.poll(cx, watch) {
+                let polled = guest.poll(cx, watch);
+                if place.is_err() && guest.turn > LIGHT {
+                    self.trust.is_disappointed(guest.turn);
+                }
+                match polled {
                     Poll::Ready(done) => Poll::Ready(Some(done)),
                     Poll::Pending if guest.recent > LIGHT => Poll::Ready(None),
                     Poll::Pending => Poll::Pending,
@@ -158,7 +164,6 @@ impl Scheduler {
             let runtime = if is_heavy { &self.background } else { &self.foreground };
             let Some(runtime) = runtime else { return Err(Stopped::Panicked) };
             let places = Arc::clone(&self.beside_callers);
-            let _heavy = is_heavy.then(|| Counted::one(&self.heavy));
             let mut task = AbortOnDrop(runtime.spawn(Away::new(guest, is_heavy, places)));
             match (&mut task.0).await {
                 Ok(Left::Ended(done)) => return done,
@@ -181,19 +186,27 @@ impl Drop for Scheduler {
     }
 }
 
-/// One more, until it is dropped.
-struct Counted<'a>(&'a AtomicUsize);
-
-impl<'a> Counted<'a> {
-    fn one(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
+/// Whether guests that are light by habit are let run without a place.
+struct Trust {
+    /// What the next is counted from.
+    begun: Instant,
+    /// When it holds again, in nanoseconds.
+    again: AtomicU64,
 }
 
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Trust {
+    fn new() -> Self {
+        Self { begun: Instant::now(), again: AtomicU64::new(0) }
+    }
+
+    fn holds(&self) -> bool {
+        let again = self.again.load(Ordering::Relaxed);
+        again == 0 || nanos(self.begun.elapsed()) >= again
+    }
+
+    /// One held its caller's worker for as long.
+    fn is_disappointed(&self, turn: Duration) {
+        self.again.fetch_max(nanos(self.begun.elapsed() + turn * WARY), Ordering::Relaxed);
     }
 }
 
@@ -232,6 +245,8 @@ struct Scheduled<F> {
     used: Duration,
     /// The part of it that was measured as such.
     surely_used: Duration,
+    /// Of its last turn alone.
+    turn: Duration,
     has_ended: bool,
     habit: Arc<Habit>,
     cpu: Share,
@@ -267,6 +282,7 @@ impl<F: Future> Scheduled<F> {
         self.stretch += used;
         self.longest = self.longest.max(self.stretch);
         self.used += used;
+        self.turn = used;
         if watch.is_sure() {
             self.surely_used += used;
             if self.surely_used > LITTLE {
@@ -424,7 +440,7 @@ impl<F> Drop for Scheduled<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
     use tokio::task::yield_now;
 
     fn long() -> Share {
@@ -631,15 +647,32 @@ mod tests {
         };
         assert_ne!(scheduler.run(long(), Arc::clone(&habit), burns).await, Ok(here));
         assert_ne!(scheduler.run(long(), habit, crowded()).await, Ok(here));
-        // Nor does it go without one beside those that spin.
+        // Nor does any other, for a while: there may be more of its kind.
+        assert_ne!(scheduler.trust.again.load(Ordering::Relaxed), 0);
+        scheduler.trust.is_disappointed(Duration::from_secs(60));
         let habit = new();
         for _ in 0..100 {
             habit.ended(Duration::from_micros(20), Duration::from_micros(20));
         }
-        let one = Counted::one(&scheduler.heavy);
         assert_ne!(scheduler.run(long(), Arc::clone(&habit), crowded()).await, Ok(here));
-        drop(one);
+        scheduler.trust.again.store(1, Ordering::Relaxed);
         assert_eq!(scheduler.run(long(), habit, crowded()).await, Ok(here));
+    }
+
+    #[test]
+    fn trust_is_lost_for_many_times_as_long_as_somebody_was_held_up() {
+        let trust = Trust::new();
+        assert!(trust.holds());
+        trust.is_disappointed(Duration::from_secs(60));
+        assert!(!trust.holds());
+        let again = trust.again.load(Ordering::Relaxed);
+        assert!(again >= nanos(Duration::from_secs(60) * WARY));
+        // A shorter one does not end the time of a longer one.
+        trust.is_disappointed(Duration::from_millis(1));
+        assert_eq!(trust.again.load(Ordering::Relaxed), again);
+        // What is over is over.
+        trust.again.store(1, Ordering::Relaxed);
+        assert!(trust.holds());
     }
 
     #[tokio::test]
