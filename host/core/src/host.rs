@@ -20,6 +20,7 @@ use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent;
@@ -44,12 +45,12 @@ use crate::catalog::reflect::{self, Docs, Reflection};
 use crate::catalog::signature::Roots;
 use crate::catalog::signature::key::Keys;
 use crate::catalog::signature::publishers::Publishers;
-use crate::catalog::tool::{self, Tool};
+use crate::catalog::tool::{self, Callable, Tool};
 use crate::catalog::toolbox::Offers;
 use crate::catalog::{self, CatalogError, Generation, Runs, SkillRef};
 use crate::engine::linker::Pre;
 use crate::engine::wasi::{Machine, Sources};
-use crate::engine::{Engine, EngineError, WorkerCommand, digest};
+use crate::engine::{Engine, EngineError, LoadError, WorkerCommand, digest};
 use crate::error::Error;
 use crate::invocation::{self, Call, Finished, InvocationId, RunEnded};
 use crate::journal::Journal;
@@ -301,6 +302,7 @@ impl Host {
         identity: Option<&Path>,
         progress: Option<Progress>,
     ) -> Result<SkillRef, Error> {
+        self.0.warm_up();
         let bytes = self.read(path)?;
         let identity = identity.unwrap_or(path);
         let identity = identity.canonicalize().unwrap_or_else(|_| identity.to_owned()).display().to_string();
@@ -502,7 +504,7 @@ impl Host {
     pub fn read_component(&self, path: &Path) -> Result<Vec<u8>, Error> {
         let (bytes, limit) = (self.read(path)?, self.0.component_bytes());
         if bytes.len() as u64 > limit {
-            return Err(Error::from(crate::engine::LoadError::TooLarge { limit }).about(path));
+            return Err(Error::from(LoadError::TooLarge { limit }).about(path));
         }
         Ok(bytes)
     }
@@ -552,6 +554,14 @@ impl Shared {
         Ok(starting.engine.get_or_init(|| engine))
     }
 
+    /// Begins to start the engine, beside reading the first skill. Why it cannot be started is told by who needs it next.
+    fn warm_up(self: &Arc<Self>) {
+        if self.engine.engine.get().is_none() {
+            let shared = Arc::clone(self);
+            tokio::task::spawn_blocking(move || drop(shared.engine()));
+        }
+    }
+
     /// Largest file of a component.
     pub(crate) fn component_bytes(&self) -> u64 {
         u64::from(self.settings.load().engine.component_mib) << 20
@@ -594,6 +604,7 @@ impl Shared {
         installed: &Installed,
         progress: Option<&Progress>,
     ) -> Result<SkillRef, Error> {
+        self.warm_up();
         let name = &installed.name;
         let bytes = self.read(&self.components.path(&installed.digest))?;
         let found = digest(&bytes);
@@ -631,12 +642,13 @@ impl Shared {
     ) -> Result<Generation, Error> {
         let limit = self.component_bytes();
         if bytes.len() as u64 > limit {
-            return Err(crate::engine::LoadError::TooLarge { limit }.into());
+            return Err(LoadError::TooLarge { limit }.into());
         }
         let package = Package::read(bytes).map_err(package_error)?;
         let manifest = package.manifest.unwrap_or_else(|| Manifest::bare(stem));
+        let listed = package.tools.map(Listed::new);
         let loaded = self.load(&package.code, &manifest.name, progress).await?;
-        let offered = self.offered(&loaded.pre, package.tools, package.docs).await?;
+        let offered = self.offered(&loaded.pre, listed, package.docs).await?;
         let step = offered.step(&manifest)?;
         let (upgrade, callables): (Vec<_>, Vec<_>) =
             offered.callables.into_iter().partition(|callable| Some(&*callable.tool.name) == step.as_deref());
@@ -660,21 +672,21 @@ impl Shared {
         Ok(generation)
     }
 
-    /// The tools of a component. `stored` are those that its package lists.
+    /// The tools of a component. `listed` are those that its package lists.
     ///
     /// What a skill's package lists is taken as it is: checking it would mean to run the skill. The tools of a plain component are always
     /// made of its functions, so that a list that tells something else cannot bring a schema of its own in; it only describes them.
-    async fn offered(self: &Arc<Self>, pre: &Pre, stored: Option<Vec<Tool>>, docs: Docs) -> Result<Reflection, Error> {
+    async fn offered(self: &Arc<Self>, pre: &Pre, listed: Option<Listed>, docs: Docs) -> Result<Reflection, Error> {
         match pre {
             Pre::Skill(pre) => {
-                let tools = match stored {
-                    Some(tools) => tools,
-                    None => invocation::ask_tools(self, pre).await?,
+                let callables = match listed {
+                    Some(listed) => listed.callables.await.map_err(|_| invocation::InvokeError::HostFault)??,
+                    None => tool::callables(&invocation::ask_tools(self, pre).await?)?,
                 };
-                Ok(Reflection { callables: tool::callables(&tools)?, left_out: Vec::new() })
+                Ok(Reflection { callables, left_out: Vec::new() })
             }
             Pre::Plain(pre) => {
-                let docs = stored.map_or(docs, Docs::stored);
+                let docs = listed.map_or(docs, |listed| Docs::stored(listed.tools.to_vec()));
                 Ok(reflect::reflect(&self.engine()?.wasmtime, pre.component(), &docs)?)
             }
         }
@@ -689,6 +701,21 @@ impl Shared {
             Err(error) => return tracing::warn!(%error, digest, "an old component is not removed"),
         };
         self.components.remove_unused(&self.index, digest).await;
+    }
+}
+
+/// The tools that a package lists.
+struct Listed {
+    tools: Arc<[Tool]>,
+    /// The same with their schemas compiled. That takes a part of each start that a person waits for, and is done beside the rest of it.
+    callables: JoinHandle<Result<Vec<Callable>, LoadError>>,
+}
+
+impl Listed {
+    fn new(tools: Vec<Tool>) -> Self {
+        let tools: Arc<[Tool]> = tools.into();
+        let listed = Arc::clone(&tools);
+        Self { tools, callables: tokio::task::spawn_blocking(move || tool::callables(&listed)) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The layer of the environment: `RINGFENCE_` and the key in capitals, with `_` for `.` and `-`. `RINGFENCE_STATE_DIR` and
 //! its like are the same as the flags of that name.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use ringfence_core::Error;
@@ -55,7 +56,8 @@ impl From<&[(&str, &str)]> for Environment {
 
 pub(super) fn layer(env: &Environment) -> Result<Layer, Error> {
     let mut layer = Layer::new(Source::Environment);
-    let keys = schema::keys();
+    // Making them takes a millisecond of each start, and most starts need none.
+    let keys: LazyCell<Vec<schema::Key>> = LazyCell::new(schema::keys);
     for (name, value) in env.iter().filter(|(_, value)| !value.is_empty()) {
         let Some(word) = name.strip_prefix(PREFIX) else { continue };
         if OTHERS.contains(&word) {
@@ -72,7 +74,7 @@ pub(super) fn layer(env: &Environment) -> Result<Layer, Error> {
     Ok(layer)
 }
 
-fn find(word: &str, keys: &[schema::Key]) -> Option<(Vec<String>, schema::Kind)> {
+fn find(word: &str, keys: &LazyCell<Vec<schema::Key>>) -> Option<(Vec<String>, schema::Kind)> {
     if let Some((_, path)) = SHORT.iter().find(|(short, _)| *short == word) {
         return Some((path.iter().map(|part| (*part).to_owned()).collect(), schema::Kind::Text));
     }
