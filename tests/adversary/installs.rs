@@ -433,3 +433,26 @@ fn two_that_install_at_once_leave_both() {
     let list: Vec<String> = versions(&home).into_iter().map(|(name, _)| name).collect();
     assert_eq!(list, names);
 }
+
+/// What an archive may carry, a folder may: links that lead out, pipes, and files without an end.
+#[test]
+fn t106_a_folder_with_pipes_and_links_is_refused_at_once_and_reaches_nothing_outside() {
+    let home = Home::new();
+    let folder = |name: &str, lang: &str| {
+        let text =
+            format!("name = \"{name}\"\nversion = \"0.1.0\"\ndescription = \"Odd.\"\n[build]\nlang = \"{lang}\"\n");
+        home.write(&format!("work/{name}/skill.toml"), text);
+        home.work().join(name)
+    };
+    let piped = folder("piped", "rust").join("Cargo.toml");
+    rustix::fs::mknodat(rustix::fs::CWD, &piped, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    home.run(&["build", "piped"]).fails("build-failed", 1, "Cargo.toml is a pipe", "remove it");
+    std::os::unix::fs::symlink("/dev/zero", folder("endless", "rust").join("Cargo.toml")).unwrap();
+    home.run(&["build", "endless"]).fails("not-found", 2, "it is not a file", "check the path");
+
+    // Where the SDK would be unpacked, what is there before gives way.
+    home.write("work/theirs/sdk/precious", "theirs");
+    std::os::unix::fs::symlink("../theirs", folder("linked", "go").join(".ringfence")).unwrap();
+    home.run(&["build", "linked"]).fails("build-failed", 1, ".ringfence is a link", "remove the link");
+    assert_eq!(home.files("work/theirs"), [home.path("work/theirs/sdk/precious").display().to_string()]);
+}

@@ -1,12 +1,13 @@
 //! The SDKs that travel inside of this program, for skills that are made where there is no checkout of them: one is unpacked into
 //! the skill's own `.ringfence/`, in the same places relative to each other as in the repository.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 use ringfence_core::Error;
 
-use crate::toolchain::Lang;
+use crate::toolchain::{Lang, project};
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 
@@ -18,6 +19,9 @@ const EMBEDDED_PARTS: &str = env!("EMBEDDED");
 
 /// Where a skill's own copy lies, below its folder.
 const OWN: &str = ".ringfence";
+
+/// Largest file that says of which version it is.
+const STAMP_BYTES: u64 = 4 << 10;
 
 /// The files of the template for a skill in this language, as (path, content).
 pub(crate) fn template(lang: &Lang) -> Result<Vec<(PathBuf, String)>, Error> {
@@ -74,6 +78,14 @@ pub(crate) fn path(folder: &Path, lang: &Lang) -> PathBuf {
 /// Unpacks the SDK below `folder`, in place of an older copy.
 pub(crate) fn unpack(folder: &Path, lang: &Lang) -> Result<(), Error> {
     let own = folder.join(OWN);
+    // What is removed and written behind a link in a stranger's folder would be somebody else's.
+    if own.is_symlink() {
+        return Err(Trouble::new(
+            "build-failed",
+            format!("{} is a link, and the SDK would be unpacked behind it", own.display()),
+            "remove the link; a folder is made in its place",
+        ));
+    }
     for part in ["sdk", "wit"] {
         let old = own.join(part);
         match std::fs::remove_dir_all(&old) {
@@ -92,10 +104,19 @@ pub(crate) fn unpack(folder: &Path, lang: &Lang) -> Result<(), Error> {
     }
     // It is made again from the program wherever it is missing, and no part of the skill's history.
     let ignore = own.join(".gitignore");
-    std::fs::write(&ignore, "*\n").map_err(|error| Trouble::unwritable(&ignore, &error))?;
+    put(&ignore, "*\n").map_err(|error| Trouble::unwritable(&ignore, &error))?;
     let stamp = own.join("version");
     // Last, so that a copy that was broken off is made again.
-    std::fs::write(&stamp, version(lang)).map_err(|error| Trouble::unwritable(&stamp, &error))
+    put(&stamp, &version(lang)).map_err(|error| Trouble::unwritable(&stamp, &error))
+}
+
+/// Writes a file in the place of what is there, and not behind it where that is a link.
+fn put(file: &Path, text: &str) -> std::io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::fs::File::create_new(file)?.write_all(text.as_bytes())
 }
 
 /// What the SDK of a language is told by: a skill that was built with another one is built again.
@@ -140,7 +161,7 @@ pub(crate) fn ready(folder: &Path, lang: &Lang, line: &Line) -> Result<PathBuf, 
             return Ok(own);
         }
     }
-    if !std::fs::read_to_string(own.join("version")).is_ok_and(|found| found == version(lang)) {
+    if !project::text(&own.join("version"), STAMP_BYTES).is_ok_and(|found| found == version(lang)) {
         line.say("unpacking the SDK");
         unpack(folder, lang)?;
     }
@@ -148,5 +169,32 @@ pub(crate) fn ready(folder: &Path, lang: &Lang, line: &Line) -> Result<PathBuf, 
 }
 
 fn names_own(folder: &Path) -> bool {
-    std::fs::read_to_string(folder.join("Cargo.toml")).is_ok_and(|text| text.contains(".ringfence/sdk/rust"))
+    let manifest = project::text(&folder.join("Cargo.toml"), project::LIST_BYTES);
+    manifest.is_ok_and(|text| text.contains(".ringfence/sdk/rust"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_behind_a_link_is_removed_or_written() {
+        let (outside, skill) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let theirs = outside.path().join("sdk/theirs");
+        std::fs::create_dir(outside.path().join("sdk")).unwrap();
+        std::fs::write(&theirs, "theirs").unwrap();
+        let lang = crate::toolchain::named("c").unwrap();
+        let own = skill.path().join(OWN);
+        std::os::unix::fs::symlink(outside.path(), &own).unwrap();
+        assert_eq!(unpack(skill.path(), lang).unwrap_err().kind(), "build-failed");
+        std::fs::remove_file(&own).unwrap();
+        std::fs::create_dir(&own).unwrap();
+        for name in [".gitignore", "version", "sdk"] {
+            std::os::unix::fs::symlink(if name == "sdk" { outside.path() } else { &theirs }, own.join(name)).unwrap();
+        }
+        unpack(skill.path(), lang).unwrap();
+        assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "theirs");
+        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_to_string(own.join("version")).unwrap(), version(lang));
+    }
 }

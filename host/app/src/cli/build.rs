@@ -3,11 +3,11 @@ use std::path::{Path, PathBuf};
 
 use ringfence_core::catalog::agent_skill::{self, AgentSkill};
 use ringfence_core::catalog::{TEXT_BYTES, Texts};
-use ringfence_core::policy::manifest::Manifest;
+use ringfence_core::policy::manifest::{MANIFEST_BYTES, Manifest};
 use ringfence_core::{Error, Host};
 
 use super::Context;
-use crate::toolchain::{self, Errand, Job, Toolchain, Way};
+use crate::toolchain::{self, Errand, Job, Toolchain, Way, project};
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 
@@ -46,6 +46,9 @@ pub(super) async fn fresh(host: &Host, folder: &Path, context: &Context, line: &
 /// The file that makes a folder a skill.
 const MANIFEST: &str = "skill.toml";
 
+/// Largest file that says of which sources a component was built.
+const STAMP_BYTES: u64 = 4 << 10;
+
 /// What is packed beside the code for people.
 const README: &str = "README.md";
 const LICENSES: [&str; 4] = ["LICENSE", "LICENSE.md", "LICENSE.txt", "COPYING"];
@@ -64,20 +67,20 @@ fn texts(folder: &Path) -> Texts {
         kind.is_ok_and(|kind| kind.is_file())
     };
     let text = |name: &&str| {
-        Some(folder.join(name)).filter(|path| own(path)).and_then(|path| std::fs::read_to_string(path).ok())
+        let path = Some(folder.join(name)).filter(|path| own(path))?;
+        let read = project::text(&path, TEXT_BYTES as u64);
+        if read.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::FileTooLarge) {
+            let most = TEXT_BYTES >> 10;
+            crate::ui::note(&format!("{} is longer than {most} KiB and is left out of the package", path.display()));
+        }
+        read.ok()
     };
     let instructions = AgentSkill::of(folder).ok().flatten().map(|skill| skill.instructions);
-    let texts = Texts {
+    Texts {
         readme: text(&README),
         license: LICENSES.iter().find_map(text),
         instructions: instructions.filter(|text| !text.is_empty()),
-    };
-    for (name, text) in [(README, &texts.readme), ("the licence", &texts.license)] {
-        if text.as_ref().is_some_and(|text| text.len() > TEXT_BYTES) {
-            crate::ui::note(&format!("{name} is longer than {} KiB and is left out of the package", TEXT_BYTES >> 10));
-        }
     }
-    texts
 }
 
 /// What outside of a skill's folder its build reads and somebody may edit: in a checkout, the SDK.
@@ -99,7 +102,7 @@ pub(super) fn packaged(folder: &Path, manifest: &Manifest) -> PathBuf {
 /// What it says, with what `SKILL.md` beside it says of the same skill.
 pub(super) fn manifest(folder: &Path) -> Result<Manifest, Error> {
     let file = folder.join(MANIFEST);
-    let text = std::fs::read_to_string(&file).map_err(|error| Trouble::unreadable(&file, &error))?;
+    let text = project::text(&file, MANIFEST_BYTES as u64).map_err(|error| Trouble::unreadable(&file, &error))?;
     let beside = AgentSkill::of(folder).map_err(|error| Error::from(error).about(folder))?;
     let read = match &beside {
         Some(skill) => Manifest::from_toml_beside(&text, &skill.beside()),
@@ -130,7 +133,7 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
         }
     }
     let digest = || toolchain::digest(&salt, &sources);
-    if !force && packaged.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|old| Some(old) == digest().ok()) {
+    if !force && packaged.is_file() && project::text(&stamp, STAMP_BYTES).is_ok_and(|old| Some(old) == digest().ok()) {
         return Ok(packaged);
     }
 

@@ -9,6 +9,7 @@ mod npm;
 mod pip;
 mod prebuilt;
 mod process;
+pub(crate) mod project;
 mod python;
 mod rust;
 mod shelf;

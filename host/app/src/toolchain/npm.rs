@@ -6,7 +6,7 @@ use ringfence_core::Error;
 use serde_json::{Map, Value, json};
 
 use super::process::{self, Ended};
-use super::{Job, stale};
+use super::{Job, project, stale};
 use crate::trouble::Trouble;
 use crate::ui::printable;
 
@@ -207,7 +207,7 @@ fn lock(folder: &Path) -> Value {
 
 /// A file of JSON; null where there is none.
 fn read(file: &Path) -> Result<Value, Error> {
-    let text = match std::fs::read_to_string(file) {
+    let text = match project::text(file, project::LIST_BYTES) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Value::Null),
         read => read.map_err(|error| Trouble::unreadable(file, &error))?,
     };
@@ -270,7 +270,9 @@ fn settings(folder: &Path) -> Result<(), Error> {
     if file.symlink_metadata().is_err() {
         return Ok(());
     }
-    let text = std::fs::read_to_string(&file).map_err(|error| Trouble::unreadable(&file, &error))?;
+    let text = project::text(&file, project::LIST_BYTES).map_err(|error| Trouble::unreadable(&file, &error))?;
+    // For npm a line ends at a carriage return as well: behind one in a remark would stand a setting that nobody has looked at.
+    let text = text.replace('\r', "\n");
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])) {
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
         let key = key.trim();
@@ -299,7 +301,8 @@ mod tests {
             std::fs::write(folder.path().join(".npmrc"), text).unwrap();
             settings(folder.path())
         };
-        for good in ["", "# a remark\n; another\n\n", "registry=https://a.test\n @mine:registry = https://b.test/\n"] {
+        for good in ["", "# a remark\r\n; another\n\n", "registry=https://a.test\n @mine:registry = https://b.test/\n"]
+        {
             assert!(said(good).is_ok(), "{good:?}");
         }
         for (bad, word) in [
@@ -313,6 +316,9 @@ mod tests {
             ("//evil.test/:_authToken=x", "`//evil.test/:_authToken`"),
             ("[section]", "`[section]`"),
             ("@${X}:registry=https://evil.test", "`@${X}:registry`"),
+            // npm's lines end here too.
+            ("# a remark\rregistry=https://evil.test/${SECRET}/", "`registry`"),
+            ("registry=https://a.test\rcache=../../x", "`cache`"),
         ] {
             let error = said(bad).unwrap_err();
             assert!(error.to_string().contains(word), "{bad}: {error}");

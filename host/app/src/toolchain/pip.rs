@@ -7,7 +7,7 @@ use ringfence_core::Error;
 use tokio::process::Command;
 
 use super::shelf::python;
-use super::{Job, process, stale};
+use super::{Job, process, project, stale};
 use crate::trouble::Trouble;
 use crate::ui::printable;
 
@@ -46,7 +46,7 @@ pub(super) async fn packages(job: Job<'_>, verb: &str) -> Result<Option<PathBuf>
     let note = format!("fetching the packages of {}, with pip", job.folder.display());
     job.errand.line.suspend(|| crate::ui::note(&note));
     let mut command = pip("install", "--target", draft.path(), job).await?;
-    command.arg("--no-compile").args(list.arguments);
+    command.arg("--no-compile").args(list.arguments(job.work)?);
     let ended = process::run(command, job.errand).await?;
     if !ended.good {
         job.errand.line.suspend(|| crate::ui::note(&ended.said()));
@@ -57,9 +57,10 @@ pub(super) async fn packages(job: Job<'_>, verb: &str) -> Result<Option<PathBuf>
 }
 
 /// pip, told to take nothing but what runs in the guest, and to build nothing: that would run the code of strangers outside of the sandbox.
+/// It stands where no stranger's file lies: a name that ends as archives do is a file to it where there is one, and that it would build.
 async fn pip(verb: &str, into: &str, place: &Path, job: Job<'_>) -> Result<Command, Error> {
     let python = python().await?;
-    let mut command = python.command(python.safe(job.folder, job.work));
+    let mut command = python.command(job.work);
     command
         .args(["-m", "pip", verb, "--disable-pip-version-check", "--no-input", "--retries", "2"])
         // Whatever is compiled for a machine cannot run in WebAssembly.
@@ -74,8 +75,10 @@ async fn pip(verb: &str, into: &str, place: &Path, job: Job<'_>) -> Result<Comma
 struct Requirements {
     /// All of it, to be compared.
     text: String,
-    /// The same as pip takes it.
-    arguments: Vec<OsString>,
+    /// The lines of `requirements.txt` as they were looked at, without remarks. None where it lists nothing.
+    lines: Option<String>,
+    /// What `pyproject.toml` names.
+    names: Vec<String>,
 }
 
 impl Requirements {
@@ -83,30 +86,42 @@ impl Requirements {
     /// stands alone: pip-compile has made it of the other, and pip takes no package without a digest beside it.
     fn of(folder: &Path) -> Result<Option<Self>, Error> {
         let listed = folder.join("requirements.txt");
-        let (mut text, mut arguments) = (String::new(), Vec::new());
+        let (mut text, mut lines, mut names) = (String::new(), None, Vec::new());
         if listed.is_file() {
-            let lines = std::fs::read_to_string(&listed).map_err(|error| Trouble::unreadable(&listed, &error))?;
-            for line in lines.lines() {
-                named(line, &listed)?;
+            let all = project::text(&listed, project::LIST_BYTES);
+            let all = all.map_err(|error| Trouble::unreadable(&listed, &error))?;
+            for line in all.trim_start_matches('\u{feff}').lines() {
+                text += named(line, &listed)?;
+                text.push('\n');
             }
-            if lines.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
-                arguments.extend(["-r".into(), listed.into()]);
-                text = lines;
+            if !text.trim().is_empty() {
+                lines = Some(text.clone());
             }
         }
         if !text.contains("--hash=") {
-            for name in of_project(&folder.join("pyproject.toml"))? {
-                text += &format!("\n{name}");
-                arguments.push(name.into());
-            }
+            names = of_project(&folder.join("pyproject.toml"))?;
+            text += &names.join("\n");
         }
-        Ok((!arguments.is_empty()).then_some(Self { text, arguments }))
+        Ok((lines.is_some() || !names.is_empty()).then_some(Self { text, lines, names }))
+    }
+
+    /// The same as pip takes it. It is given the lines that were looked at, in a file below `work`: in the author's it may see others, by a
+    /// coding that a remark names or by ends of lines that are none here.
+    fn arguments(self, work: &Path) -> Result<Vec<OsString>, Error> {
+        let mut arguments = Vec::new();
+        if let Some(lines) = self.lines {
+            let file = work.join("requirements.txt");
+            std::fs::write(&file, lines).map_err(|error| Trouble::unwritable(&file, &error))?;
+            arguments.extend(["-r".into(), file.into()]);
+        }
+        arguments.extend(self.names.into_iter().map(OsString::from));
+        Ok(arguments)
     }
 }
 
 /// The dependencies that a `pyproject.toml` names.
 fn of_project(file: &Path) -> Result<Vec<String>, Error> {
-    let text = match std::fs::read_to_string(file) {
+    let text = match project::text(file, project::LIST_BYTES) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         read => read.map_err(|error| Trouble::unreadable(file, &error))?,
     };
@@ -124,32 +139,46 @@ fn of_project(file: &Path) -> Result<Vec<String>, Error> {
             "write `dependencies = [\"humanize>=4\"]` under `[project]`",
         )
     })?;
-    for name in &names {
-        named(name, file)?;
-    }
-    Ok(names.into_iter().filter(|name| !name.trim().is_empty()).map(str::to_owned).collect())
+    let names = names.into_iter().map(str::trim).filter(|name| !name.is_empty());
+    names.map(|name| if by_name(name) { Ok(name.to_owned()) } else { Err(no_name(name, file)) }).collect()
 }
 
-/// Refuses what is no package by name. An option (`--no-binary`), a path or an address would have pip build a source, and that runs
-/// its author's code outside of the sandbox.
-fn named(line: &str, file: &Path) -> Result<(), Error> {
+/// The line without its remark. Refuses what is no package by name: an option (`--no-binary`), a path or an address would have pip build
+/// a source, and that runs its author's code outside of the sandbox.
+fn named<'a>(line: &'a str, file: &Path) -> Result<&'a str, Error> {
     let line = line.split(" #").next().unwrap_or(line).trim();
-    let harmless = line.is_empty() || line.starts_with('#') || line.starts_with("--hash=sha256:");
-    // A line that goes on in the next, as pip-compile writes those with digests.
-    let goes_on = line.strip_suffix('\\').is_some_and(|rest| !rest.contains(['@', '/', '\\'].as_slice()));
-    let begins = line.starts_with(|c: char| c.is_ascii_alphanumeric()) || line.starts_with("--hash=sha256:");
-    if harmless || by_name(line) || (goes_on && begins) {
-        return Ok(());
+    if line.is_empty() || line.starts_with('#') {
+        return Ok("");
     }
-    Err(Trouble::new(
-        "build-failed",
-        format!("{} asks for `{}`, which names no package", file.display(), printable(line)),
-        "name packages and their versions alone; options, paths and addresses could run code outside of the sandbox",
-    ))
+    // A line that goes on in the next, as pip-compile writes those with digests. Apart from what comes there: two halves could be a path.
+    let whole = line.strip_suffix(" \\").unwrap_or(line).trim_end();
+    let digest = whole.strip_prefix("--hash=sha256:").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    if digest || by_name(whole) { Ok(line) } else { Err(no_name(line, file)) }
 }
 
+fn no_name(line: &str, file: &Path) -> Error {
+    let shown: String = printable(line).chars().take(80).collect();
+    Trouble::new(
+        "build-failed",
+        format!("{} asks for `{shown}`, which names no package", file.display()),
+        "name packages and their versions alone; options, paths and addresses could run code outside of the sandbox",
+    )
+}
+
+/// How files end that pip takes for sources or packages where they lie there, whatever else they could name.
+const ARCHIVES: [&str; 12] =
+    [".zip", ".whl", ".tar", ".tgz", ".gz", ".tbz", ".bz2", ".txz", ".xz", ".tlz", ".lz", ".lzma"];
+
+/// Whether pip takes it for a package by name. It puts variables of the person who builds in for `${NAME}`, which may be a path.
 fn by_name(line: &str) -> bool {
-    line.starts_with(|c: char| c.is_ascii_alphanumeric()) && !line.contains(['@', '/', '\\'].as_slice())
+    let plain = |c: char| matches!(c, ' '..='~' | '\t') && !matches!(c, '@' | '/' | '\\' | '$');
+    let is_archive = |word: &str| {
+        let word = word.to_ascii_lowercase();
+        ARCHIVES.iter().any(|end| word.ends_with(end))
+    };
+    line.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && line.chars().all(plain)
+        && !line.split([' ', '\t', ';', '[', ']', ',']).any(is_archive)
 }
 
 /// Why pip could not fetch what it was asked for. It says the same of a package that is not there, of one that is compiled, of one that
@@ -319,6 +348,8 @@ mod tests {
         {
             assert!(named(good, file).is_ok(), "{good}");
         }
+        assert_eq!(named(" idna==3.7  # \u{2028} why", file).unwrap(), "idna==3.7");
+        assert_eq!(named("# coding: utf-7", file).unwrap(), "");
         let bad = [
             "--no-binary :all:",
             "-r /etc/passwd",
@@ -328,6 +359,16 @@ mod tests {
             "git+https://x",
             "a @ x \\",
             "../a\\",
+            // What pip would take for a path or for two lines.
+            "evil-1.0.ZIP",
+            "evil.tar.gz [x] ; python_version > '3'",
+            "a==1.whl",
+            "x${SHELL}",
+            "a==1\r--no-binary :all:",
+            "a==1\u{2028}-e .",
+            "a==1\u{c}-e .",
+            "evil.z\\",
+            "--hash=sha256:00 x",
         ];
         for bad in bad {
             assert_eq!(named(bad, file).unwrap_err().kind(), "build-failed", "{bad}");
@@ -336,20 +377,28 @@ mod tests {
 
     #[test]
     fn both_lists_count() {
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         let asked = || {
             let list = Requirements::of(folder.path()).unwrap()?;
-            Some(list.arguments.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>())
+            Some(
+                list.arguments(work.path())
+                    .unwrap()
+                    .into_iter()
+                    .map(|word| word.into_string().unwrap())
+                    .collect::<Vec<_>>(),
+            )
         };
         assert_eq!(asked(), None);
         // What a new project has.
         write("requirements.txt", "# Packages that the skill needs.\n\n");
         write("pyproject.toml", "[project]\nname = \"a\"\ndependencies = [\"humanize>=4\"]\n");
         assert_eq!(asked().unwrap(), ["humanize>=4"]);
-        let list = folder.path().join("requirements.txt").display().to_string();
-        write("requirements.txt", "idna==3.7\n");
+        // pip reads what was looked at, with the numbers of the author's lines.
+        let list = work.path().join("requirements.txt").display().to_string();
+        write("requirements.txt", "\u{feff}# coding: utf-7\r\n  idna==3.7  # why\r\n");
         assert_eq!(asked().unwrap(), ["-r", &list, "humanize>=4"]);
+        assert_eq!(std::fs::read_to_string(&list).unwrap(), "\nidna==3.7\n");
         let before = Requirements::of(folder.path()).unwrap().unwrap().text;
         write("pyproject.toml", "[project]\nname = \"a\"\ndependencies = [\"humanize>=5\"]\n");
         assert_ne!(Requirements::of(folder.path()).unwrap().unwrap().text, before);
@@ -361,6 +410,8 @@ mod tests {
             ("dependencies = \"humanize\"", "no list of texts"),
             ("dependencies = [{ name = \"humanize\" }]", "no list of texts"),
             ("dependencies = [\"a @ file:///evil\"]", "names no package"),
+            ("dependencies = [\"evil.zip\"]", "names no package"),
+            ("dependencies = [\"--hash=sha256:00\"]", "names no package"),
         ] {
             write("pyproject.toml", &format!("[project]\n{wrong}\n"));
             let error = Requirements::of(folder.path()).unwrap_err();

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
 
 use super::process::{cancelled, kill, output, program};
-use super::{Errand, Job, Shelf, Toolchain};
+use super::{Errand, Job, Shelf, Toolchain, project};
 use crate::trouble::Trouble;
 use crate::ui::progress::Line;
 
@@ -43,6 +43,14 @@ impl Toolchain for Rust {
 
     fn build<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<PathBuf, Error>> {
         async move {
+            let manifest = job.folder.join("Cargo.toml");
+            // Of one that is not there cargo tells; one without an end it would read.
+            match project::open(&manifest) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Trouble::unreadable(&manifest, &error));
+                }
+                _ => {}
+            }
             ensure_target(job.folder, job.errand).await?;
             cargo(job).await
         }
@@ -69,11 +77,13 @@ impl Toolchain for Rust {
 
 /// Folders of dependencies that are named by path: the SDK before all. They are sources too.
 fn path_dependencies(folder: &Path) -> Vec<PathBuf> {
-    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).ok();
+    let manifest = project::text(&folder.join("Cargo.toml"), project::LIST_BYTES).ok();
     let table = manifest.and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
     let dependencies = table.get("dependencies").and_then(toml::Value::as_table);
     let paths = dependencies.into_iter().flatten().filter_map(|(_, value)| value.get("path")?.as_str());
-    let mut sources: Vec<_> = paths.map(|path| folder.join(path)).collect();
+    // Only what cargo would take for one: a path may lead to all of a disk.
+    let crates = paths.map(|path| folder.join(path)).filter(|path| path.join("Cargo.toml").is_file());
+    let mut sources: Vec<_> = crates.collect();
     // The SDK is generated from the interface that lies beside it.
     let wit = sources.iter().map(|path| path.join("../../wit")).filter(|wit| wit.join("world.wit").is_file());
     sources.extend(wit.collect::<Vec<_>>());

@@ -115,9 +115,9 @@ impl Lock {
         let document: Document = toml::from_str(text)
             .map_err(|error| wrong(line_of(error.span().map_or(0, |span| span.start)), error.message().to_owned()))?;
         let mut skills = BTreeMap::new();
-        for (at, skill) in document.skills.into_iter().enumerate() {
-            let heads = text.lines().enumerate().filter(|(_, line)| line.trim() == "[[skill]]");
-            let line = heads.map(|(line, _)| line + 1).nth(at).unwrap_or(1);
+        let mut heads = text.lines().enumerate().filter(|(_, line)| line.trim() == "[[skill]]");
+        for skill in document.skills {
+            let line = heads.next().map_or(1, |(line, _)| line + 1);
             if !is_name(&skill.name) {
                 return Err(wrong(line, format!("`{}` is no name of a skill", crate::plain::line(&skill.name, 80).0)));
             }
@@ -318,6 +318,19 @@ mod tests {
     }
 
     /// Whatever a killed writer without our care would leave: a beginning of the file.
+    /// One that looked for each entry from the top would take minutes of it.
+    #[test]
+    fn t107_a_lock_as_long_as_may_be_is_read_once() {
+        let names: Vec<String> = (0..9_000).map(|n| format!("a{n}")).collect();
+        let text = lock(&names.iter().map(String::as_str).collect::<Vec<_>>()).text();
+        assert!(text.len() as u64 <= MOST_BYTES && text.len() > 2 << 20, "{}", text.len());
+        assert_eq!(parse(&text).unwrap().skills().count(), 9_000);
+        let last = text.lines().enumerate().filter(|(_, line)| *line == "[[skill]]").last().unwrap().0 + 1;
+        let at = text.rfind("name = \"").unwrap();
+        let error = parse(&format!("{}name = \"A{}", &text[..at], &text[at + 9..])).unwrap_err();
+        assert!(error.starts_with(&format!("ringfence.lock:{last}: ")), "{error}");
+    }
+
     #[test]
     fn t107_no_beginning_of_a_lock_has_half_an_entry() {
         let whole = lock(&["a", "b"]);

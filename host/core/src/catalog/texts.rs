@@ -36,25 +36,26 @@ impl Texts {
     /// Those of a component, made safe to show: a stranger wrote them. Nothing where the file is no component.
     #[must_use]
     pub fn read(component: &[u8]) -> Self {
-        let mut texts = Self::default();
+        // Of two of one name the later counts, and no other is made a text: a component has room for many.
+        let (mut readme, mut license, mut instructions) = (None, None, None);
         let mut depth = 0_u32;
         for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
             match payload {
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::CustomSection(section) if depth == 0 && section.data().len() <= TEXT_BYTES => {
-                    let text = || Some(plain::block(&String::from_utf8_lossy(section.data())));
                     match section.name() {
-                        README => texts.readme = text(),
-                        LICENSE => texts.license = text(),
-                        INSTRUCTIONS => texts.instructions = text(),
+                        README => readme = Some(section.data()),
+                        LICENSE => license = Some(section.data()),
+                        INSTRUCTIONS => instructions = Some(section.data()),
                         _ => {}
                     }
                 }
                 _ => {}
             }
         }
-        texts
+        let text = |data: &[u8]| plain::block(&String::from_utf8_lossy(data));
+        Self { readme: readme.map(text), license: license.map(text), instructions: instructions.map(text) }
     }
 }
 
@@ -77,5 +78,7 @@ mod tests {
         let readme = read.readme.unwrap();
         assert!(readme.starts_with("# Grüße\n") && !readme.contains('\u{1b}'), "{readme:?}");
         assert_eq!(Texts::read(b"nothing"), Texts::default());
+        Texts { readme: Some("later".into()), ..Texts::default() }.append(&mut component);
+        assert_eq!(Texts::read(&component).readme.as_deref(), Some("later"), "the later of two counts");
     }
 }

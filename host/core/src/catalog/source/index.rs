@@ -24,6 +24,8 @@ use crate::step::Progress;
 const MOST_BYTES: u64 = 16 << 20;
 const MOST_SKILLS: usize = 100_000;
 const MOST_RELEASES: usize = 1_000;
+/// Longest version behind its three numbers: it is shown.
+const MOST_VERSION: usize = 128;
 
 /// Largest serial: what fits into the state and into every language's whole numbers. An index that jumps to the end could never
 /// be followed by another, which whoever publishes it does to themselves alone.
@@ -137,11 +139,15 @@ impl Index {
 
     /// Reads a document. `place` is where it came from; `folder` is what paths in it are relative to, for one on this machine.
     pub fn parse(place: &str, folder: Option<&Path>, bytes: &[u8]) -> Result<Self, IndexError> {
-        let wrong = |reason: String| IndexError::Invalid { place: place.to_owned(), reason };
+        // Parts of it are a stranger's words, and may be as long as the document.
+        let wrong = |reason: String| IndexError::Invalid {
+            place: place.to_owned(),
+            reason: crate::plain::line(&reason, 500).0,
+        };
         let text = std::str::from_utf8(bytes).map_err(|_| wrong("it is no text".into()))?;
         let document: Document = match text.trim_start().starts_with('{') {
             true => serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?,
-            false => toml::from_str(text).map_err(|error| wrong(error.to_string()))?,
+            false => toml::from_str(text).map_err(|error| wrong(place_in(text, &error)))?,
         };
         if document.format != 1 {
             return Err(wrong(format!("it is of format {}, and 1 is the one that is known", document.format)));
@@ -262,6 +268,12 @@ impl Listed {
     }
 }
 
+/// What is wrong with TOML, and in which line.
+fn place_in(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', ", "))
+}
+
 fn listed(skill: Skill, folder: Option<&Path>) -> Result<Listed, String> {
     let name = crate::plain::line(&skill.name, 80).0;
     if !is_name(&skill.name) {
@@ -272,6 +284,9 @@ fn listed(skill: Skill, folder: Option<&Path>) -> Result<Listed, String> {
     }
     let mut releases = Vec::with_capacity(skill.releases.len());
     for entry in skill.releases {
+        if entry.version.pre.len() + entry.version.build.len() > MOST_VERSION {
+            return Err(format!("`{name}` has a version of more than {MOST_VERSION} characters"));
+        }
         let reference = Reference::parse(&entry.reference, |_| false).map_err(|error| format!("`{name}`: {error}"))?;
         let reference = match (reference, folder) {
             (Reference::Path(path), Some(folder)) => Reference::Path(folder.join(path)),
@@ -527,6 +542,22 @@ mod tests {
         let local = one.replace("oci://a.test/a:1.0.0", "./a.wasm");
         let local = Index::parse("x", Some(Path::new("/srv")), document(1, LATER, &local).as_bytes()).unwrap();
         assert_eq!(local.get("a").unwrap().releases[0].reference.to_string(), "/srv/./a.wasm");
+    }
+
+    #[test]
+    fn what_is_said_of_an_index_is_not_as_long_as_the_index() {
+        let long = "x".repeat(100_000);
+        let versioned = skill("a", &[("1.0.0", false)]).replace("\"1.0.0\"", &format!("\"1.0.0-{long}\""));
+        for (text, word) in [
+            (format!("a = {}", "[".repeat(100_000)), "line 1: "),
+            (format!("format = 1\n\u{7}{long}"), "line 2: "),
+            (document(1, &long, ""), "`expires`"),
+            (format!("{{\"{long}\": 1}}"), "unknown field"),
+            (document(1, LATER, &versioned), "128 characters"),
+        ] {
+            let error = read(&text).unwrap_err();
+            assert!(error.contains(word) && error.len() < 600 && !error.contains(char::is_control), "{error}");
+        }
     }
 
     #[test]
