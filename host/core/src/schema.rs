@@ -18,10 +18,12 @@ mod cost;
 #[cfg(debug_assertions)]
 pub(crate) mod fuzz;
 mod steps;
+mod weight;
 
 pub use arguments::arguments;
 use cost::Cost;
 use steps::{Counted, One};
+pub use weight::Weight;
 
 /// A schema that was compiled.
 #[derive(Debug)]

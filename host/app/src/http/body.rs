@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
+use ringfence_core::schema::Weight;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Access, App, Problem};
@@ -25,7 +26,7 @@ const OTHER: usize = 64 << 10;
 /// Most bytes of a body that is refused which are read for nothing, and how long that may take.
 const LEFT: usize = 64 << 20;
 const LEFT_TIME: Duration = Duration::from_secs(5);
-/// KiB of all bodies that are held at once.
+/// KiB of all bodies that are held at once, and of what they are read into.
 const ROOM: usize = 256 << 10;
 
 /// Room for bodies.
@@ -35,6 +36,15 @@ pub(crate) struct Room(Arc<Semaphore>);
 impl Default for Room {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(ROOM)))
+    }
+}
+
+impl Room {
+    fn take(&self, kib: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let taken = u32::try_from(kib).ok().and_then(|kib| Arc::clone(&self.0).try_acquire_many_owned(kib).ok());
+        taken.ok_or_else(|| {
+            Problem::new("busy", "the server holds as much of requests as it may", "try again in a moment")
+        })
     }
 }
 
@@ -120,10 +130,8 @@ async fn whole(room: &Room, headers: &HeaderMap, coming: &mut Coming, cap: usize
     if said > cap {
         return Err(too_large());
     }
-    let kib = u32::try_from(said.div_ceil(1024)).unwrap_or(u32::MAX);
-    let held = Arc::clone(&room.0)
-        .try_acquire_many_owned(kib)
-        .map_err(|_| Problem::new("busy", "the server holds as much of requests as it may", "try again in a moment"))?;
+    let kib = said.div_ceil(1024);
+    let mut held = room.take(kib)?;
     let reading = async {
         let mut bytes = Vec::new();
         while let Some(piece) = coming.pieces.next().await {
@@ -148,6 +156,13 @@ async fn whole(room: &Room, headers: &HeaderMap, coming: &mut Coming, cap: usize
             "send it faster, or less",
         )
     })??;
+    // Of little text much can be read: a hundred times as much, where all of it is small objects.
+    let weight = Weight::of(&bytes).div_ceil(1024);
+    if weight > ROOM {
+        let detail = format!("the body has so many small parts that reading it takes more than {} MiB", ROOM >> 10);
+        return Err(Problem::new("too-large", detail, "send less in one request"));
+    }
+    held.merge(room.take(weight.saturating_sub(kib))?);
     Ok((bytes, Held(Some(Arc::new(held)))))
 }
 
@@ -240,6 +255,25 @@ mod tests {
         assert_eq!(passed(Body::from_stream(stops), &[]).await, ("too-large".into(), false));
         let late = Body::from_stream(futures_util::stream::pending::<Result<&str, std::io::Error>>());
         assert_eq!(passed(late, &[]).await, ("request-timeout".into(), false));
+    }
+
+    #[tokio::test]
+    async fn t114_a_body_takes_the_room_of_what_it_is_read_into() {
+        let room = Room::default();
+        let taken = async |part: &str, parts: usize| {
+            let body = format!("[{}0]", part.repeat(parts));
+            let read = whole(&room, &headers(&["application/json"]), &mut Coming::new(Body::from(body)), CALL).await;
+            read.map(|(_, held)| held).map_err(|problem| problem.kind().to_owned())
+        };
+        // Of seven bytes each, and of two thirds of a KiB in memory.
+        let small = r#"{"":0},"#;
+        assert_eq!(taken(small, 400_000).await.unwrap_err(), "too-large", "of less than 3 MiB");
+        let half = taken(small, 200_000).await.unwrap();
+        assert_eq!(taken(small, 200_000).await.unwrap_err(), "busy");
+        assert_eq!(taken(r#""a text that is as long as that","#, 200_000).await.err(), None, "a text is what it is");
+        drop(half);
+        assert_eq!(taken(small, 200_000).await.err(), None);
+        assert_eq!(room.0.available_permits(), ROOM, "what was taken is given back");
     }
 
     #[tokio::test]

@@ -109,11 +109,13 @@ impl Feed {
 
     /// What follows the event with this number.
     pub(super) fn after(&self, seen: u64) -> Next {
+        // A client's number, and so any.
+        let next = seen.saturating_add(1);
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         match told.lines.front() {
-            Some(first) if seen + 1 < first.number => Next::Lost(first.number - 1),
+            Some(first) if next < first.number => Next::Lost(first.number - 1),
             Some(first) => {
-                let at = usize::try_from(seen + 1 - first.number).unwrap_or(usize::MAX);
+                let at = usize::try_from(next - first.number).unwrap_or(usize::MAX);
                 match told.lines.get(at) {
                     Some(line) => Next::Line(line.clone()),
                     None if told.is_over => Next::End,
@@ -163,7 +165,9 @@ mod tests {
         feed.tell(&text(1));
         feed.tell(&Event::Progress { done: 1, total: None, message: None });
         assert_eq!((number(&feed.after(0)), number(&feed.after(1)), feed.after(2)), (Some(1), Some(2), Next::Nothing));
-        assert_eq!(feed.after(u64::MAX - 1), Next::Nothing, "a number of tomorrow");
+        for tomorrow in [3, u64::MAX - 1, u64::MAX] {
+            assert_eq!(feed.after(tomorrow), Next::Nothing, "a number of tomorrow");
+        }
         feed.end("finished", "{}".into());
         feed.tell(&text(1));
         assert_eq!((number(&feed.after(2)), feed.after(3)), (Some(3), Next::End), "nothing comes after the end");

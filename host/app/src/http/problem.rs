@@ -120,6 +120,8 @@ impl Written {
 fn without_paths(text: &str, has_pointers: bool) -> String {
     let mut clean = String::new();
     let mut rest = text;
+    // Where what is no quoted path ends, looked for once for all that begin before it: a client's word may be megabytes of slashes.
+    let mut end = 0;
     while let Some(at) = rest.find('/') {
         let (before, from) = rest.split_at(at);
         clean.push_str(before);
@@ -127,8 +129,12 @@ fn without_paths(text: &str, has_pointers: bool) -> String {
         let begins =
             last.is_none_or(|c| !c.is_alphanumeric() && !"/.-_~<*{}]@#?&%".contains(c)) || clean.ends_with("file://");
         // One in quotes may have blanks in it, and goes to the other quote.
-        let quoted = last.filter(|c| matches!(c, '`' | '"')).and_then(|quote| from.find(quote));
-        let path = &from[..quoted.unwrap_or_else(|| end_of_path(from))];
+        let quoted = last.filter(|c| begins && matches!(c, '`' | '"')).and_then(|quote| from.find(quote));
+        let here = text.len() - from.len();
+        if begins && quoted.is_none() && end <= here {
+            end = here + end_of_path(from);
+        }
+        let path = &from[..quoted.unwrap_or(end.saturating_sub(here))];
         if begins && is_path(path, has_pointers) {
             clean.push_str("...");
             rest = &from[path.len()..];
@@ -318,5 +324,20 @@ mod tests {
         }
         assert_eq!(told("invalid-input", "`text` is missing\u{1b}[2J").detail, "`text` is missing\u{fffd}[2J");
         assert_eq!(told("invalid-input", &"x".repeat(10_000)).detail.len(), LENGTH);
+    }
+
+    #[test]
+    fn t114_a_word_of_a_client_is_cleaned_in_one_pass_whatever_it_is() {
+        let (told, clean) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for piece in ["/", "=/", "`/", "=/a"] {
+                let text = format!("unknown field `{}`", piece.repeat(512 << 10));
+                told.send(Problem::new("invalid-input", text, "").outside(&["/home/ann".into()]).detail.len()).unwrap();
+            }
+        });
+        for _ in 0..4 {
+            // A moment. Where each slash looks for an end of its own, many minutes.
+            assert_eq!(clean.recv_timeout(std::time::Duration::from_secs(60)), Ok(LENGTH));
+        }
     }
 }

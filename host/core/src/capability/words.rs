@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::error::{Explain as _, Refusal};
+use crate::schema::Weight;
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -18,6 +19,9 @@ mod generated {
 }
 
 pub use generated::ringfence::skill::types;
+
+/// Bytes that JSON of a guest may take once it is read. Its text is capped by itself, and is a hundredth of this where its parts are small.
+const HEAVIEST_JSON: usize = 128 << 20;
 
 /// Deepest nesting of JSON that a guest may give.
 pub const DEEPEST_JSON: usize = 64;
@@ -55,6 +59,12 @@ impl From<Refusal> for types::Refusal {
 /// Reads JSON from a guest. `what` names it in the refusal: `the output schema`.
 pub fn json(what: &str, text: &str) -> Result<Value, Refusal> {
     check_depth(what, text)?;
+    if Weight::of(text.as_bytes()) > HEAVIEST_JSON {
+        let most = HEAVIEST_JSON >> 20;
+        return Err(Refusal::Invalid(format!(
+            "{what} has so many small parts that reading it takes more than {most} MiB"
+        )));
+    }
     serde_json::from_str(text).map_err(|error| Refusal::Invalid(format!("{what} is not JSON: {error}")))
 }
 
@@ -103,6 +113,16 @@ mod tests {
         assert!(check_json("it", &brackets).is_ok(), "brackets in strings are text");
         assert!(check_json("it", "{\"a\":1}{").is_err());
         assert!(check_json("it", "").is_err());
+    }
+
+    #[test]
+    fn what_takes_too_much_memory_is_refused_before_it_does() {
+        let small = |count: usize| format!("[{}0]", r#"{"":0},"#.repeat(count));
+        assert!(json("it", &small(10_000)).is_ok());
+        let refused = json("it", &small(400_000));
+        assert!(matches!(refused, Err(Refusal::Invalid(text)) if text.contains("more than 128 MiB")));
+        // As long, of one part: it takes what it is long.
+        assert!(json("it", &format!("\"{}\"", "x".repeat(2_800_000))).is_ok());
     }
 
     #[test]

@@ -24,11 +24,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ServerError;
 use super::failure;
-use super::guard::Ending;
+use super::guard::{Ending, TREE_BYTES};
 use super::process::Process;
 use super::tools::TOOLS;
 use crate::capability::secrets::Redactor;
 use crate::plain;
+use crate::schema::Weight;
 
 /// Most pages of a list of tools: a server could go on for ever.
 const PAGES: usize = 16;
@@ -193,13 +194,18 @@ impl Connection {
     }
 
     async fn list(&self) -> Result<Vec<rmcp::model::Tool>, Broken> {
-        let (mut tools, mut cursor) = (Vec::new(), None);
+        let (mut tools, mut cursor, mut weight) = (Vec::new(), None, 0_usize);
         for _ in 0..PAGES {
             let page = PaginatedRequestParams::default().with_cursor(cursor);
             let page = match self.peer.list_tools(Some(page)).await {
                 Ok(page) => page,
                 Err(error) => return Err(self.broken(&error).await),
             };
+            weight = weight.saturating_add(weight_of(&page.tools));
+            if weight > TREE_BYTES {
+                let most = TREE_BYTES >> 20;
+                return Err(Broken::Odd(format!("its list of tools is so large that it takes more than {most} MiB")));
+            }
             tools.extend(page.tools);
             cursor = page.next_cursor;
             if cursor.is_none() || tools.len() > TOOLS {
@@ -316,6 +322,12 @@ fn carried() -> Option<RequestMetaObject> {
     (!fields.is_empty()).then(|| fields.into())
 }
 
+/// Memory that tools take. Each page is small enough, and all of them need not be: they are kept.
+fn weight_of(tools: &[rmcp::model::Tool]) -> usize {
+    // Serialising what was read as JSON cannot fail.
+    Weight::of(&serde_json::to_vec(tools).unwrap_or_default())
+}
+
 /// Counts a call under way.
 struct Busy<'a>(&'a Connection);
 
@@ -408,5 +420,72 @@ impl rmcp::ClientHandler for Handler {
     fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) -> impl Future<Output = ()> + Send + '_ {
         self.stale.store(true, Ordering::Release);
         std::future::ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, split};
+
+    use super::*;
+
+    /// A server with a list of so many pages, each with one tool of which the schema holds so many small objects.
+    async fn serve(stream: DuplexStream, pages: u64, parts: usize) {
+        let (read, mut write) = split(stream);
+        let mut lines = BufReader::new(read).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let asked: Value = serde_json::from_str(&line).unwrap();
+            let result = match asked["method"].as_str().unwrap_or_default() {
+                "initialize" => {
+                    let info = json!({ "name": "s", "version": "1" });
+                    json!({ "protocolVersion": "2025-06-18", "capabilities": { "tools": {} }, "serverInfo": info })
+                }
+                "tools/list" => {
+                    let page = asked["params"]["cursor"].as_str().map_or(0, |cursor| cursor.parse::<u64>().unwrap());
+                    let schema = json!({ "type": "object", "examples": vec![json!({ "": 0 }); parts] });
+                    let next = (page + 1 < pages).then(|| (page + 1).to_string());
+                    json!({ "tools": [{ "name": format!("t{page}"), "inputSchema": schema }], "nextCursor": next })
+                }
+                _ => Value::Null,
+            };
+            let answer = match (asked.get("id"), result) {
+                (None, _) => continue,
+                (id, Value::Null) => {
+                    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": "no" } })
+                }
+                (id, result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
+            };
+            if write.write_all(format!("{answer}\n").as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn listed(pages: u64, parts: usize) -> Result<usize, String> {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let server = tokio::spawn(serve(far, pages, parts));
+        let (stop, redaction) = (CancellationToken::new(), Redaction::default());
+        let means = Means { name: "s".into(), process: None, ending: Ending::default(), stop, redaction };
+        let long = Duration::from_secs(120);
+        let connection = Connection::open(means, split(near), long).await.unwrap();
+        let tools = connection.tools_now(long).await;
+        connection.end().await;
+        drop(connection);
+        server.await.unwrap();
+        match tools {
+            Ok(tools) => Ok(tools.len()),
+            Err(Broken::Odd(reason)) => Err(reason),
+            Err(_) => Err("another reason".into()),
+        }
+    }
+
+    #[tokio::test]
+    async fn t90_a_list_is_no_larger_in_all_its_pages_than_one_message_may_be() {
+        assert_eq!(listed(3, 10).await, Ok(3));
+        assert_eq!(listed(1, 100_000).await, Ok(1), "of less than a megabyte, and a hundred times as much in memory");
+        let reason = listed(PAGES as u64, 100_000).await.unwrap_err();
+        assert!(reason.contains("takes more than 128 MiB"), "{reason}");
+        assert_eq!(listed(u64::MAX, 0).await, Ok(PAGES), "a list without end has one");
     }
 }

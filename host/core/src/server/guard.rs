@@ -21,8 +21,12 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::schema::Weight;
+
 /// Most bytes of one message.
 pub(super) const LINE_BYTES: usize = 4 << 20;
+/// Most memory of what one message is read into: of 4 MiB of text it can be a hundred times as much.
+pub(super) const TREE_BYTES: usize = 128 << 20;
 /// Most messages within [`WINDOW`]. No server has so much to say: each is read, and wakes somebody.
 const MESSAGES: u32 = 5_000;
 /// Most requests of a server within [`WINDOW`]: each has to be answered, and it may take the answers slowly.
@@ -74,6 +78,7 @@ impl Count {
     /// One more, which is JSON of its own and has not been counted.
     fn one_more_of(&mut self, message: &str) -> Result<(), String> {
         self.one_more()?;
+        bearable(Weight::of(message.as_bytes()))?;
         if serde_json::from_str::<Head>(message).is_ok_and(|head| head.id.is_some() && head.method.is_some()) {
             self.asks += 1;
         }
@@ -81,6 +86,14 @@ impl Count {
             true => Err(format!("it asked for something more than {ASKS} times within {} s", WINDOW.as_secs())),
             false => Ok(()),
         }
+    }
+}
+
+fn bearable(weight: usize) -> Result<(), String> {
+    let most = TREE_BYTES >> 20;
+    match weight > TREE_BYTES {
+        true => Err(format!("it sent a message of so many small parts that reading it takes more than {most} MiB")),
+        false => Ok(()),
     }
 }
 
@@ -96,31 +109,33 @@ pub(super) struct Lines<R> {
     inner: R,
     ending: Ending,
     length: usize,
+    weight: Weight,
     count: Count,
 }
 
 impl<R> Lines<R> {
     pub(super) fn new(inner: R, ending: Ending) -> Self {
-        Self { inner, ending, length: 0, count: Count::default() }
+        Self { inner, ending, length: 0, weight: Weight::default(), count: Count::default() }
     }
 
     fn count(&mut self, bytes: &[u8]) -> Result<(), String> {
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
-            self.lengthen(end)?;
-            self.length = 0;
+            self.lengthen(&rest[..end])?;
+            (self.length, self.weight) = (0, Weight::default());
             rest = &rest[end + 1..];
             self.count.one_more()?;
         }
-        self.lengthen(rest.len())
+        self.lengthen(rest)
     }
 
-    fn lengthen(&mut self, by: usize) -> Result<(), String> {
-        self.length = self.length.saturating_add(by);
+    fn lengthen(&mut self, by: &[u8]) -> Result<(), String> {
+        self.length = self.length.saturating_add(by.len());
         if self.length > LINE_BYTES {
             return Err(format!("it sent a line of more than {} MiB", LINE_BYTES >> 20));
         }
-        Ok(())
+        self.weight.feed(by);
+        bearable(self.weight.bytes())
     }
 }
 
@@ -337,6 +352,13 @@ mod tests {
         let most = b"{}\n".repeat(MESSAGES as usize);
         assert_eq!(read(&most).await, (most.len(), None));
         assert!(read(&b"\n".repeat(100_000)).await.1.unwrap().contains("messages within 10 s"));
+        let heavy = |parts: usize| format!("[{}0]\n", r#"{"":0},"#.repeat(parts)).into_bytes();
+        let (light, too_heavy) = (heavy(TREE_BYTES / 2 / 711), heavy(TREE_BYTES / 711 + 1));
+        assert!(too_heavy.len() < LINE_BYTES / 2, "it is short");
+        assert_eq!(read(&light.repeat(3)).await, (3 * light.len(), None), "each line by itself");
+        assert!(read(&too_heavy).await.1.unwrap().contains("so many small parts"));
+        let text = String::from_utf8(too_heavy).unwrap();
+        assert!(Count::default().one_more_of(&text).unwrap_err().contains("so many small parts"));
     }
 
     /// A server over HTTP that answers a call with a stream of requests without end.

@@ -16,9 +16,16 @@ use tokio::time::Instant;
 
 use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::Event;
+use crate::schema::Weight;
 
 /// Longest line of a stream, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
+
+/// Longest data of one event, in bytes: lines without end are as much as a line without end.
+const MAX_EVENT: usize = MAX_LINE;
+
+/// Most memory of a tree that is made of what a provider sent. Vectors of 256 texts with 3,072 dimensions are 60 MiB.
+pub const MAX_TREE: usize = 128 << 20;
 
 /// Largest stream, in bytes.
 pub const MAX_STREAM: usize = 64 << 20;
@@ -120,8 +127,11 @@ where
 }
 
 /// JSON as real servers write it: control characters inside of strings and broken UTF-8 are replaced where the text cannot be
-/// read otherwise. At most 128 levels.
+/// read otherwise. At most 128 levels, and [`MAX_TREE`] of memory.
 pub fn lenient_json(bytes: &[u8]) -> Result<Value, ProviderError> {
+    if Weight::of(bytes) > MAX_TREE {
+        return Err(too_heavy());
+    }
     let strict = serde_json::from_slice(bytes);
     strict.or_else(|error| {
         let calm: String =
@@ -218,7 +228,7 @@ impl Cutter {
         while let Some(line) = self.line()? {
             let line = &self.buffer[line];
             let whole = match self.kind {
-                Kind::Events => event_line(line, &mut self.event, &mut self.data),
+                Kind::Events => event_line(line, &mut self.event, &mut self.data)?,
                 Kind::Lines => text_line(line, &mut self.data),
             };
             if whole {
@@ -284,15 +294,19 @@ fn text_line(line: &[u8], data: &mut String) -> bool {
 }
 
 /// A line of an event: whether the event is whole and says something. Fields that are about reconnecting say nothing here.
-fn event_line(line: &[u8], event: &mut String, data: &mut String) -> bool {
+fn event_line(line: &[u8], event: &mut String, data: &mut String) -> Result<bool, ProviderError> {
     let line = String::from_utf8_lossy(line);
     let line = line.trim_start_matches(MARK);
     if line.is_empty() {
-        return dispatch(event, data);
+        return Ok(dispatch(event, data));
     }
     let (name, value) = line.split_once(':').unwrap_or((line, ""));
     let value = value.strip_prefix(' ').unwrap_or(value);
     match name {
+        "data" if data.len() + value.len() >= MAX_EVENT => {
+            let most = MAX_EVENT >> 20;
+            return Err(ProviderError::Garbled(format!("an event of the stream is longer than {most} MiB")));
+        }
         "data" => {
             data.push_str(value);
             data.push('\n');
@@ -303,7 +317,7 @@ fn event_line(line: &[u8], event: &mut String, data: &mut String) -> bool {
         }
         _ => {}
     }
-    false
+    Ok(false)
 }
 
 /// At the end of an event. One without data is none.
@@ -314,6 +328,10 @@ fn dispatch(event: &mut String, data: &mut String) -> bool {
         event.clear();
     }
     says_something
+}
+
+pub(super) fn too_heavy() -> ProviderError {
+    ProviderError::Garbled(format!("it has so many small parts that reading it takes more than {} MiB", MAX_TREE >> 20))
 }
 
 fn too_long() -> ProviderError {

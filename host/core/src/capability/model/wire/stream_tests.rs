@@ -76,6 +76,27 @@ async fn a_line_at_the_limit_is_read() {
 }
 
 #[tokio::test]
+async fn an_event_of_lines_without_end_is_refused_while_it_grows() {
+    static LINE: &[u8] = &{
+        let mut line = [b'x'; 65536];
+        (line[0], line[1], line[2], line[3], line[4]) = (b'd', b'a', b't', b'a', b':');
+        line[65535] = b'\n';
+        line
+    };
+    let mut stream = sse(endless(LINE));
+    let error = loop {
+        match stream.here().map(|frame| assert_eq!(frame, None)) {
+            Ok(()) => assert!(stream.more().await.unwrap()),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, ProviderError::Garbled("an event of the stream is longer than 1 MiB".into()));
+    let half = format!("data:{}\n", "x".repeat(MAX_LINE / 2 - 1));
+    assert_eq!(data(format!("{half}{half}\n{half}\n").as_bytes()).await.unwrap()[0].len(), MAX_LINE - 1);
+    assert!(data(format!("{half}{half}data:\n\n").as_bytes()).await.is_err());
+}
+
+#[tokio::test]
 async fn comments_and_empty_lines_do_not_keep_a_stream_for_ever() {
     for chunk in [b": ping\n\n".as_slice(), b"\n\n\n\n", b"\r", b"event: x\n\n", b" \n"] {
         let error = all(sse(endless(chunk))).await.unwrap_err();
@@ -150,6 +171,19 @@ fn lenient_json_survives_raw_control_bytes_but_not_nonsense() {
     for nonsense in ["", "{", "<html>", "{\"a\":1}x", deep.as_str()] {
         assert!(matches!(lenient_json(nonsense.as_bytes()), Err(ProviderError::Garbled(_))));
     }
+}
+
+#[test]
+fn json_of_many_small_parts_is_refused_before_it_is_a_tree() {
+    let parts = |part: &str, count: usize| format!("[{}0]", part.repeat(count));
+    // A hundred times as large in memory.
+    let heavy = parts(r#"{"":0},"#, 200_000);
+    assert!(heavy.len() < 2 << 20);
+    let error = lenient_json(heavy.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("so many small parts"), "{error}");
+    let vectors = parts(&format!("[{}0.12345678],", "-0.12345678,".repeat(3_071)), 256);
+    let read = lenient_json(vectors.as_bytes()).unwrap();
+    assert_eq!(read.as_array().unwrap().len(), 257, "vectors of many texts are read");
 }
 
 #[tokio::test]

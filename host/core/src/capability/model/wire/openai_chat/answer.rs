@@ -53,8 +53,55 @@ struct Call {
     wire_id: String,
     id: String,
     name: String,
-    input: String,
+    input: Input,
     signature: Option<String>,
+}
+
+/// A call's input as it comes. Whether it is whole is asked at each piece, so that it must not be read anew for each: a call of a
+/// megabyte in pieces of a word would be read for minutes.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    text: String,
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+    has_begun: bool,
+    /// Whatever follows, it is no JSON.
+    is_wrong: bool,
+    /// Bytes that were read in vain.
+    unfinished: usize,
+}
+
+impl Input {
+    pub(super) fn push_str(&mut self, piece: &str) {
+        self.text.push_str(piece);
+        for byte in piece.bytes() {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_string => self.escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                b'{' | b'[' if !self.in_string => self.depth += 1,
+                b'}' | b']' if !self.in_string => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+            self.has_begun |= !byte.is_ascii_whitespace();
+        }
+    }
+
+    /// Whether it is JSON, as far as it has come. Read only where its brackets and quotes are closed: then it is, or never will be, but
+    /// for a number or a word that is cut.
+    pub(super) fn is_whole(&mut self) -> bool {
+        let is_open = self.depth > 0 || self.in_string || !self.has_begun;
+        if is_open || self.is_wrong || self.unfinished == self.text.len() {
+            return false;
+        }
+        match serde_json::from_str::<serde::de::IgnoredAny>(&self.text) {
+            Ok(_) => return true,
+            Err(error) if error.is_eof() => self.unfinished = self.text.len(),
+            Err(_) => self.is_wrong = true,
+        }
+        false
+    }
 }
 
 impl Chat {
@@ -178,8 +225,8 @@ impl Chat {
             call.name = name.to_owned();
             call.id = self.ids.give(Some(&call.wire_id));
             events.push(Event::ToolCallStart { id: call.id.clone(), name: call.name.clone() });
-            if !call.input.is_empty() {
-                events.push(Event::ToolCallDelta { id: call.id.clone(), input: call.input.clone() });
+            if !call.input.text.is_empty() {
+                events.push(Event::ToolCallDelta { id: call.id.clone(), input: call.input.text.clone() });
             }
         }
         if signature.is_some() {
@@ -198,19 +245,18 @@ impl Chat {
     ///
     /// Some servers leave the index out, some send every parallel call under index 0, and some make up a new id for each piece. So
     /// an id of its own begins a call only together with a name, and under a known index only when the call there is complete.
-    fn place(&self, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
+    fn place(&mut self, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
         let differs = |call: &Call| !id.is_empty() && !name.is_empty() && id != call.wire_id;
         if index.is_some() {
             let at = self.calls.iter().rposition(|call| call.index == index)?;
-            let call = &self.calls[at];
-            return (!(differs(call) && is_json(&call.input))).then_some(at);
+            let call = &mut self.calls[at];
+            return (!(differs(call) && call.input.is_whole())).then_some(at);
         }
         if let Some(at) = self.calls.iter().position(|call| !id.is_empty() && call.wire_id == id) {
             return Some(at);
         }
-        let last = self.calls.last()?;
-        let another =
-            differs(last) || (!name.is_empty() && name != last.name) || (!name.is_empty() && is_json(&last.input));
+        let last = self.calls.last_mut()?;
+        let another = differs(last) || !name.is_empty() && (name != last.name || last.input.is_whole());
         (!another).then(|| self.calls.len() - 1)
     }
 
@@ -239,10 +285,10 @@ impl Chat {
         let mut complete = Vec::new();
         let last = self.calls.len().saturating_sub(1);
         for (at, call) in std::mem::take(&mut self.calls).into_iter().enumerate() {
-            if cut && at == last && call.input.trim().is_empty() {
+            if cut && at == last && call.input.text.trim().is_empty() {
                 continue;
             }
-            let written = Value::from(call.input);
+            let written = Value::from(call.input.text);
             let input = match arguments(&written) {
                 Ok(input) if !call.name.is_empty() => input,
                 _ if cut && at == last => continue,
@@ -394,10 +440,6 @@ fn piece(piece: &Value) -> Piece<'_> {
         signature: extra.is_object().then(|| format!("{MARK}{extra}")),
         input: input(&function["arguments"]),
     }
-}
-
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// Arguments are text; some servers send them as the object itself.

@@ -6,8 +6,9 @@ use crate::capability::model::provider::Provider;
 use crate::capability::model::types::{
     Effort, Event, Image, Message, Part, Role, StopReason, Thinking, Tool, ToolCall, ToolChoice, ToolResult,
 };
+use crate::capability::model::wire::assembly::Assembly;
 use crate::capability::model::wire::http::Timeouts;
-use crate::capability::model::wire::stream::sse;
+use crate::capability::model::wire::stream::{Frame, sse};
 use crate::capability::model::wire::testing::{
     HEAD, KEY, PATIENT, both, embed_permit, endpoint, permit, pieces, raw_bytes, raw_then_silence, run, serve, streamed,
 };
@@ -173,6 +174,20 @@ proptest! {
     }
 
     /// Damage anywhere is an error or an answer, and no panic.
+    /// What is looked at once says the same as what is read anew at each piece.
+    #[test]
+    fn an_input_is_whole_when_it_is_json(pieces in proptest::collection::vec(
+        r#"([\[\]{},:"\\ -]|\\u00e|null|tru|e|1|2\.|"a"|"":0|\n|ü){0,4}"#, 0..12,
+    )) {
+        let mut input = answer::Input::default();
+        let mut text = String::new();
+        for piece in pieces {
+            input.push_str(&piece);
+            text.push_str(&piece);
+            prop_assert_eq!(input.is_whole(), serde_json::from_str::<Value>(&text).is_ok(), "{}", text);
+        }
+    }
+
     #[test]
     fn damage_is_survived(at in 0..TOOLS.len(), byte: u8, length in 1..40_usize) {
         let mut bytes = TOOLS.to_vec();
@@ -244,6 +259,33 @@ fn tool_calls_of_every_shape_are_told_apart() {
         assert_eq!(response.stop_reason, StopReason::ToolCall, "{what}");
         let told: Vec<_> = events.into_iter().filter(|event| matches!(event, Event::ToolCall(_))).collect();
         assert_eq!(told, expected.into_iter().map(Event::ToolCall).collect::<Vec<_>>(), "{what}");
+    }
+}
+
+#[test]
+fn whether_a_call_is_whole_is_not_read_anew_for_each_of_its_pieces() {
+    let (told, calls) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Never whole, however long: a text without end, and nothing at all.
+        for (begin, piece) in [("[\"", "x"), ("", " ")] {
+            for index in [json!(0), Value::Null] {
+                let mut chat = Chat::new("asked", Ids::new("t"));
+                for at in 0..20_000 {
+                    let input = if at < 12 { format!("{begin}{}", " ".repeat(900_000)) } else { piece.to_owned() };
+                    // Without an index the name alone may begin another call, and with one an id of its own.
+                    let id = if index.is_null() { String::new() } else { format!("id{at}") };
+                    let call = json!({"index": index, "id": id, "function": {"name": "f", "arguments": input}});
+                    let data = delta(json!({"tool_calls": [call]})).to_string();
+                    chat.feed(Frame { event: "message", data: &data }, &mut Vec::new()).unwrap();
+                }
+                chat.feed(Frame { event: "message", data: "[DONE]" }, &mut Vec::new()).unwrap();
+                told.send(self::calls(&chat.finish(&mut Vec::new()).unwrap()).len()).unwrap();
+            }
+        }
+    });
+    for _ in 0..4 {
+        // A second. Where each piece reads all those before it, minutes.
+        assert_eq!(calls.recv_timeout(std::time::Duration::from_secs(60)), Ok(1));
     }
 }
 

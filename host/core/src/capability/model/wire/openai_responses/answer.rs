@@ -11,8 +11,9 @@ use crate::capability::model::types::{Event, Message, Part, Response, Role, Stop
 use crate::capability::model::wire::assembly::{Assembly, Ids, MAX_CALLS, ended_early};
 use crate::capability::model::wire::failure::unredacted;
 use crate::capability::model::wire::quick::{Text, quick, said};
-use crate::capability::model::wire::stream::{Frame, lenient_json};
+use crate::capability::model::wire::stream::{Frame, MAX_TREE, lenient_json, too_heavy};
 use crate::capability::model::wire::values::{arguments, as_written, count, usage};
+use crate::schema::Weight;
 
 /// In front of signatures that this wire made. Behind it is the reasoning item as the provider wants it back.
 pub(super) const MARK: &str = "responses:";
@@ -137,6 +138,8 @@ pub struct Items {
     announced: HashMap<u64, String>,
     /// Finished items.
     items: BTreeMap<u64, Value>,
+    /// What they take of memory: each is small enough, and all of a stream need not be.
+    weight: usize,
     /// Calls whose end was told.
     told: HashSet<String>,
     thought: bool,
@@ -152,6 +155,7 @@ impl Items {
             model: model.to_owned(),
             announced: HashMap::new(),
             items: BTreeMap::new(),
+            weight: 0,
             told: HashSet::new(),
             thought: false,
             last: None,
@@ -216,7 +220,14 @@ impl Items {
         true
     }
 
-    fn event(&mut self, event: &Value, kind: &str, events: &mut Vec<Event>) -> Result<(), ProviderError> {
+    /// `weight` is that of the event.
+    fn event(
+        &mut self,
+        event: &Value,
+        weight: usize,
+        kind: &str,
+        events: &mut Vec<Event>,
+    ) -> Result<(), ProviderError> {
         // Behind a stop sequence only the end is heard.
         if self.stops.met
             && !matches!(
@@ -235,7 +246,13 @@ impl Items {
         match kind {
             "response.reasoning_summary_part.added" if self.thought => events.push(Event::Thinking("\n\n".into())),
             "response.output_item.added" => self.added(at, &event["item"], events)?,
-            "response.output_item.done" => self.done(at, event["item"].clone(), events)?,
+            "response.output_item.done" => {
+                self.weight += weight;
+                if self.weight > MAX_TREE {
+                    return Err(too_heavy());
+                }
+                self.done(at, event["item"].clone(), events)?;
+            }
             "response.completed" | "response.incomplete" | "response.done" => {
                 self.last = Some(event["response"].clone());
             }
@@ -253,11 +270,13 @@ impl Assembly for Items {
         if data.is_empty() || data == "[DONE]" || frame.event != "error" && self.usual(data, events) {
             return Ok(());
         }
-        let event = lenient_json(data.as_bytes())?;
+        let (event, weight) = (lenient_json(data.as_bytes())?, Weight::of(data.as_bytes()));
         // The name is in the data; the SSE field is the same, or missing.
         match event["type"].as_str() {
-            Some(kind) if frame.event != "error" => self.event(&event, kind, events),
-            None if frame.event != "error" && event.get("error").is_none() => self.event(&event, frame.event, events),
+            Some(kind) if frame.event != "error" => self.event(&event, weight, kind, events),
+            None if frame.event != "error" && event.get("error").is_none() => {
+                self.event(&event, weight, frame.event, events)
+            }
             _ => Err(unredacted(&event)),
         }
     }

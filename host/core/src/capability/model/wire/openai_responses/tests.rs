@@ -168,6 +168,24 @@ fn a_stream_whose_end_lacks_the_items_or_ids_is_understood() {
 }
 
 #[test]
+fn items_take_no_more_memory_together_than_one_answer_may() {
+    let item = |at: u64| {
+        // Less than a megabyte of text, and a hundred times as much in memory.
+        let small = format!("[{}0]", r#"{"":0},"#.repeat(100_000));
+        let item = format!(r#"{{"type":"message","x":{small}}}"#);
+        format!("data: {{\"type\":\"response.output_item.done\",\"output_index\":{at},\"item\":{item}}}\n\n")
+    };
+    let end = json!({"type": "response.completed", "response": {"status": "completed", "output": [text_item("a")]}});
+    let stream = |items: u64| {
+        let items: String = (0..items).map(item).collect();
+        read(format!("{items}data: {end}\n\n").as_bytes(), &[])
+    };
+    assert_eq!(stream(1).unwrap().1.message.joined_text(), "a");
+    let error = stream(2).unwrap_err().to_string();
+    assert!(error.contains("so many small parts"), "{error}");
+}
+
+#[test]
 fn endings_are_told_apart() {
     let ending = |answer: Value| whole(answer).unwrap().stop_reason;
     let incomplete = |reason: &str| json!({"status": "incomplete", "incomplete_details": {"reason": reason}, "output": [text_item("a")]});
