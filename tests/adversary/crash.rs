@@ -792,7 +792,12 @@ fn t127_a_repair_loses_what_was_on_the_broken_page_and_nothing_else() {
     let asked = home.run(&["doctor", "--repair"]);
     asked.fails("denied", 3, "nobody can be asked", "--yes");
     assert!(std::fs::read(&file).unwrap() == damaged, "something happened without a yes");
+    // Of a repair that was killed.
+    home.write("state/.repair-killed/damaged.db", "a copy of all that is kept");
     let told = repaired(&home);
+    let left = home.path("state").read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with(".repair-")).collect();
+    assert!(left.is_empty(), "{left:?}");
     let kv = table(&told, "kv");
     assert!((290..301).contains(&kv["kept"].as_u64().unwrap()), "from both ends: {told}");
     assert!(kv["unreadable"].as_str().unwrap().contains("malformed"), "{told}");

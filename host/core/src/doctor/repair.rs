@@ -54,6 +54,9 @@ const APART: [&str; 4] = ["audit", "audit_marks", "changes", "standings"];
 /// What is spent and set aside.
 const MONEY: [&str; 2] = ["spend", "reservations"];
 
+/// What the folder's name begins with in which a repair works, beside the state.
+const WORK: &str = ".repair-";
+
 /// Repairs the state in `dir`. None where nothing is wrong with it, and then nothing was changed. Refused while a host lives there. Blocks:
 /// it copies the whole file.
 pub(crate) fn repair(dir: &Path) -> Result<Option<Repaired>, StateError> {
@@ -64,7 +67,8 @@ pub(crate) fn repair(dir: &Path) -> Result<Option<Repaired>, StateError> {
     }
     let dir = &dir.canonicalize().map_err(io)?;
     let _alone = alone(dir)?;
-    let work = tempfile::Builder::new().prefix(".repair-").tempdir_in(dir).map_err(io)?;
+    clear(dir).map_err(io)?;
+    let work = tempfile::Builder::new().prefix(WORK).tempdir_in(dir).map_err(io)?;
     // A copy is read, with its log: to open the file itself would change it.
     let (copy, fresh) = (work.path().join("damaged.db"), work.path().join("state"));
     let log = beside(&path, "-wal");
@@ -121,6 +125,17 @@ pub(crate) fn repair(dir: &Path) -> Result<Option<Repaired>, StateError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
     head.save(dir)?;
     Ok(Some(Repaired { damage, set_aside, tables, spent }))
+}
+
+/// Removes what repairs that were killed have left: each is a copy of the state. None is at work, since this one is alone.
+fn clear(dir: &Path) -> std::io::Result<()> {
+    for entry in dir.read_dir()? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(WORK) && entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps every host out until the answer is dropped: none comes in without the first, none lives here without the second.
