@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::{Explain as _, Refusal};
+use crate::error::{Excess, Explain as _, Refusal};
 use crate::schema::Weight;
 
 mod generated {
@@ -59,11 +59,10 @@ impl From<Refusal> for types::Refusal {
 /// Reads JSON from a guest. `what` names it in the refusal: `the output schema`.
 pub fn json(what: &str, text: &str) -> Result<Value, Refusal> {
     check_depth(what, text)?;
-    if Weight::of(text.as_bytes()) > HEAVIEST_JSON {
-        let most = HEAVIEST_JSON >> 20;
-        return Err(Refusal::Invalid(format!(
-            "{what} has so many small parts that reading it takes more than {most} MiB"
-        )));
+    let weight = Weight::of(text.as_bytes());
+    if weight > HEAVIEST_JSON {
+        let (limit, actual) = (HEAVIEST_JSON as u64, Some(weight as u64));
+        return Err(Refusal::TooLarge(Excess { what: "memory that the JSON takes with all its parts", limit, actual }));
     }
     serde_json::from_str(text).map_err(|error| Refusal::Invalid(format!("{what} is not JSON: {error}")))
 }
@@ -120,7 +119,7 @@ mod tests {
         let small = |count: usize| format!("[{}0]", r#"{"":0},"#.repeat(count));
         assert!(json("it", &small(10_000)).is_ok());
         let refused = json("it", &small(400_000));
-        assert!(matches!(refused, Err(Refusal::Invalid(text)) if text.contains("more than 128 MiB")));
+        assert!(matches!(refused, Err(Refusal::TooLarge(excess)) if excess.limit == 128 << 20));
         // As long, of one part: it takes what it is long.
         assert!(json("it", &format!("\"{}\"", "x".repeat(2_800_000))).is_ok());
     }

@@ -124,6 +124,8 @@ pub enum CallError {
     InputTooLarge { actual: usize, limit: usize },
     #[error("the input takes more than {} KiB as values", limit >> 10)]
     TooManyValues { limit: usize },
+    #[error("the input has so many small parts that reading it takes more than {} MiB", limit >> 20)]
+    TooManyParts { limit: u64 },
     #[error("the outcome of `{tool}` is not what it promises: {reason}")]
     InvalidOutput { tool: String, reason: String },
     #[error("the outcome of `{tool}` is {actual} bytes long, of at most {limit}")]
@@ -135,7 +137,10 @@ impl Explain for CallError {
         match self {
             Self::UnknownTool { .. } | Self::NoTool { .. } => "unknown-tool",
             Self::InvalidInput(_) => "invalid-input",
-            Self::InputTooLarge { .. } | Self::TooManyValues { .. } | Self::OutputTooLarge { .. } => "too-large",
+            Self::InputTooLarge { .. }
+            | Self::TooManyValues { .. }
+            | Self::TooManyParts { .. }
+            | Self::OutputTooLarge { .. } => "too-large",
             Self::InvalidOutput { .. } => "invalid-output",
         }
     }
@@ -150,6 +155,7 @@ impl Explain for CallError {
             }
             Self::InputTooLarge { .. } => "give less, or raise `limits.input-kib`".into(),
             Self::TooManyValues { .. } => "give less, or raise `limits.hostcall-kib`".into(),
+            Self::TooManyParts { .. } => "give less of it in one call".into(),
             Self::OutputTooLarge { .. } => "ask for less, or raise `limits.output-kib`".into(),
             Self::InvalidOutput { .. } => "tell the author of the skill: its code and its schema disagree".into(),
         }

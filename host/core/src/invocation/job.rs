@@ -14,6 +14,7 @@ use crate::catalog::{Generation, Runs};
 use crate::engine::Limits;
 use crate::engine::guest::Guest;
 use crate::engine::linker::{Pre, exports};
+use crate::error::Refusal;
 use crate::schema;
 
 /// What the guest's task needs to own.
@@ -38,7 +39,10 @@ impl Given {
         if input.len() > limits.input_bytes {
             return Err(CallError::InputTooLarge { actual: input.len(), limit: limits.input_bytes });
         }
-        let value = schema::parse(&input).map_err(|error| CallError::InvalidInput(error.to_string()))?;
+        let value = schema::parse(&input).map_err(|error| match error {
+            Refusal::TooLarge(excess) => CallError::TooManyParts { limit: excess.limit },
+            other => CallError::InvalidInput(other.to_string()),
+        })?;
         let Some(plan) = &callable.plan else {
             schema::check(&callable.input, &value).map_err(|wrong| CallError::InvalidInput(schema::render(&wrong)))?;
             return Ok(Self::Text(input));
