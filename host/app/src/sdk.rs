@@ -20,9 +20,6 @@ const EMBEDDED_PARTS: &str = env!("EMBEDDED");
 /// Where a skill's own copy lies, below its folder.
 const OWN: &str = ".ringfence";
 
-/// Largest file that says of which version it is.
-const STAMP_BYTES: u64 = 4 << 10;
-
 /// The files of the template for a skill in this language, as (path, content).
 pub(crate) fn template(lang: &Lang) -> Result<Vec<(PathBuf, String)>, Error> {
     let folder = EMBEDDED.get_dir(place(lang).join(lang.template));
@@ -161,7 +158,7 @@ pub(crate) fn ready(folder: &Path, lang: &Lang, line: &Line) -> Result<PathBuf, 
             return Ok(own);
         }
     }
-    if !project::text(&own.join("version"), STAMP_BYTES).is_ok_and(|found| found == version(lang)) {
+    if !project::text(&own.join("version"), project::STAMP_BYTES).is_ok_and(|found| found == version(lang)) {
         line.say("unpacking the SDK");
         unpack(folder, lang)?;
     }

@@ -302,8 +302,8 @@ impl Host {
         identity: Option<&Path>,
         progress: Option<Progress>,
     ) -> Result<SkillRef, Error> {
-        self.0.warm_up();
         let bytes = self.read(path)?;
+        self.0.warm_up();
         let identity = identity.unwrap_or(path);
         let identity = identity.canonicalize().unwrap_or_else(|_| identity.to_owned()).display().to_string();
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -554,7 +554,7 @@ impl Shared {
         Ok(starting.engine.get_or_init(|| engine))
     }
 
-    /// Begins to start the engine, beside reading the first skill. Why it cannot be started is told by who needs it next.
+    /// Begins to start the engine, beside checking the first skill that was read. Why it cannot be started is told by who needs it next.
     fn warm_up(self: &Arc<Self>) {
         if self.engine.engine.get().is_none() {
             let shared = Arc::clone(self);
@@ -604,9 +604,9 @@ impl Shared {
         installed: &Installed,
         progress: Option<&Progress>,
     ) -> Result<SkillRef, Error> {
-        self.warm_up();
         let name = &installed.name;
         let bytes = self.read(&self.components.path(&installed.digest))?;
+        self.warm_up();
         let found = digest(&bytes);
         if found != installed.digest {
             let expected = installed.digest.clone();

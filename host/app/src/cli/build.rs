@@ -46,9 +46,6 @@ pub(super) async fn fresh(host: &Host, folder: &Path, context: &Context, line: &
 /// The file that makes a folder a skill.
 const MANIFEST: &str = "skill.toml";
 
-/// Largest file that says of which sources a component was built.
-const STAMP_BYTES: u64 = 4 << 10;
-
 /// What is packed beside the code for people.
 const README: &str = "README.md";
 const LICENSES: [&str; 4] = ["LICENSE", "LICENSE.md", "LICENSE.txt", "COPYING"];
@@ -133,7 +130,8 @@ async fn build(host: &Host, folder: &Path, force: bool, context: &Context, line:
         }
     }
     let digest = || toolchain::digest(&salt, &sources);
-    if !force && packaged.is_file() && project::text(&stamp, STAMP_BYTES).is_ok_and(|old| Some(old) == digest().ok()) {
+    let built_of = || project::text(&stamp, project::STAMP_BYTES);
+    if !force && packaged.is_file() && built_of().is_ok_and(|old| Some(old) == digest().ok()) {
         return Ok(packaged);
     }
 

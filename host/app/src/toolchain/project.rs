@@ -6,6 +6,8 @@ use std::path::Path;
 
 /// Largest list of packages: what clients write down of large projects has some MiB.
 pub(crate) const LIST_BYTES: u64 = 32 << 20;
+/// Largest file in which we say what something was made of.
+pub(crate) const STAMP_BYTES: u64 = 4 << 10;
 
 /// Opens what is a file, perhaps behind a link: to wait for somebody who writes into a pipe is to wait for ever, and `/dev/zero` has no end.
 pub(crate) fn open(path: &Path) -> io::Result<std::fs::File> {
