@@ -97,10 +97,16 @@ impl Input {
         }
         match serde_json::from_str::<serde::de::IgnoredAny>(&self.text) {
             Ok(_) => return true,
-            Err(error) if error.is_eof() => self.unfinished = self.text.len(),
+            // Of a number that is cut behind its point it says no more than that it is wrong there.
+            Err(error) if error.is_eof() || self.is_at_end(&error) => self.unfinished = self.text.len(),
             Err(_) => self.is_wrong = true,
         }
         false
+    }
+
+    fn is_at_end(&self, error: &serde_json::Error) -> bool {
+        let (lines, last) = self.text.split('\n').fold((0, 0), |(lines, _), line| (lines + 1, line.len()));
+        error.line() == lines && error.column() >= last
     }
 }
 

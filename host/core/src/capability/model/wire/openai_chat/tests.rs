@@ -173,11 +173,10 @@ proptest! {
         prop_assert_eq!(read(TOOLS, &cuts), read(TOOLS, &[]));
     }
 
-    /// Damage anywhere is an error or an answer, and no panic.
     /// What is looked at once says the same as what is read anew at each piece.
     #[test]
     fn an_input_is_whole_when_it_is_json(pieces in proptest::collection::vec(
-        r#"([\[\]{},:"\\ -]|\\u00e|null|tru|e|1|2\.|"a"|"":0|\n|ü){0,4}"#, 0..12,
+        r#"([\[\]{},:"\\ +-]|\\u00e|null|tru|e|E|1|2\.|"a"|"":0|\n|ü){0,4}"#, 0..12,
     )) {
         let mut input = answer::Input::default();
         let mut text = String::new();
@@ -188,12 +187,32 @@ proptest! {
         }
     }
 
+    /// Damage anywhere is an error or an answer, and no panic.
     #[test]
     fn damage_is_survived(at in 0..TOOLS.len(), byte: u8, length in 1..40_usize) {
         let mut bytes = TOOLS.to_vec();
         let end = (at + length).min(bytes.len());
         bytes[at..end].fill(byte);
         let _ = read(&bytes, &[]);
+    }
+}
+
+#[test]
+fn a_number_that_is_cut_may_become_one() {
+    for (pieces, whole) in [
+        (["2.", "1"], [false, true]),
+        (["\n-", "1"], [false, true]),
+        (["1e", "5"], [false, true]),
+        (["1e+", "5"], [false, true]),
+        (["2.x", "1"], [false, false]),
+        (["-", "-"], [false, false]),
+    ] {
+        let mut input = answer::Input::default();
+        let told = pieces.map(|piece| {
+            input.push_str(piece);
+            input.is_whole()
+        });
+        assert_eq!(told, whole, "{pieces:?}");
     }
 }
 
