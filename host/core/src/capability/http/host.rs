@@ -94,13 +94,14 @@ impl View<'_> {
     }
 
     /// What is wanted, as far as it can be asked for at all, and a place to send it from. A refusal is put on record as policy's are.
-    fn order(&mut self, request: wit::Request, is_upload: bool) -> Result<(Order, Slot), Refusal> {
-        let place = Target::parse(&request.url).map(|target| target.place());
-        self.readied(request, is_upload).inspect_err(|refusal| {
+    fn order(&mut self, mut request: wit::Request, is_upload: bool) -> Result<(Order, Slot), Refusal> {
+        let url = std::mem::take(&mut request.url);
+        self.readied(request, &url, is_upload).inspect_err(|refusal| {
             // What cannot be read is a stranger's text, and may hold a password: the record has neither the address nor what is said of it.
-            match place {
-                Ok(place) => {
-                    self.session.note_refused("http", format!("http {place}"), refusal.kind(), refusal.to_string())
+            match Target::parse(&url) {
+                Ok(target) => {
+                    let subject = format!("http {}", target.place());
+                    self.session.note_refused("http", subject, refusal.kind(), refusal.to_string());
                 }
                 Err(_) => {
                     let (subject, reason) = ("http request".to_owned(), "its address cannot be read".to_owned());
@@ -110,7 +111,7 @@ impl View<'_> {
         })
     }
 
-    fn readied(&mut self, request: wit::Request, is_upload: bool) -> Result<(Order, Slot), Refusal> {
+    fn readied(&mut self, request: wit::Request, url: &str, is_upload: bool) -> Result<(Order, Slot), Refusal> {
         self.egress.count(self.gate, self.session.began())?;
         let settings = self.egress.settings();
         if request.body.len() > settings.request_bytes() {
@@ -119,7 +120,7 @@ impl View<'_> {
         let patience = request.timeout_ms.map_or(settings.head(), |ms| Duration::from_millis(ms.into()));
         let order = Order {
             method: headers::method(&request.method)?,
-            target: Target::parse(&request.url)?,
+            target: Target::parse(url)?,
             headers: headers::read(request.headers)?,
             body: request.body.into(),
             follow: request.follow && !is_upload,
