@@ -122,7 +122,7 @@ impl<A> Permit<A> {
     pub(crate) fn unchecked(ask: A) -> Self {
         Self {
             ask,
-            reservation: Reservation::unchecked(),
+            reservation: Reservation::nothing(),
             deadline: Instant::now() + std::time::Duration::from_secs(60),
             receipt: Receipt::nowhere(),
         }

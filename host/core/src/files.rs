@@ -25,7 +25,7 @@ fn is_missing(dir: &Path) -> bool {
 }
 
 /// Returns when the names in a directory survive a power cut.
-fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     std::fs::File::open(dir)?.sync_all()
 }
 

@@ -239,8 +239,13 @@ impl Host {
         let transcripts = agent::Shelf::new(&state_dir);
         let audit = {
             let state = state.clone();
-            let open = tokio::task::spawn_blocking(move || Audit::open(state, &state_dir));
-            open.await.map_err(|_| invocation::InvokeError::HostFault)??
+            let open = tokio::task::spawn_blocking(move || {
+                let left = state.left()?;
+                Audit::open(state, &state_dir).map(|audit| (audit, left))
+            });
+            let (audit, left) = open.await.map_err(|_| invocation::InvokeError::HostFault)??;
+            audit.take_up(left).await?;
+            audit
         };
         let disk = files::Disk::new(io.clone(), places);
         let sessions = Arc::new(broker::Shared::new(audit, settings.rules.clone(), io));

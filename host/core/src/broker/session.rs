@@ -367,6 +367,9 @@ impl Session {
     /// Reserves the budget and puts the intent on record, in one transaction where both are written.
     async fn write_down(&self, amount: Amount, leaves: bool, intent: Entry) -> Result<Reservation, Refusal> {
         let audit = &self.0.shared.audit;
+        if amount.spendable().is_zero() {
+            return self.write_intent(leaves, intent).await;
+        }
         let (written, at) = (intent.clone(), jiff::Timestamp::now());
         let reserved = self.0.ledger.reserve_with(amount, move |tx| audit::append(tx, at, &written)).await;
         let reservation = reserved.map_err(|refusal| match refusal {
@@ -374,11 +377,16 @@ impl Session {
             Refusal::Unavailable(why) => Refusal::Unavailable(format!("{why}; nor can the audit be written")),
             other => other,
         })?;
-        if reservation.is_written() {
-            audit.counted();
-        } else if leaves {
+        audit.counted();
+        Ok(reservation)
+    }
+
+    /// The same of an act for which nothing is set aside.
+    async fn write_intent(&self, leaves: bool, intent: Entry) -> Result<Reservation, Refusal> {
+        let audit = &self.0.shared.audit;
+        if leaves {
             // Nothing may leave that is not on record. Promise 6 of SECURITY.md.
-            audit.record(intent).await.map_err(|error| {
+            audit.intend(&intent).await.map_err(|error| {
                 tracing::error!(%error, "the audit could not be written");
                 Refusal::Unavailable(format!(
                     "the audit cannot be written ({}), so nothing may leave this machine; see the host's log",
@@ -388,7 +396,7 @@ impl Session {
         } else {
             audit.note(intent);
         }
-        Ok(reservation)
+        Ok(Reservation::nothing())
     }
 
     /// Asks policy, for a permit or once more about an act under way: one that sends in pieces was permitted before the

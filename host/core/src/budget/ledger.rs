@@ -120,15 +120,14 @@ impl Ledger {
         self.reserve_with(amount, |_| Ok(())).await
     }
 
-    /// As [`reserve`](Self::reserve), and `also` is written in the same transaction, where anything is written at all: see
-    /// [`Reservation::is_written`].
+    /// As [`reserve`](Self::reserve), and `also` is written in the same transaction. Neither is where nothing is to be set aside.
     pub async fn reserve_with<F>(&self, amount: Amount, mut also: F) -> Result<Reservation, Refusal>
     where
         F: FnMut(&rusqlite::Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
     {
         let amount = amount.spendable();
         if amount.is_zero() {
-            return Ok(Reservation { amount, held: None });
+            return Ok(Reservation::nothing());
         }
         let Inner { treasury, skill, invocation, day, .. } = &*self.0;
         let day = if treasury.is_past(day.number) { treasury.day(skill) } else { day.clone() };
@@ -227,11 +226,6 @@ impl Reservation {
         self.amount
     }
 
-    /// Whether anything had to be written. Nothing is where nothing was set aside.
-    pub fn is_written(&self) -> bool {
-        self.held.is_some()
-    }
-
     /// Charges the tokens and money of `used` instead, be it less or more.
     pub fn settle(mut self, used: Amount) {
         if let Some(held) = &mut self.held {
@@ -239,8 +233,8 @@ impl Reservation {
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn unchecked() -> Self {
+    /// Of an act that costs nothing.
+    pub(crate) fn nothing() -> Self {
         Self { amount: Amount::default(), held: None }
     }
 }

@@ -11,13 +11,13 @@ use super::work::{DIGEST, Ground, SKILL, content, engine, secret, skill};
 use crate::state::{Durability, int};
 
 /// Opens what an outage left and compares it with the story. `must` says whether all that was acknowledged has to be there, or
-/// only what was synced. Gives the last number that is there.
+/// only what was synced.
 pub(super) async fn after(
     dir: &Path,
     story: &Story,
     durability: Durability,
     must: bool,
-) -> Result<(Ground, u64), String> {
+) -> Result<(Ground, Found), String> {
     let ground = Ground::open(dir, durability).await.map_err(|wrong| format!("it does not start: {wrong}"))?;
     let found = compare(&ground, story, must).await?;
     Ok((ground, found))
@@ -30,7 +30,15 @@ pub(super) async fn has_log(ground: &Ground) -> Result<(), String> {
     if mode == "wal" { Ok(()) } else { Err(format!("the journal's mode is {mode}")) }
 }
 
-async fn compare(ground: &Ground, story: &Story, all: bool) -> Result<u64, String> {
+/// What an outage left.
+pub(super) struct Found {
+    /// The last number that is there.
+    pub(super) last: u64,
+    /// What is gone of those before it, and may be.
+    pub(super) lost: Vec<u64>,
+}
+
+async fn compare(ground: &Ground, story: &Story, all: bool) -> Result<Found, String> {
     has_log(ground).await?;
     let whole: String =
         ground.state.read(|db| db.query_row("PRAGMA integrity_check", [], |row| row.get(0))).await.unwrap();
@@ -55,17 +63,23 @@ async fn compare(ground: &Ground, story: &Story, all: bool) -> Result<u64, Strin
             return Err(format!("{number} is under key {key}, and should not be there"));
         }
     }
-    let last = there.iter().filter(|(_, there)| **there).map(|(number, _)| *number).max().unwrap_or_default();
+    let is_noted = |number: &u64| story.begun()[number] == Thing::Noted;
+    let kept = || there.iter().filter(|(_, there)| **there).map(|(number, _)| *number);
+    let in_order = kept().filter(|number| !is_noted(number)).max().unwrap_or_default();
+    let mut found = Found { last: kept().max().unwrap_or_default(), lost: Vec::new() };
     for (number, there) in &there {
         let must = story.must(all).contains(number);
         if must && !there {
             return Err(format!("{number} was acknowledged and is gone: {:?}", story.begun()[number]));
         }
-        if *number < last && !there && !story.may_be_missing(*number) {
-            return Err(format!("{number} is gone, and {last} after it is there: {:?}", story.begun()[number]));
+        if *number < in_order && !there && !is_noted(number) && !story.may_be_missing(*number) {
+            return Err(format!("{number} is gone, and {in_order} after it is there: {:?}", story.begun()[number]));
+        }
+        if *number < found.last && !there {
+            found.lost.push(*number);
         }
     }
-    Ok(last)
+    Ok(found)
 }
 
 /// The newest number under each key; each whole, and all of them as they are counted.
@@ -106,7 +120,7 @@ async fn is_there(ground: &Ground, number: u64, thing: Thing, values: &BTreeMap<
     Ok(match thing {
         // A newer one in its place says that it was.
         Thing::Value { key, .. } => values.get(&key).is_some_and(|newest| *newest >= number),
-        Thing::Intent => {
+        Thing::Intent | Thing::Noted => {
             let sql = "SELECT count(*) FROM audit WHERE subject = ?1";
             let found =
                 ground.state.read(move |db| db.query_row(sql, [number.to_string()], |row| row.get::<_, i64>(0)));

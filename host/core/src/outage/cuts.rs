@@ -42,8 +42,9 @@ pub(super) async fn live(dir: &Path, seed: u64, teller: &mut Teller) -> Result<(
 pub(super) async fn go_on(dir: &Path, seed: u64, teller: &mut Teller) -> Result<(), String> {
     let story = Story::read(&std::fs::read_to_string(dir.with_extension("story")).unwrap());
     let durability = durability(seed);
-    let (mut ground, last) = check::after(dir, &story, durability, durability == Durability::Full).await?;
-    teller.tell(&format!("kept {last}"));
+    let (mut ground, found) = check::after(dir, &story, durability, durability == Durability::Full).await?;
+    teller.tell(&format!("kept {}", found.last));
+    found.lost.iter().for_each(|number| teller.tell(&format!("lost {number}")));
     let mut dice = Dice::new(seed ^ 0x5555);
     let deeds: Vec<Deed> = (0..dice.below(20)).map(|_| Deed::any(&mut dice, false)).collect();
     let mut next = story.last();

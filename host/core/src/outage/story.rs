@@ -9,6 +9,8 @@ pub(super) enum Thing {
     Value { key: u64, bytes: u64 },
     /// A record of the audit, written before its act.
     Intent,
+    /// Another, which is on record before it is in the chain. A power cut may take it and leave what came after it, or the other way round.
+    Noted,
     /// Tokens set aside, and how many of them are used.
     Reservation { tokens: u64, used: u64 },
     /// A component's file, and its row in the index of what is installed.
@@ -49,6 +51,7 @@ impl Story {
                 let thing = match what {
                     "value" => Thing::Value { key: number(3), bytes: number(4) },
                     "intent" => Thing::Intent,
+                    "noted" => Thing::Noted,
                     "reservation" => Thing::Reservation { tokens: number(3), used: number(4) },
                     "skill" => Thing::Skill { bytes: number(3) },
                     "secret" => Thing::Secret,
@@ -65,6 +68,12 @@ impl Story {
                 self.begun.retain(|number, _| *number <= last);
                 self.done = self.begun.keys().copied().collect();
                 self.synced = self.done.clone();
+            }
+            // Except for this one.
+            ["lost", _] => {
+                self.begun.remove(&number(1));
+                self.done.remove(&number(1));
+                self.synced.remove(&number(1));
             }
             _ => return,
         }
@@ -89,6 +98,7 @@ impl Story {
         let is_done = |is: fn(&Thing) -> bool| self.done.iter().any(|number| is(&self.begun[number]));
         is_done(|thing| matches!(thing, Thing::Value { .. }))
             && is_done(|thing| matches!(thing, Thing::Intent))
+            && is_done(|thing| matches!(thing, Thing::Noted))
             && is_done(|thing| matches!(thing, Thing::Reservation { .. }))
             && is_done(|thing| matches!(thing, Thing::Skill { .. }))
             && is_done(|thing| matches!(thing, Thing::Secret))

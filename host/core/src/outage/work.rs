@@ -107,7 +107,9 @@ impl Ground {
         let state_dir = dir.join("state");
         let state = State::open(&state_dir, durability, Duration::from_secs(60)).map_err(kind)?;
         let vault = Vault::open(state.clone(), &state_dir, &SecretsSettings::default(), None).await.map_err(kind)?;
+        let left = state.left().map_err(kind)?;
         let audit = Audit::open(state.clone(), &state_dir).map_err(kind)?;
+        audit.take_up(left).await.map_err(kind)?;
         let treasury = Treasury::open(state.clone()).await.map_err(kind)?;
         let artefacts = Artefacts::open(dir.join("cache/artefacts"), &state_dir.join("artefact.key"), &engine().0)
             .map_err(|error| error.to_string())?;
@@ -126,6 +128,10 @@ impl Ground {
             }
             Thing::Intent => {
                 self.audit.record(entry(number)).await.map_err(kind)?;
+                self.unsealed = true;
+            }
+            Thing::Noted => {
+                self.audit.intend(&entry(number)).await.map_err(kind)?;
                 self.unsealed = true;
             }
             Thing::Reservation { tokens, used } => {
@@ -247,7 +253,8 @@ impl Deed {
                 let bytes = if large { 100_000 + dice.below(200_000) } else { dice.below(6_000) };
                 Self::Keep(Thing::Value { key: dice.below(5), bytes })
             }
-            4 | 5 => Self::Keep(Thing::Intent),
+            4 => Self::Keep(Thing::Intent),
+            5 => Self::Keep(Thing::Noted),
             6 | 7 => {
                 let tokens = 1 + dice.below(1_000);
                 Self::Keep(Thing::Reservation { tokens, used: tokens - dice.below(tokens) })
@@ -313,6 +320,7 @@ pub(super) async fn keep(ground: &mut Ground, number: u64, thing: Thing, teller:
     let words = match thing {
         Thing::Value { key, bytes } => format!("value {key} {bytes}"),
         Thing::Intent => "intent".into(),
+        Thing::Noted => "noted".into(),
         Thing::Reservation { tokens, used } => format!("reservation {tokens} {used}"),
         Thing::Skill { bytes } => format!("skill {bytes}"),
         Thing::Secret => "secret".into(),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::StateError;
+use super::ahead::Ahead;
 use super::job::{Job, Jobs};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
@@ -139,10 +140,11 @@ impl Desk {
     }
 
     /// The last thing before the file is closed.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, ahead: &Ahead) {
         for job in self.waiting.drain(..) {
             job.done(Err(StateError::Closed { path: self.path.clone() }));
         }
+        ahead.close(&self.db);
         if let Err(error) = self.db.execute_batch("PRAGMA optimize") {
             tracing::debug!(%error, "the state could not be optimised");
         }

@@ -1,9 +1,12 @@
 //! Pieces of work for the connection that writes.
 
+use std::sync::Arc;
+
 use rusqlite::Transaction;
 use tokio::sync::oneshot;
 
 use super::StateError;
+use super::ahead::Ahead;
 
 /// One piece of work. What an earlier run of it did has been undone when it runs again.
 pub(super) trait Job: Send {
@@ -60,6 +63,31 @@ impl<F: FnMut(&Transaction<'_>) -> rusqlite::Result<()> + Send> Job for Post<F> 
     }
 
     fn done(self: Box<Self>, outcome: Result<(), StateError>) {
+        if let Err(error) = outcome {
+            tracing::error!(%error, "a record was lost");
+        }
+    }
+
+    fn is_post(&self) -> bool {
+        true
+    }
+}
+
+/// A post that is on record already, as the line of this number.
+pub(super) struct Noted<F> {
+    pub(super) act: F,
+    pub(super) ahead: Arc<Ahead>,
+    pub(super) number: u64,
+}
+
+impl<F: FnMut(&Transaction<'_>) -> rusqlite::Result<()> + Send> Job for Noted<F> {
+    fn run(&mut self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        (self.act)(tx)?;
+        self.ahead.mark(tx, self.number)
+    }
+
+    fn done(self: Box<Self>, outcome: Result<(), StateError>) {
+        self.ahead.done(self.number, outcome.is_ok());
         if let Err(error) = outcome {
             tracing::error!(%error, "a record was lost");
         }

@@ -3,8 +3,10 @@
 //! Several hosts may have it open, each in a process of its own: SQLite orders their writes, and each sees what the others committed.
 //! In a host one connection writes. What is queued goes into one transaction (group commit), and what fails in it fails alone.
 //! [`State::write`] waits for the commit, and makes it itself where a commit needs no sync; [`State::post`] waits for nothing,
-//! and costs no more than a lock and a push while the thread that writes is awake. A second small set of threads reads.
+//! and costs no more than a lock and a push while the thread that writes is awake. [`State::post_ahead`] likewise, behind a line in a
+//! log that a killed process leaves to the next. A second small set of threads reads.
 
+mod ahead;
 mod desk;
 mod dir;
 mod error;
@@ -24,6 +26,8 @@ use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use ahead::Ahead;
+pub(crate) use ahead::Left;
 pub use error::StateError;
 use reader::Readers;
 pub use residence::Alone;
@@ -82,7 +86,7 @@ impl State {
             true => schema::open(&path, durability)?,
             false => schema::join(&path, durability)?.ok_or_else(|| residence.in_use())?,
         };
-        let writer = Writer::start(db, durability, path.clone())?;
+        let writer = Writer::start(db, durability, path.clone(), Ahead::new(&dir, residence.id()))?;
         let readers = Readers::start(&path)?;
         residence.settle()?;
         Ok(Self(Arc::new(Inner { readers, writer: Some(writer), path: path.into(), residence: Some(residence) })))
@@ -229,6 +233,29 @@ impl State {
         }
     }
 
+    /// As [`post`](Self::post), and once this returns it is on record: as `line`, without a line break, until it is committed. Of a host that
+    /// is killed before that the next one finds the line ([`left`](Self::left)).
+    ///
+    /// Gives `act` back, and has done nothing, where that is no way: where a power cut must not take it either, posts do not get through, or
+    /// the line cannot be written. Then [`write_first`](Self::write_first) is.
+    pub(crate) fn post_ahead<F>(&self, line: &[u8], act: F) -> Result<(), F>
+    where
+        F: FnMut(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
+    {
+        match &self.0.writer {
+            Some(writer) => writer.post_ahead(line, act),
+            None => Err(act),
+        }
+    }
+
+    /// What hosts that were killed had on record by a line alone, where there is anything. Blocks: it reads files.
+    pub(crate) fn left(&self) -> Result<Option<Left>, StateError> {
+        match self.0.writer {
+            Some(_) => Left::find(self.0.path.parent().unwrap_or(&self.0.path), |host| self.lives(host)),
+            None => Ok(None),
+        }
+    }
+
     /// Runs `act` on a connection that only reads. It sees every write that was acknowledged.
     pub async fn read<T, F>(&self, act: F) -> Result<T, StateError>
     where
@@ -241,6 +268,9 @@ impl State {
 
     /// Returns when everything that was acknowledged so far survives a power cut as well.
     pub async fn sync(&self) -> Result<(), StateError> {
+        if self.0.writer.as_ref().is_some_and(Writer::is_behind) {
+            self.flush().await?;
+        }
         let mut log = self.0.path.to_path_buf().into_os_string();
         log.push("-wal");
         let log = PathBuf::from(log);
@@ -305,6 +335,11 @@ pub(crate) mod testing {
             if from.exists() {
                 std::fs::copy(from, copy.path().join(name)).unwrap();
             }
+        }
+        let ahead = state.path().with_file_name("ahead");
+        std::fs::create_dir(copy.path().join("ahead")).unwrap();
+        for log in std::fs::read_dir(ahead).into_iter().flatten().map(Result::unwrap) {
+            std::fs::copy(log.path(), copy.path().join("ahead").join(log.file_name())).unwrap();
         }
         copy
     }

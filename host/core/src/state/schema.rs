@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("8.sql"),
     include_str!("9.sql"),
     include_str!("10.sql"),
+    include_str!("11.sql"),
 ];
 
 /// Written into the file's header, so that another program's database is not taken for ours. "RFst".

@@ -12,9 +12,11 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction};
 use tokio::sync::oneshot;
 
+use super::ahead::Ahead;
 use super::desk::Desk;
-use super::job::{Job, Jobs, Post, Write};
+use super::job::{Job, Jobs, Noted, Post, Write};
 use super::{Durability, StateError};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::{self, Builder, JoinHandle};
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -64,13 +66,16 @@ impl Queue {
     }
 }
 
-/// The order of locking is desk, queue. Only who holds the desk takes jobs from the queue, so they are committed in their order.
+/// The order of locking is desk, log of what is ahead, queue. Only who holds the desk takes jobs from the queue, so they are committed in their order.
 struct Shared {
     queue: Mutex<Queue>,
     bell: Condvar,
     desk: Mutex<Desk>,
     /// Whether a commit syncs nothing, so that anybody may make it.
     light: bool,
+    ahead: Arc<Ahead>,
+    /// Posts wait for room on the disk.
+    stuck: AtomicBool,
 }
 
 impl Shared {
@@ -151,11 +156,17 @@ impl std::fmt::Debug for Writer {
 }
 
 impl Writer {
-    pub(super) fn start(db: Connection, durability: Durability, path: PathBuf) -> Result<Self, StateError> {
+    pub(super) fn start(
+        db: Connection,
+        durability: Durability,
+        path: PathBuf,
+        ahead: Ahead,
+    ) -> Result<Self, StateError> {
         let desk = Desk::new(db, path.clone())?;
         let light = durability == Durability::Normal;
         let (queue, bell) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { queue, bell, desk: Mutex::new(desk), light });
+        let (ahead, stuck) = (Arc::new(ahead), AtomicBool::new(false));
+        let shared = Arc::new(Shared { queue, bell, desk: Mutex::new(desk), light, ahead, stuck });
         let theirs = Arc::clone(&shared);
         let thread = Builder::new()
             .name("state-writer".into())
@@ -191,6 +202,31 @@ impl Writer {
         F: FnMut(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
     {
         self.shared.push(Box::new(Post(act)));
+    }
+
+    /// Queues `act` behind a line that stands for it. Gives it back where that is no way to have it on record: a power cut must not take
+    /// it, posts do not get through, or the line cannot be written.
+    pub(super) fn post_ahead<F>(&self, line: &[u8], act: F) -> Result<(), F>
+    where
+        F: FnMut(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
+    {
+        let shared = &self.shared;
+        if !shared.light || HANDS_OVER.get() || shared.stuck.load(Ordering::Relaxed) {
+            return Err(act);
+        }
+        let mut act = Some(act);
+        // Queued before anybody else can write a line: they are committed in the order of their numbers.
+        shared.ahead.write(line, |number| {
+            if let Some(act) = act.take() {
+                shared.push(Box::new(Noted { act, ahead: Arc::clone(&shared.ahead), number }));
+            }
+        });
+        act.map_or(Ok(()), Err)
+    }
+
+    /// Whether something is on record only by its line.
+    pub(super) fn is_behind(&self) -> bool {
+        self.shared.ahead.is_behind()
     }
 
     pub(super) fn flush(&self) -> oneshot::Receiver<Result<(), StateError>> {
@@ -232,9 +268,10 @@ fn serve(shared: &Shared) {
             let _ = flush.send(error.clone().map_or(Ok(()), Err));
         }
         if closed {
-            return desk.close();
+            return desk.close(&shared.ahead);
         }
         stuck = desk.is_stuck();
+        shared.stuck.store(stuck, Ordering::Relaxed);
         desk.shorten_log();
     }
 }

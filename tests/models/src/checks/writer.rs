@@ -50,7 +50,9 @@ fn body() {
             three.post(mark("c", 1));
             three.flush().await.unwrap();
             assert!(is_there(&three, "c", 1).await);
-            three.post(mark("c", 2));
+            if let Err(mark) = three.post_ahead(b"c 2", mark("c", 2)) {
+                three.write_first(mark).await.unwrap();
+            }
             three.post(mark("c", 3));
         }),
     ];

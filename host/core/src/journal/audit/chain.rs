@@ -24,12 +24,13 @@ const TEXT: usize = 512;
 
 /// Writes one record at the end of the chain.
 pub(crate) fn append(tx: &Transaction<'_>, at: Timestamp, entry: &Entry) -> rusqlite::Result<()> {
-    let (seq, before) = match store::last(tx)? {
-        Some((seq, hash)) => (seq + 1, hash),
-        None => store::mark(tx, "base")?.map_or((1, GENESIS), |base| (base.seq + 1, base.hash)),
-    };
-    let mut record = Record {
-        seq,
+    add(tx, &mut record(at, entry))
+}
+
+/// A record as it is written down, without its place in the chain.
+pub(super) fn record(at: Timestamp, entry: &Entry) -> Record {
+    Record {
+        seq: 0,
         at_us: at.as_microsecond(),
         event: entry.event,
         invocation: fit(&entry.invocation),
@@ -41,9 +42,17 @@ pub(crate) fn append(tx: &Transaction<'_>, at: Timestamp, entry: &Entry) -> rusq
         kind: fit(entry.kind),
         detail: fit(&entry.detail),
         hash: String::new(),
+    }
+}
+
+/// Writes a record at the end of the chain, and numbers it.
+pub(super) fn add(tx: &Transaction<'_>, record: &mut Record) -> rusqlite::Result<()> {
+    let (seq, before) = match store::last(tx)? {
+        Some((seq, hash)) => (seq + 1, hash),
+        None => store::mark(tx, "base")?.map_or((1, GENESIS), |base| (base.seq + 1, base.hash)),
     };
-    let hash = hash(&before, &record);
-    record.hash.clear();
+    record.seq = seq;
+    let hash = hash(&before, record);
     tx.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?.execute(
         params![
             int(record.seq),

@@ -30,7 +30,7 @@ pub(crate) use repair::Resumed;
 pub(super) use store::spent_since;
 pub use verify::{Fault, Verified};
 
-use crate::state::{State, StateError};
+use crate::state::{Left, State, StateError};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Records that are kept. Older ones go, and a signed mark says up to where.
@@ -196,6 +196,50 @@ impl Audit {
         written.await
     }
 
+    /// As [`record`](Self::record), for an act that is about to leave: a killed process does not lose it, and no more is waited for than that.
+    /// It is in the chain with the next [`State::write`], or about 20 ms later, or when the next host starts.
+    pub(crate) async fn intend(&self, entry: &Entry) -> Result<(), StateError> {
+        let mut record = chain::record(Timestamp::now(), entry);
+        // Writing numbers and texts to memory cannot fail, and JSON has no line breaks of its own.
+        let line = serde_json::to_vec(&record).unwrap_or_default();
+        let written = match self.0.state.post_ahead(&line, move |tx| chain::add(tx, &mut record)) {
+            Ok(()) => None,
+            Err(add) => Some(self.0.state.write_first(add)),
+        };
+        self.counted();
+        match written {
+            None => Ok(()),
+            Some(written) => written.await,
+        }
+    }
+
+    /// Puts into the chain what hosts that were killed had no time for. Gives how many records that were.
+    pub(crate) async fn take_up(&self, left: Option<Left>) -> Result<u64, StateError> {
+        let Some(left) = left.map(Arc::new) else { return Ok(0) };
+        let lines = Arc::clone(&left);
+        let taken = self.0.state.write_large(move |tx| {
+            let mut taken = 0;
+            for line in lines.take(tx)? {
+                match serde_json::from_slice(line) {
+                    Ok(mut record) => chain::add(tx, &mut record)?,
+                    Err(error) => {
+                        tracing::warn!(%error, "a line that a killed host left is no record");
+                        continue;
+                    }
+                }
+                taken += 1;
+            }
+            Ok(taken)
+        });
+        let taken = taken.await?;
+        left.remove();
+        if taken > 0 {
+            self.counted();
+            tracing::warn!(records = taken, "a host was killed before they were in the audit's chain: they are now");
+        }
+        Ok(taken)
+    }
+
     /// Tells that a record was queued, or appended by [`append`] in a transaction of somebody else's. Not before: a seal in
     /// between would count it as signed, and leave it unsigned until another one comes.
     pub(crate) fn counted(&self) {
@@ -250,18 +294,28 @@ impl Audit {
 
     /// The newest records that fit, oldest first.
     pub async fn list(&self, filter: Filter, limit: u32) -> Result<Vec<Record>, StateError> {
+        self.caught_up().await;
         self.0.state.read(move |db| store::newest(db, &filter, limit)).await
     }
 
     /// Records that fit from the oldest on, at most `limit`: for exports, page by page with `filter.after`.
     pub async fn page(&self, filter: Filter, limit: u32) -> Result<Vec<Record>, StateError> {
+        self.caught_up().await;
         self.0.state.read(move |db| store::oldest(db, &filter, limit)).await
     }
 
     /// What a skill has used and what it was refused.
     pub async fn used(&self, skill: &str) -> Result<Vec<Used>, StateError> {
         let skill = skill.to_owned();
+        self.caught_up().await;
         self.0.state.read(move |db| store::used(db, &skill)).await
+    }
+
+    /// What is on record is in the chain then, if it can be written at all.
+    async fn caught_up(&self) {
+        if let Err(error) = self.0.state.flush().await {
+            tracing::debug!(%error, "the audit is shown as far as it is written");
+        }
     }
 
     /// Reads the whole chain and says whether it holds.

@@ -45,6 +45,41 @@ async fn a_chain_that_nobody_touched_holds() {
     assert_eq!(all[0].subject, "kv get 1");
 }
 
+/// An intent is on record before it is in the chain, and a host that is killed in between leaves it to the next one.
+#[tokio::test]
+async fn an_intent_survives_a_kill_before_it_is_in_the_chain() {
+    let (dir, state, audit) = filled(3).await;
+    audit.intend(&entry("http GET one")).await.unwrap();
+    let list = audit.list(Filter::default(), 1).await.unwrap();
+    assert_eq!(list[0].subject, "http GET one", "who looks sees it at once");
+    // The chain takes nothing for as long as this one writes.
+    let ((go, wait), (sender, begun)) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel());
+    drop(state.write_large(move |_| {
+        sender.send(()).ok();
+        wait.recv().ok();
+        Ok(())
+    }));
+    begun.recv().unwrap();
+    let bad = "http GET two\n9 {}\u{202e}";
+    audit.intend(&entry(bad)).await.unwrap();
+    let dead = crate::state::testing::killed(&state);
+    drop(go);
+    for name in ["audit.key", "audit.head"] {
+        std::fs::copy(dir.path().join(name), dead.path().join(name)).unwrap();
+    }
+    for taken in [1, 0] {
+        let state = crate::state::testing::open(dead.path());
+        let left = state.left().unwrap();
+        let next = Audit::open(state, dead.path()).unwrap();
+        assert_eq!(next.take_up(left).await.unwrap(), taken);
+        assert_eq!(fault(&next).await, None);
+        let subjects = next.list(Filter::default(), 10).await.unwrap().into_iter().map(|record| record.subject);
+        let subjects: Vec<String> = subjects.collect();
+        assert_eq!(subjects[3..], ["http GET one".to_owned(), crate::plain::line(bad, 512).0]);
+        next.seal().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn t118_every_way_to_touch_the_chain_shows() {
     for (sql, expected) in [
