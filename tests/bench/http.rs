@@ -3,17 +3,11 @@
 //! As with models, an invocation that makes no request is taken off: what is left beside the same request by the bare client is
 //! the broker's. Every request is on record before it leaves.
 
-use std::time::Instant;
-
-use crate::clock::{measured, median, us};
+use crate::clock::{median, us};
 use crate::guest::{self, Ground};
-use crate::options;
 use crate::price::Price;
 use crate::server::{PAGE, Server};
 use crate::table::Table;
-
-const ROUNDS: usize = 20;
-const CALLS: usize = 60;
 
 pub(crate) fn measure(table: &mut Table) {
     let server = Server::start();
@@ -35,41 +29,20 @@ pub(crate) fn measure(table: &mut Table) {
 async fn requests(table: &mut Table, ground: &Ground, server: &Server) {
     let url = format!("{}/page", server.base_url);
     let input = |times: u32| format!(r#"{{"url":"{url}","times":{times}}}"#);
-    let bare = ringfence_core::bench::http().unwrap();
-    let mut price = Price::default();
-    for round in 0..=options::rounds(ROUNDS) {
-        let a = measured(async {
-            for _ in 0..CALLS {
-                let before = Instant::now();
-                let done = ground.run("fetch", &input(1)).await;
-                price.wall[0].push(before.elapsed());
-                assert_eq!(done.outcome.content, [ringfence_core::Content::Text { text: PAGE.to_string() }]);
-            }
-        });
-        price.cpu[0].push(a.await.cpu);
-        let b = measured(async {
-            for _ in 0..CALLS {
-                let before = Instant::now();
-                ground.run("fetch", &input(0)).await;
-                price.wall[1].push(before.elapsed());
-            }
-        });
-        price.cpu[1].push(b.await.cpu);
-        let c = measured(async {
-            for _ in 0..CALLS {
-                let before = Instant::now();
-                let bytes = bare.get(&url).send().await.unwrap().bytes().await.unwrap();
-                price.wall[2].push(before.elapsed());
-                assert_eq!(bytes.len(), PAGE);
-            }
-        });
-        price.cpu[2].push(c.await.cpu);
-        // Connections and threads are made in the first round.
-        if round == 0 {
-            price = Price::default();
-        }
-    }
-    price.told(table, "http: one GET of 10 KiB", CALLS, 100.0);
+    let (once, never) = (&input(1), &input(0));
+    let (bare, url) = (&ringfence_core::bench::http().unwrap(), &url);
+    let price = Price::of(
+        || async move {
+            let done = ground.run("fetch", once).await;
+            assert_eq!(done.outcome.content, [ringfence_core::Content::Text { text: PAGE.to_string() }]);
+        },
+        || async move { drop(ground.run("fetch", never).await) },
+        || async move {
+            let bytes = bare.get(url).send().await.unwrap().bytes().await.unwrap();
+            assert_eq!(bytes.len(), PAGE);
+        },
+    );
+    price.await.told(table, "http: one GET of 10 KiB", 100.0);
 }
 
 /// Policy, rules, taint and the permit of an act that leaves nothing: a read of `kv`, which is recorded without waiting.

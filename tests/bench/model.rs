@@ -4,17 +4,13 @@
 //! asked to make no call, and taken off. What is left beside the same request by the bare client is what the broker adds:
 //! policy, budget, the ledger on disk, the hop to the workers of input and output, the wire, and the WIT on both sides.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::clock::{measured, median, us};
 use crate::guest::{self, Ground};
-use crate::options;
 use crate::price::Price;
 use crate::server::{Mode, Server, TOKENS};
 use crate::table::Table;
-
-const ROUNDS: usize = 20;
-const CALLS: usize = 60;
 
 pub(crate) fn measure(table: &mut Table) {
     let server = Server::start();
@@ -64,39 +60,13 @@ impl Bare {
     }
 }
 
-async fn timed<T>(work: impl Future<Output = T>) -> Duration {
-    let before = Instant::now();
-    work.await;
-    before.elapsed()
-}
-
 async fn single(table: &mut Table, ground: &Ground, bare: &Bare) {
-    let mut price = Price::default();
-    for round in 0..=options::rounds(ROUNDS) {
-        let a = measured(async {
-            for _ in 0..CALLS {
-                price.wall[0].push(timed(ground.run("ask", r#"{"times":1}"#)).await);
-            }
-        });
-        price.cpu[0].push(a.await.cpu);
-        let b = measured(async {
-            for _ in 0..CALLS {
-                price.wall[1].push(timed(ground.run("ask", r#"{"times":0}"#)).await);
-            }
-        });
-        price.cpu[1].push(b.await.cpu);
-        let c = measured(async {
-            for _ in 0..CALLS {
-                price.wall[2].push(timed(bare.call(ASK)).await);
-            }
-        });
-        price.cpu[2].push(c.await.cpu);
-        // Connections and threads are made in the first round.
-        if round == 0 {
-            price = Price::default();
-        }
-    }
-    price.told(table, "model: one call", CALLS, 100.0);
+    let price = Price::of(
+        || async move { drop(ground.run("ask", r#"{"times":1}"#).await) },
+        || async move { drop(ground.run("ask", r#"{"times":0}"#).await) },
+        || async move { assert!(bare.call(ASK).await > 0) },
+    );
+    price.await.told(table, "model: one call", 100.0);
 }
 
 async fn streamed(table: &mut Table, ground: &Ground, bare: &Bare, (how, streams): (&str, usize)) {

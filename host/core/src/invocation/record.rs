@@ -105,15 +105,6 @@ fn ran<T>(session: &Session, tool: &str, family: &Family, result: &Result<T, Err
     if session.unrecorded() > 0 {
         detail = format!("{detail} acts that are not on record: {}", session.unrecorded()).trim_start().to_owned();
     }
-    Entry {
-        event: audit::Event::Run,
-        invocation: session.invocation().into(),
-        act: 0,
-        skill: session.skill().into(),
-        caller: session.callers().into(),
-        capability: "",
-        subject: tool.to_owned(),
-        kind: result.as_ref().map_or_else(Error::kind, |_| "ok"),
-        detail,
-    }
+    let kind = result.as_ref().map_or_else(Error::kind, |_| "ok");
+    Entry { kind, detail, ..session.entry(audit::Event::Run, 0, "", tool.to_owned()) }
 }

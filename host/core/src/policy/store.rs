@@ -77,7 +77,8 @@ impl GrantsStore {
     /// What `identity` may do now: what was granted for good, and for as long as this host lives. Touches no disk.
     #[must_use]
     pub fn of(&self, identity: &str) -> Arc<Grants> {
-        self.held(identity).sum
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.held.get(identity).map(|held| Arc::clone(&held.sum)).unwrap_or_default()
     }
 
     /// What `identity` was granted for good. Touches no disk.

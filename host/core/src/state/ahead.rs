@@ -42,6 +42,8 @@ struct Log {
     number: u64,
     /// Of the last line that was committed.
     committed: u64,
+    /// Where a line is put together, so that it goes out in one piece.
+    whole: Vec<u8>,
     /// Nothing more is written here: a line could not be, or what stands in one was lost. The log stays for the next host.
     failed: bool,
 }
@@ -121,16 +123,18 @@ impl Log {
         }
         let Some(file) = &mut self.file else { return Ok(()) };
         let number = self.number + 1;
-        let mut whole = format!("{number} ").into_bytes();
-        whole.extend_from_slice(line);
-        whole.push(b'\n');
-        if let Err(error) = file.write_all(&whole) {
+        self.whole.clear();
+        // To memory, which does not fail.
+        let _ = write!(self.whole, "{number} ");
+        self.whole.extend_from_slice(line);
+        self.whole.push(b'\n');
+        if let Err(error) = file.write_all(&self.whole) {
             // A part of it would spoil the next one. Where it cannot be taken back either, nothing more is written here.
             let undone = file.set_len(self.length).and_then(|()| file.seek(SeekFrom::Start(self.length)));
             self.failed |= undone.is_err();
             return Err(io(error));
         }
-        (self.number, self.length) = (number, self.length + whole.len() as u64);
+        (self.number, self.length) = (number, self.length + self.whole.len() as u64);
         Ok(())
     }
 

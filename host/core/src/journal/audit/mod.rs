@@ -201,7 +201,8 @@ impl Audit {
     pub(crate) async fn intend(&self, entry: &Entry) -> Result<(), StateError> {
         let mut record = chain::record(Timestamp::now(), entry);
         // Writing numbers and texts to memory cannot fail, and JSON has no line breaks of its own.
-        let line = serde_json::to_vec(&record).unwrap_or_default();
+        let mut line = Vec::with_capacity(512);
+        let _ = serde_json::to_writer(&mut line, &record);
         let written = match self.0.state.post_ahead(&line, move |tx| chain::add(tx, &mut record)) {
             Ok(()) => None,
             Err(add) => Some(self.0.state.write_first(add)),
