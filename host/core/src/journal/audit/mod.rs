@@ -233,6 +233,8 @@ impl Audit {
             Ok(taken)
         });
         let taken = taken.await?;
+        // What is known from a line alone may have survived a power cut. It must not be lost by the next one, for having been taken up.
+        self.0.state.sync().await?;
         left.remove();
         if taken > 0 {
             self.counted();
