@@ -14,9 +14,9 @@ const CALLS: usize = 60;
 pub(crate) struct Price {
     /// Of each call, where the three take turns: so each finds the machine, its caches and the server as the other two leave them.
     wall: [Vec<Duration>; 3],
-    /// Of the bare act where nothing else is done. The server and the client's code stay awake and warm then, as beside no program that
-    /// has anything else to do.
-    alone: Vec<Duration>,
+    /// Of each call in batches of one kind: the bare act finds the server awake and its own code warm then, as in no program that does
+    /// anything else.
+    batches: [Vec<Duration>; 3],
     /// Of each batch of calls of one kind.
     cpu: [Vec<Duration>; 3],
 }
@@ -35,9 +35,9 @@ impl Price {
                 price.wall[1].push(timed(without()).await);
                 price.wall[2].push(timed(bare()).await);
             }
-            price.cpu[0].push(batch(&with, &mut Vec::new()).await);
-            price.cpu[1].push(batch(&without, &mut Vec::new()).await);
-            price.cpu[2].push(batch(&bare, &mut price.alone).await);
+            price.cpu[0].push(batch(&with, &mut price.batches[0]).await);
+            price.cpu[1].push(batch(&without, &mut price.batches[1]).await);
+            price.cpu[2].push(batch(&bare, &mut price.batches[2]).await);
             // Connections and threads are made in the first round.
             if round == 0 {
                 price = Self::default();
@@ -50,11 +50,11 @@ impl Price {
     pub(crate) fn told(self, table: &mut Table, what: &str, goal: f64) {
         let [with, without, bare] = self.wall.map(|mut all| us(median(&mut all)));
         let ours = format!("{with:.0} us - {without:.0} us");
-        table.goal(format!("{what}, wall"), &ours, format!("{bare:.0} us"), (with - without - bare, goal, " us"));
-        let mut alone = self.alone;
-        let alone = us(median(&mut alone));
-        let adds = format!("{:.0} us", with - without - alone);
-        table.note(format!("{what}, wall, against nothing but bare ones"), ours, format!("{alone:.0} us"), adds);
+        table.goal(format!("{what}, wall"), ours, format!("{bare:.0} us"), (with - without - bare, goal, " us"));
+        let [with, without, bare] = self.batches.map(|mut all| us(median(&mut all)));
+        let ours = format!("{with:.0} us - {without:.0} us");
+        let adds = format!("{:.0} us", with - without - bare);
+        table.note(format!("{what}, wall, each by itself"), ours, format!("{bare:.0} us"), adds);
         let [with, without, bare] = self.cpu.map(|mut all| us(median(&mut all)) / CALLS as f64);
         let ours = format!("{with:.0} us - {without:.0} us");
         let adds = format!("{:.0} us", with - without - bare);
