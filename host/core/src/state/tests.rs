@@ -91,6 +91,7 @@ async fn a_full_disk_refuses_writes_keeps_posts_and_recovers() {
     state.post(put("posted", 100_000));
     state.post(put("posted after", 1));
     assert_eq!(state.flush().await.unwrap_err().kind(), "state-full");
+    assert!(state.post_ahead(b"ahead", put("ahead", 1)).is_err(), "it would wait as well");
     assert_eq!(keys(&state).await, ["old"]);
     state.write(|tx| tx.execute("DELETE FROM kv WHERE key = 'old'", [])).await.unwrap();
     assert_eq!(keys(&state).await, [""; 0]);
@@ -98,7 +99,9 @@ async fn a_full_disk_refuses_writes_keeps_posts_and_recovers() {
     state.write(pages(1_000_000)).await.unwrap();
     state.flush().await.unwrap();
     state.write(put("large", 100_000)).await.unwrap();
-    assert_eq!(keys(&state).await, ["large", "posted", "posted after"]);
+    assert!(state.post_ahead(b"ahead", put("ahead", 1)).is_ok());
+    state.flush().await.unwrap();
+    assert_eq!(keys(&state).await, ["ahead", "large", "posted", "posted after"]);
 }
 
 #[tokio::test]

@@ -264,14 +264,14 @@ fn serve(shared: &Shared) {
         let closed = queue.closed;
         drop(queue);
         let error = desk.commit(jobs);
+        stuck = desk.is_stuck();
+        shared.stuck.store(stuck, Ordering::Relaxed);
         for flush in flushes {
             let _ = flush.send(error.clone().map_or(Ok(()), Err));
         }
         if closed {
             return desk.close(&shared.ahead);
         }
-        stuck = desk.is_stuck();
-        shared.stuck.store(stuck, Ordering::Relaxed);
         desk.shorten_log();
     }
 }
