@@ -3,7 +3,7 @@
 //! Several hosts may have it open, each in a process of its own: SQLite orders their writes, and each sees what the others committed.
 //! In a host one connection writes. What is queued goes into one transaction (group commit), and what fails in it fails alone.
 //! [`State::write`] waits for the commit, and makes it itself where a commit needs no sync; [`State::post`] waits for nothing,
-//! and costs no more than a lock and a push while the thread that writes is awake. [`State::post_ahead`] likewise, behind a line in a
+//! and costs no more than a lock and a push while the thread that writes is awake. `State::post_ahead` likewise, behind a line in a
 //! log that a killed process leaves to the next. A second small set of threads reads.
 
 mod ahead;
