@@ -237,16 +237,7 @@ impl Host {
         let io = tokio::runtime::Handle::current();
         let keys = Keys::new(&state_dir);
         let transcripts = agent::Shelf::new(&state_dir);
-        let audit = {
-            let state = state.clone();
-            let open = tokio::task::spawn_blocking(move || {
-                let left = state.left()?;
-                Audit::open(state, &state_dir).map(|audit| (audit, left))
-            });
-            let (audit, left) = open.await.map_err(|_| invocation::InvokeError::HostFault)??;
-            audit.take_up(left).await?;
-            audit
-        };
+        let audit = Audit::resume(state.clone(), state_dir).await?;
         let disk = files::Disk::new(io.clone(), places);
         let sessions = Arc::new(broker::Shared::new(audit, settings.rules.clone(), io));
         seal_from_time_to_time(&sessions);

@@ -344,7 +344,7 @@ impl Session {
             let reservation = self.0.ledger.reserve(amount).await?;
             return Ok(Permit { ask, reservation, deadline: self.0.deadline, receipt: Receipt::nowhere() });
         }
-        let mut intent = self.next(Event::Intent, A::CAPABILITY, ask.subject());
+        let mut intent = self.next_entry(Event::Intent, A::CAPABILITY, ask.subject());
         if let Allowed::ByPerson(person) = allowed {
             intent.detail = format!("asked: {person} allowed it");
         }
@@ -419,7 +419,7 @@ impl Session {
     pub(crate) fn note_refused(&self, capability: &'static str, subject: String, kind: &'static str, reason: String) {
         tracing::info!(skill = %self.0.skill, %subject, %reason, "denied");
         if self.may_record() {
-            let entry = self.next(Event::Denied, capability, subject);
+            let entry = self.next_entry(Event::Denied, capability, subject);
             self.0.shared.audit.note(Entry { kind, detail: reason, ..entry });
             trace::refused(&self.0.span, capability, kind);
         }
@@ -474,7 +474,7 @@ impl Session {
     }
 
     /// A record of the next act.
-    fn next(&self, event: Event, capability: &'static str, subject: String) -> Entry {
+    fn next_entry(&self, event: Event, capability: &'static str, subject: String) -> Entry {
         self.entry(event, self.0.count.acts.fetch_add(1, Ordering::Relaxed) + 1, capability, subject)
     }
 

@@ -107,9 +107,7 @@ impl Ground {
         let state_dir = dir.join("state");
         let state = State::open(&state_dir, durability, Duration::from_secs(60)).map_err(kind)?;
         let vault = Vault::open(state.clone(), &state_dir, &SecretsSettings::default(), None).await.map_err(kind)?;
-        let left = state.left().map_err(kind)?;
-        let audit = Audit::open(state.clone(), &state_dir).map_err(kind)?;
-        audit.take_up(left).await.map_err(kind)?;
+        let audit = Audit::resume(state.clone(), state_dir.clone()).await.map_err(kind)?;
         let treasury = Treasury::open(state.clone()).await.map_err(kind)?;
         let artefacts = Artefacts::open(dir.join("cache/artefacts"), &state_dir.join("artefact.key"), &engine().0)
             .map_err(|error| error.to_string())?;

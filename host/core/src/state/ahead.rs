@@ -1,6 +1,6 @@
 //! Posts that are on record before they are committed: a log of each host's own, beside the file.
 //!
-//! A commit takes SQLite some fifty microseconds, most of them locks and pages; a line at the end of a file takes three, and a killed
+//! A commit takes SQLite some fifty microseconds, most of them locks and pages; a line at the end of a file takes six, and a killed
 //! process loses neither. So what may only happen once it is on record, and happens often, is written as a line, and committed
 //! with the other posts. What a killed host had not committed is taken up by the next one that starts.
 //!
@@ -156,14 +156,14 @@ fn folder(dir: &Path) -> PathBuf {
 
 /// What hosts that have ended had put on record: by host, the lines in their order, each with its number.
 #[derive(Debug)]
-pub(crate) struct Left {
+pub(crate) struct LeftBehind {
     hosts: BTreeMap<i64, Vec<(u64, Vec<u8>)>>,
     files: Vec<PathBuf>,
     /// Nobody else takes up anything meanwhile.
     _turn: File,
 }
 
-impl Left {
+impl LeftBehind {
     /// None where there is nothing. `lives` tells whether a host does. Blocks: it reads files.
     pub(super) fn find(dir: &Path, lives: impl Fn(i64) -> bool) -> Result<Option<Self>, StateError> {
         let folder = folder(dir);
@@ -276,7 +276,7 @@ mod tests {
 
     /// Does with what is left what it stands for.
     async fn take_up(state: &State) -> usize {
-        let Some(left) = state.left().unwrap() else { return 0 };
+        let Some(left) = state.left_behind().unwrap() else { return 0 };
         let left = std::sync::Arc::new(left);
         let lines = std::sync::Arc::clone(&left);
         let taken = state.write_large(move |tx| {
@@ -321,7 +321,7 @@ mod tests {
         let dead = killed(&state);
         drop(go);
         let next = open(dead.path());
-        let left = std::sync::Arc::new(next.left().unwrap().unwrap());
+        let left = std::sync::Arc::new(next.left_behind().unwrap().unwrap());
         let lines = std::sync::Arc::clone(&left);
         next.write_large(move |tx| {
             lines.take(tx)?.iter().try_for_each(|line| put(tx, std::str::from_utf8(line).unwrap()))
@@ -341,9 +341,9 @@ mod tests {
         let (dir, state) = temporary();
         let go = hold(&state);
         assert!(note(&state, "a"));
-        assert!(state.left().unwrap().is_none(), "its own");
+        assert!(state.left_behind().unwrap().is_none(), "its own");
         let other = State::open(dir.path(), Durability::Normal, Duration::from_secs(60)).unwrap();
-        assert!(other.left().unwrap().is_none(), "another one's");
+        assert!(other.left_behind().unwrap().is_none(), "another one's");
         drop(go);
         state.flush().await.unwrap();
         drop(state);

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use ahead::Ahead;
-pub(crate) use ahead::Left;
+pub(crate) use ahead::LeftBehind;
 pub use error::StateError;
 use reader::Readers;
 pub use residence::Alone;
@@ -234,7 +234,7 @@ impl State {
     }
 
     /// As [`post`](Self::post), and once this returns it is on record: as `line`, without a line break, until it is committed. Of a host that
-    /// is killed before that the next one finds the line ([`left`](Self::left)).
+    /// is killed before that the next one finds the line ([`left_behind`](Self::left_behind)).
     ///
     /// Gives `act` back, and has done nothing, where that is no way: where a power cut must not take it either, posts do not get through, or
     /// the line cannot be written. Then [`write_first`](Self::write_first) is.
@@ -249,9 +249,9 @@ impl State {
     }
 
     /// What hosts that were killed had on record by a line alone, where there is anything. Blocks: it reads files.
-    pub(crate) fn left(&self) -> Result<Option<Left>, StateError> {
+    pub(crate) fn left_behind(&self) -> Result<Option<LeftBehind>, StateError> {
         match self.0.writer {
-            Some(_) => Left::find(self.0.path.parent().unwrap_or(&self.0.path), |host| self.lives(host)),
+            Some(_) => LeftBehind::find(self.0.path.parent().unwrap_or(&self.0.path), |host| self.lives(host)),
             None => Ok(None),
         }
     }

@@ -30,7 +30,7 @@ pub(crate) use repair::Resumed;
 pub(super) use store::spent_since;
 pub use verify::{Fault, Verified};
 
-use crate::state::{Left, State, StateError};
+use crate::state::{LeftBehind, State, StateError};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Records that are kept. Older ones go, and a signed mark says up to where.
@@ -180,6 +180,18 @@ impl Audit {
         Ok(Self(Arc::new(Inner { state, key, file, unsealed, sealing, warned })))
     }
 
+    /// As [`open`](Self::open), as a host does that starts: what hosts that were killed had on record and not yet in the chain is put there.
+    pub(crate) async fn resume(state: State, dir: PathBuf) -> Result<Self, StateError> {
+        let path = state.path().to_path_buf();
+        let opened = tokio::task::spawn_blocking(move || {
+            let left = state.left_behind()?;
+            Self::open(state, &dir).map(|audit| (audit, left))
+        });
+        let (audit, left) = opened.await.map_err(|_| StateError::Closed { path })??;
+        audit.take_up(left).await?;
+        Ok(audit)
+    }
+
     /// Records without waiting. It is on disk with the next [`State::write`], or about 20 ms later; what [`record`](Self::record)
     /// is given meanwhile may come before it in the chain, and its time says so.
     pub fn note(&self, entry: Entry) {
@@ -214,12 +226,12 @@ impl Audit {
         }
     }
 
-    /// Puts into the chain what hosts that were killed had no time for. Gives how many records that were.
-    pub(crate) async fn take_up(&self, left: Option<Left>) -> Result<u64, StateError> {
-        let Some(left) = left.map(Arc::new) else { return Ok(0) };
+    /// Puts into the chain what hosts that were killed had no time for.
+    async fn take_up(&self, left: Option<LeftBehind>) -> Result<(), StateError> {
+        let Some(left) = left.map(Arc::new) else { return Ok(()) };
         let lines = Arc::clone(&left);
         let taken = self.0.state.write_large(move |tx| {
-            let mut taken = 0;
+            let mut taken = 0_u64;
             for line in lines.take(tx)? {
                 match serde_json::from_slice(line) {
                     Ok(mut record) => chain::add(tx, &mut record)?,
@@ -240,7 +252,7 @@ impl Audit {
             self.counted();
             tracing::warn!(records = taken, "a host was killed before they were in the audit's chain: they are now");
         }
-        Ok(taken)
+        Ok(())
     }
 
     /// Tells that a record was queued, or appended by [`append`] in a transaction of somebody else's. Not before: a seal in

@@ -67,11 +67,10 @@ async fn an_intent_survives_a_kill_before_it_is_in_the_chain() {
     for name in ["audit.key", "audit.head"] {
         std::fs::copy(dir.path().join(name), dead.path().join(name)).unwrap();
     }
-    for taken in [1, 0] {
+    for has_left in [true, false] {
         let state = crate::state::testing::open(dead.path());
-        let left = state.left().unwrap();
-        let next = Audit::open(state, dead.path()).unwrap();
-        assert_eq!(next.take_up(left).await.unwrap(), taken);
+        assert_eq!(state.left_behind().unwrap().is_some(), has_left);
+        let next = Audit::resume(state, dead.path().to_path_buf()).await.unwrap();
         assert_eq!(fault(&next).await, None);
         let subjects = next.list(Filter::default(), 10).await.unwrap().into_iter().map(|record| record.subject);
         let subjects: Vec<String> = subjects.collect();
