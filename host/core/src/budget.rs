@@ -14,6 +14,7 @@ mod treasury;
 use serde::{Deserialize, Serialize};
 
 pub use ledger::{Ledger, Reservation};
+pub(crate) use store::Reserved;
 pub use treasury::Treasury;
 
 /// An amount of everything that is counted.
@@ -93,6 +94,12 @@ impl Budgets {
             skill_day: self.skill_day.over(below.skill_day),
             host_day: below.host_day,
         }
+    }
+
+    /// Whether tokens or money have a limit that is the same for all hosts on the state.
+    fn limit_days(&self) -> bool {
+        let is_limited = |day: &Limits| day.input_tokens.or(day.output_tokens).or(day.micro_dollars).is_some();
+        is_limited(&self.skill_day) || is_limited(&self.host_day)
     }
 
     /// Whether any of them limits money.

@@ -233,11 +233,12 @@ impl Host {
         let vault = Arc::new(secrets::Vault::open(state.clone(), &state_dir, &settings.secrets, keyring).await?);
         let servers =
             Servers::open(state.clone(), Arc::clone(&vault), reach, &settings.mcp_servers, &environment).await?;
+        // What a killed host had set aside and not yet written down is among the reservations when the treasury looks.
+        let audit = Audit::resume(state.clone(), state_dir.clone()).await?;
         let treasury = Treasury::open(state.clone()).await?;
         let io = tokio::runtime::Handle::current();
         let keys = Keys::new(&state_dir);
         let transcripts = agent::Shelf::new(&state_dir);
-        let audit = Audit::resume(state.clone(), state_dir).await?;
         let disk = files::Disk::new(io.clone(), places);
         let sessions = Arc::new(broker::Shared::new(audit, settings.rules.clone(), io));
         seal_from_time_to_time(&sessions);

@@ -12,7 +12,7 @@ use super::approval::{self, Refused};
 use super::crowd::Crowd;
 use super::{Ask, Permit, Receipt, Verdict};
 use crate::act::{Act, Panicked};
-use crate::budget::{Amount, Ledger, Reservation};
+use crate::budget::{Amount, Ledger, Reservation, Reserved};
 use crate::error::{Denial, Explain as _, Refusal};
 use crate::journal::audit::{self, Audit, Entry, Event};
 use crate::person::Person;
@@ -364,39 +364,43 @@ impl Session {
         }
     }
 
-    /// Reserves the budget and puts the intent on record, in one transaction where both are written.
+    /// Reserves the budget and puts the intent on record, both or neither.
     async fn write_down(&self, amount: Amount, leaves: bool, intent: Entry) -> Result<Reservation, Refusal> {
-        let audit = &self.0.shared.audit;
+        let (audit, ledger) = (&self.0.shared.audit, &self.0.ledger);
         if amount.spendable().is_zero() {
-            return self.write_intent(leaves, intent).await;
+            if leaves {
+                self.write_intent(&intent, None).await?;
+            } else {
+                audit.note(intent);
+            }
+            return Ok(Reservation::nothing());
         }
-        let (written, at) = (intent.clone(), jiff::Timestamp::now());
-        let reserved = self.0.ledger.reserve_with(amount, move |tx| audit::append(tx, at, &written)).await;
-        let reservation = reserved.map_err(|refusal| match refusal {
-            // One transaction holds both.
-            Refusal::Unavailable(why) => Refusal::Unavailable(format!("{why}; nor can the audit be written")),
-            other => other,
-        })?;
+        if ledger.is_own() {
+            let set_aside = ledger.set_aside(amount).await?;
+            self.write_intent(&intent, Some(set_aside.reserved())).await?;
+            return Ok(set_aside.is_on_record());
+        }
+        let at = jiff::Timestamp::now();
+        let reservation = ledger.reserve_with(amount, move |tx| audit::append(tx, at, &intent)).await?;
         audit.counted();
         Ok(reservation)
     }
 
-    /// The same of an act for which nothing is set aside.
-    async fn write_intent(&self, leaves: bool, intent: Entry) -> Result<Reservation, Refusal> {
-        let audit = &self.0.shared.audit;
-        if leaves {
-            // Nothing may leave that is not on record. Promise 6 of SECURITY.md.
-            audit.intend(&intent).await.map_err(|error| {
-                tracing::error!(%error, "the audit could not be written");
-                Refusal::Unavailable(format!(
-                    "the audit cannot be written ({}), so nothing may leave this machine; see the host's log",
-                    error.kind()
-                ))
-            })?;
-        } else {
-            audit.note(intent);
-        }
-        Ok(Reservation::nothing())
+    /// Nothing may leave or be spent that is not on record. Promise 6 of SECURITY.md.
+    async fn write_intent(&self, intent: &Entry, reserved: Option<Reserved>) -> Result<(), Refusal> {
+        let spends = reserved.is_some();
+        self.0.shared.audit.intend(intent, reserved).await.map_err(|error| {
+            tracing::error!(%error, "the audit could not be written");
+            let kind = error.kind();
+            Refusal::Unavailable(match spends {
+                true => format!(
+                    "neither the budget nor the audit can be written ({kind}), so nothing may be spent; see the host's log"
+                ),
+                false => format!(
+                    "the audit cannot be written ({kind}), so nothing may leave this machine; see the host's log"
+                ),
+            })
+        })
     }
 
     /// Asks policy, for a permit or once more about an act under way: one that sends in pieces was permitted before the

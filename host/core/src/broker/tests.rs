@@ -6,11 +6,12 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::*;
-use crate::budget::{Budgets, Treasury};
+use crate::budget::{Budgets, Limits, Treasury};
 use crate::error::Refusal;
-use crate::journal::audit::{Event, Filter, Record};
+use crate::journal::audit::{Audit, Event, Filter, Record};
 use crate::person::{Person, Question};
 use crate::policy::rules::{Rule, Rules};
+use crate::state::State;
 
 /// An ask that is whatever a test needs.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +80,7 @@ impl Person for Says {
 
 struct Ground {
     _dir: tempfile::TempDir,
+    state: State,
     shared: Arc<Shared>,
     treasury: Treasury,
 }
@@ -87,7 +89,7 @@ impl Ground {
     async fn new(rules: Rules) -> Self {
         let (dir, state) = crate::state::testing::temporary();
         let treasury = Treasury::open(state.clone()).await.unwrap();
-        Self { _dir: dir, shared: Shared::on(state, rules), treasury }
+        Self { _dir: dir, state: state.clone(), shared: Shared::on(state, rules), treasury }
     }
 
     fn setup(&self, granted: bool) -> Setup {
@@ -133,6 +135,52 @@ async fn an_act_leaves_its_intent_and_its_outcome() {
     assert_eq!(kinds, expected);
     let third = told.iter().find(|(event, act, ..)| (*event, *act) == (Event::Outcome, 3)).unwrap();
     assert_eq!(third.3, "output-tokens=5");
+}
+
+/// What is set aside for an act is on record before it begins, without a commit where no other host has to be looked at; and a host that
+/// is killed leaves it to the next one.
+#[tokio::test]
+async fn what_is_set_aside_on_a_line_is_charged_by_the_next_host() {
+    let ground = Ground::new(Rules::default()).await;
+    let state = ground.state.clone();
+    let session = |budgets: &Budgets, invocation: &str| {
+        let ledger = ground.treasury.ledger("a", invocation, budgets);
+        Session::new(Setup { ledger, ..ground.setup(true) })
+    };
+    let day = Limits { output_tokens: Some(1_000), ..Limits::default() };
+    let (own, shared) =
+        (session(&Budgets::default(), "1"), session(&Budgets { skill_day: day, ..Budgets::default() }, "2"));
+    let act = |cost| Act { leaves: true, cost, ..Act::default() };
+    let used = |output_tokens| Amount { output_tokens, ..Amount::default() };
+    own.permit(act(10)).await.unwrap().settle(used(4));
+    state.flush().await.unwrap();
+    // Nothing is committed for as long as this one writes.
+    let ((go, wait), (sender, begun)) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel());
+    drop(state.write_large(move |_| {
+        sender.send(()).ok();
+        wait.recv().ok();
+        Ok(())
+    }));
+    begun.recv().unwrap();
+    let held = own.permit(act(60)).now_or_never().expect("it waits for a commit").unwrap();
+    own.permit(act(100)).now_or_never().unwrap().unwrap().settle(used(7));
+    assert!(shared.permit(act(1)).now_or_never().is_none(), "another host may have spent what is left of the day");
+    let dead = crate::state::testing::killed(&state);
+    drop(go);
+
+    for _ in 0..2 {
+        let state = crate::state::testing::open(dead.path());
+        let audit = Audit::resume(state.clone(), dead.path().to_path_buf()).await.unwrap();
+        let treasury = Treasury::open(state).await.unwrap();
+        // What was used of the last is not known: its settlement was on its way.
+        assert_eq!(treasury.spent_today(Some("a")).output_tokens, 4 + 60 + 100);
+        let intents = Filter { event: Some(Event::Intent), ..Filter::default() };
+        assert_eq!(audit.list(intents, 10).await.unwrap().len(), 3);
+    }
+    held.settle(used(20));
+    state.flush().await.unwrap();
+    let beside = Treasury::open(crate::state::testing::open(state.path().parent().unwrap())).await.unwrap();
+    assert_eq!(beside.spent_today(Some("a")).output_tokens, 4 + 20 + 7);
 }
 
 #[tokio::test]

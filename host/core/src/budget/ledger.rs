@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::account::{Account, Limited, take_all};
+use super::store::{self, Reserved};
 use super::treasury::Day;
-use super::{Amount, Budgets, Limits, Treasury, store};
+use super::{Amount, Budgets, Limits, Treasury};
 use crate::error::{Explain as _, Overrun, Refusal};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
@@ -125,37 +126,19 @@ impl Ledger {
     where
         F: FnMut(&rusqlite::Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
     {
-        let amount = amount.spendable();
-        if amount.is_zero() {
+        if amount.spendable().is_zero() {
             return Ok(Reservation::nothing());
         }
-        let Inner { treasury, skill, invocation, day, .. } = &*self.0;
-        let day = if treasury.is_past(day.number) { treasury.day(skill) } else { day.clone() };
-        let take = || take_all(&self.accounts(&day).collect::<Vec<_>>(), amount).map_err(Refusal::OverBudget);
-        if let Err(refusal) = take() {
-            // Another host may have given back what it had set aside.
-            treasury.refresh().await.map_err(|_| refusal)?;
-            take()?;
-        }
-        // From here on dropping `held` gives everything back, in memory and on disk: also when this future is dropped.
-        let id = treasury.next_id();
-        let mut held = Held { ledger: self.clone(), day, id, amount, if_dropped: Amount::default() };
-        let row = store::Row {
-            host: treasury.host(),
-            id,
-            day: held.day.number,
-            skill: Arc::clone(skill),
-            invocation: Arc::clone(invocation),
-            amount,
-        };
-        let (books, day, budgets) = (treasury.books(), held.day.clone(), self.0.budgets);
-        let write = treasury.state().write_first(move |tx| {
+        let set_aside = self.set_aside(amount).await?;
+        let (reserved, day) = (set_aside.reserved(), set_aside.0.day.clone());
+        let (books, budgets) = (self.0.treasury.books(), self.0.budgets);
+        let write = self.0.treasury.state().write_first(move |tx| {
             // What another host has set aside since: the file says so, and who writes it is alone.
             books.look(tx)?;
-            if let Some(overrun) = days(&budgets, &day).into_iter().find_map(|each| each.overrun(row.amount)) {
+            if let Some(overrun) = days(&budgets, &day).into_iter().find_map(|each| each.overrun(reserved.amount)) {
                 return Ok(Err(overrun));
             }
-            store::reserve(tx, &row)?;
+            reserved.put(tx)?;
             also(tx).map(Ok)
         });
         let written = write.await.map_err(|error| {
@@ -166,8 +149,28 @@ impl Ledger {
             ))
         })?;
         written.map_err(Refusal::OverBudget)?;
-        held.if_dropped = amount;
-        Ok(Reservation { amount, held: Some(held) })
+        Ok(set_aside.is_on_record())
+    }
+
+    /// Whether a reservation concerns this host alone: no day has a limit, which would be the same for all hosts on the state, so that
+    /// none of them would have to be asked. Then it need not be a row to be durable.
+    pub(crate) fn is_own(&self) -> bool {
+        !self.0.budgets.limit_days()
+    }
+
+    /// Takes tokens and money of `amount` from all accounts or from none, in memory only: not yet to be spent.
+    pub(crate) async fn set_aside(&self, amount: Amount) -> Result<SetAside, Refusal> {
+        let amount = amount.spendable();
+        let Inner { treasury, skill, day, .. } = &*self.0;
+        let day = if treasury.is_past(day.number) { treasury.day(skill) } else { day.clone() };
+        let take = || take_all(&self.accounts(&day).collect::<Vec<_>>(), amount).map_err(Refusal::OverBudget);
+        if let Err(refusal) = take() {
+            // Another host may have given back what it had set aside.
+            treasury.refresh().await.map_err(|_| refusal)?;
+            take()?;
+        }
+        let id = treasury.next_id();
+        Ok(SetAside(Held { ledger: self.clone(), day, id, amount, if_dropped: Amount::default() }))
     }
 
     /// What the invocation has used or reserved so far.
@@ -211,6 +214,34 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.close(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX));
+    }
+}
+
+/// Tokens and money that are taken from the accounts, and not on record. Dropped it gives everything back, in memory and on disk: also where
+/// the future that writes it is dropped.
+#[derive(Debug)]
+pub(crate) struct SetAside(Held);
+
+impl SetAside {
+    /// What is to be put on record.
+    pub(crate) fn reserved(&self) -> Reserved {
+        let Held { ledger, day, id, amount, .. } = &self.0;
+        let Inner { treasury, skill, invocation, .. } = &*ledger.0;
+        Reserved {
+            host: treasury.host(),
+            id: *id,
+            day: day.number,
+            skill: skill.as_ref().to_owned(),
+            invocation: invocation.as_ref().to_owned(),
+            amount: *amount,
+        }
+    }
+
+    /// It is on record, so it may be spent.
+    pub(crate) fn is_on_record(self) -> Reservation {
+        let Self(mut held) = self;
+        held.if_dropped = held.amount;
+        Reservation { amount: held.amount, held: Some(held) }
     }
 }
 

@@ -5,40 +5,45 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
+use serde::{Deserialize, Serialize};
+
 use super::Amount;
 use crate::state::{int, uint};
 
 /// Days on which something was spent, of which the sums are kept.
 const KEPT_DAYS: i64 = 400;
 
-/// One reservation as it is on disk.
-#[derive(Clone, Debug)]
-pub(super) struct Row {
+/// One reservation as it is on disk: a row, or a part of a line that stands for it until there is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reserved {
     /// The number of this host.
     pub(super) host: i64,
     pub(super) id: i64,
     pub(super) day: i64,
-    pub(super) skill: Arc<str>,
-    pub(super) invocation: Arc<str>,
+    pub(super) skill: String,
+    pub(super) invocation: String,
     pub(super) amount: Amount,
 }
 
-pub(super) fn reserve(tx: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO reservations (host, id, day, skill, invocation, input_tokens, output_tokens, micro_dollars)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?
-    .execute(params![
-        row.host,
-        row.id,
-        row.day,
-        &*row.skill,
-        &*row.invocation,
-        int(row.amount.input_tokens),
-        int(row.amount.output_tokens),
-        int(row.amount.micro_dollars),
-    ])?;
-    Ok(())
+impl Reserved {
+    /// Makes the row. Whoever settles it later takes it away again; where nobody does, it is charged in full.
+    pub(crate) fn put(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        tx.prepare_cached(
+            "INSERT OR REPLACE INTO reservations (host, id, day, skill, invocation, input_tokens, output_tokens, micro_dollars)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            self.host,
+            self.id,
+            self.day,
+            self.skill,
+            self.invocation,
+            int(self.amount.input_tokens),
+            int(self.amount.output_tokens),
+            int(self.amount.micro_dollars),
+        ])?;
+        Ok(())
+    }
 }
 
 /// Puts `used` in the place of the reservation. Does nothing the second time.

@@ -12,14 +12,15 @@
 //! of the guests' own. Once it has used some milliseconds it is in the **background**, first come, first served, on workers to
 //! which the system gives what nobody else wants. Waiting earns a better place back.
 //!
-//! What a tool has used before tells where its next call begins: one that is heavy by habit begins in the background. What counts
-//! is how much it uses at a stretch: one that works a little on each token of a long answer is light, however long the answer is.
+//! What a tool has used before tells where its next call begins: one that is heavy by habit begins in the background, and in a crowd one
+//! that uses more than next to nothing in the foreground: there those are among themselves, while callers' workers are for
+//! calls that are shorter than the hop. What counts is how much it uses at a stretch: one that works a little on each token of a long answer is light, however long the answer is.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -49,6 +50,9 @@ const RESTED: Duration = Duration::from_micros(500);
 /// How many times as long as one that went without a place has held its caller's worker every guest needs one then. Whoever has many
 /// tools that are light until they are not would otherwise hold all workers, by one tool after the other.
 const WARY: u32 = 64;
+/// Guests for each core that make a crowd.
+const CROWD: usize = 4;
+
 thread_local! {
     /// Since when the guest runs that this thread is inside of.
     static TURN: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -70,6 +74,10 @@ pub(crate) struct Scheduler {
     background: Option<Runtime>,
     beside_callers: Arc<Semaphore>,
     trust: Trust,
+    /// Guests that have not ended, those that wait included.
+    guests: AtomicUsize,
+    /// More of them are a crowd.
+    few: usize,
 }
 
 impl Scheduler {
@@ -92,6 +100,8 @@ impl Scheduler {
             background: Some(workers("ringfence-heavy", Box::new(move || give_way(gives_way)))?),
             beside_callers: Arc::new(Semaphore::new((cores - 1).max(1))),
             trust: Trust::new(),
+            guests: AtomicUsize::new(0),
+            few: cores * CROWD,
         })
     }
 
@@ -117,7 +127,9 @@ impl Scheduler {
         F: Future + Send + 'static,
         F::Output: Send,
     {
+        let _one = One::of(&self.guests);
         let is_heavy = habit.usual() >= HEAVY;
+        let is_among_others = self.is_crowded() && habit.usual() > LITTLE && !habit.is_light();
         let mut guest = Scheduled {
             guest,
             recent: if is_heavy { FOREGROUND } else { Duration::ZERO },
@@ -135,7 +147,7 @@ impl Scheduler {
         loop {
             let light = poll_fn(|cx| {
                 guest.rest(Instant::now());
-                if guest.recent > LIGHT {
+                if guest.recent > LIGHT || (is_among_others && guest.used.is_zero()) {
                     return Poll::Ready(None);
                 }
                 let place = self.beside_callers.try_acquire();
@@ -174,6 +186,28 @@ impl Scheduler {
                 }
             }
         }
+    }
+}
+
+impl Scheduler {
+    fn is_crowded(&self) -> bool {
+        self.guests.load(Ordering::Relaxed) > self.few
+    }
+}
+
+/// A guest that has not ended.
+struct One<'a>(&'a AtomicUsize);
+
+impl<'a> One<'a> {
+    fn of(guests: &'a AtomicUsize) -> Self {
+        guests.fetch_add(1, Ordering::Relaxed);
+        Self(guests)
+    }
+}
+
+impl Drop for One<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -657,6 +691,32 @@ mod tests {
         assert_ne!(scheduler.run(long(), Arc::clone(&habit), crowded()).await, Ok(here));
         scheduler.trust.again.store(1, Ordering::Relaxed);
         assert_eq!(scheduler.run(long(), habit, crowded()).await, Ok(here));
+    }
+
+    #[tokio::test]
+    async fn in_a_crowd_what_uses_more_than_next_to_nothing_leaves_callers_to_those_that_do_not() {
+        let scheduler = Scheduler::start(|| {}).unwrap();
+        let here = std::thread::current().name().unwrap_or_default().to_owned();
+        let of = |used: Duration| {
+            let habit = new();
+            for _ in 0..100 {
+                habit.ended(used, used);
+            }
+            habit
+        };
+        let place = async |used| scheduler.run(long(), of(used), async { thread() }).await.unwrap();
+        let (little, more) = (Duration::from_micros(20), LITTLE * 2);
+        assert_eq!((place(little).await, place(more).await), (here.clone(), here.clone()));
+        let mut crowd: Vec<_> =
+            (0..=scheduler.few).map(|_| Box::pin(scheduler.run(long(), new(), std::future::pending::<()>()))).collect();
+        for guest in &mut crowd {
+            assert!(once(guest.as_mut()).await.is_pending());
+        }
+        assert_eq!((place(little).await, place(more).await), (here.clone(), "ringfence-guest".to_owned()));
+        // One that nobody knows may be as short as any.
+        assert_eq!(scheduler.run(long(), new(), async { thread() }).await.unwrap(), here);
+        drop(crowd);
+        assert_eq!(place(more).await, here);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is there after an outage, read with the real code.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use rusqlite::OptionalExtension as _;
@@ -63,16 +64,16 @@ async fn compare(ground: &Ground, story: &Story, all: bool) -> Result<Found, Str
             return Err(format!("{number} is under key {key}, and should not be there"));
         }
     }
-    let is_noted = |number: &u64| story.begun()[number] == Thing::Noted;
+    let is_line = |number: &u64| story.is_line(*number);
     let kept = || there.iter().filter(|(_, there)| **there).map(|(number, _)| *number);
-    let in_order = kept().filter(|number| !is_noted(number)).max().unwrap_or_default();
+    let in_order = kept().filter(|number| !is_line(number)).max().unwrap_or_default();
     let mut found = Found { last: kept().max().unwrap_or_default(), lost: Vec::new() };
     for (number, there) in &there {
         let must = story.must(all).contains(number);
         if must && !there {
             return Err(format!("{number} was acknowledged and is gone: {:?}", story.begun()[number]));
         }
-        if *number < in_order && !there && !is_noted(number) && !story.may_be_missing(*number) {
+        if *number < in_order && !there && !is_line(number) && !story.may_be_missing(*number) {
             return Err(format!("{number} is gone, and {in_order} after it is there: {:?}", story.begun()[number]));
         }
         if *number < found.last && !there {
@@ -120,22 +121,14 @@ async fn is_there(ground: &Ground, number: u64, thing: Thing, values: &BTreeMap<
     Ok(match thing {
         // A newer one in its place says that it was.
         Thing::Value { key, .. } => values.get(&key).is_some_and(|newest| *newest >= number),
-        Thing::Intent | Thing::Noted => {
-            let sql = "SELECT count(*) FROM audit WHERE subject = ?1";
-            let found =
-                ground.state.read(move |db| db.query_row(sql, [number.to_string()], |row| row.get::<_, i64>(0)));
-            match found.await.unwrap() {
-                0 => false,
-                1 => true,
-                more => return Err(format!("the intent {number} is there {more} times")),
+        Thing::Intent | Thing::Noted => has_intent(ground, number).await?,
+        Thing::Reservation { tokens, used } => is_charged(ground, number, used..=tokens)?,
+        Thing::SetAside { tokens, used } => {
+            let (intent, charged) = (has_intent(ground, number).await?, is_charged(ground, number, used..=tokens)?);
+            if intent != charged {
+                return Err(format!("of {number} the intent is {intent}, and what was set aside for it {charged}"));
             }
-        }
-        Thing::Reservation { tokens, used } => {
-            match ground.treasury.spent_today(Some(&format!("s{number}"))).input_tokens {
-                0 => false,
-                spent if (used..=tokens).contains(&spent) => true,
-                spent => return Err(format!("{spent} tokens are charged for {number}, of {used} to {tokens}")),
-            }
+            intent
         }
         Thing::Skill { bytes } => {
             let (name, _) = skill(number);
@@ -163,6 +156,24 @@ async fn is_there(ground: &Ground, number: u64, thing: Thing, values: &BTreeMap<
             true
         }
     })
+}
+
+async fn has_intent(ground: &Ground, number: u64) -> Result<bool, String> {
+    let sql = "SELECT count(*) FROM audit WHERE subject = ?1";
+    let found = ground.state.read(move |db| db.query_row(sql, [number.to_string()], |row| row.get::<_, i64>(0)));
+    match found.await.unwrap() {
+        0 => Ok(false),
+        1 => Ok(true),
+        more => Err(format!("the intent {number} is there {more} times")),
+    }
+}
+
+fn is_charged(ground: &Ground, number: u64, expected: RangeInclusive<u64>) -> Result<bool, String> {
+    match ground.treasury.spent_today(Some(&format!("s{number}"))).input_tokens {
+        0 => Ok(false),
+        spent if expected.contains(&spent) => Ok(true),
+        spent => Err(format!("{spent} tokens are charged for {number}, and not {expected:?}")),
+    }
 }
 
 /// A host that has come back works on, and its audit holds.

@@ -13,12 +13,13 @@ use super::work::{Deed, Ground, Teller, keep, session, work};
 use crate::state::Durability;
 
 /// Everything that can be kept, on an empty directory; the second skill takes the place of the first.
-const LIFE: [Deed; 11] = [
+const LIFE: [Deed; 12] = [
     Deed::Keep(Thing::Value { key: 1, bytes: 700 }),
     Deed::Keep(Thing::Secret),
     Deed::Keep(Thing::Skill { bytes: 3_000 }),
     Deed::Keep(Thing::Intent),
     Deed::Keep(Thing::Noted),
+    Deed::Keep(Thing::SetAside { tokens: 20, used: 9 }),
     Deed::Post(1),
     Deed::Seal,
     Deed::Keep(Thing::Reservation { tokens: 10, used: 5 }),
@@ -27,8 +28,12 @@ const LIFE: [Deed; 11] = [
     Deed::Keep(Thing::Skill { bytes: 500 }),
 ];
 /// A life after it.
-const AFTER: [Deed; 3] =
-    [Deed::Keep(Thing::Value { key: 2, bytes: 5 }), Deed::Keep(Thing::Intent), Deed::Keep(Thing::Noted)];
+const AFTER: [Deed; 4] = [
+    Deed::Keep(Thing::Value { key: 2, bytes: 5 }),
+    Deed::Keep(Thing::Intent),
+    Deed::Keep(Thing::Noted),
+    Deed::Keep(Thing::SetAside { tokens: 3, used: 3 }),
+];
 
 /// All steps, without any fault.
 pub(super) async fn all(dir: &Path, durability: Durability, teller: &mut Teller) -> Result<(), String> {
@@ -112,8 +117,13 @@ pub(super) async fn faulty(
 
 /// Nothing has to be started anew.
 async fn again(ground: &mut Ground, next: &mut u64, teller: &mut Teller) -> Result<(), String> {
-    let all =
-        [Thing::Intent, Thing::Noted, Thing::Value { key: 1, bytes: 10 }, Thing::Reservation { tokens: 2, used: 1 }];
+    let all = [
+        Thing::Intent,
+        Thing::Noted,
+        Thing::SetAside { tokens: 4, used: 2 },
+        Thing::Value { key: 1, bytes: 10 },
+        Thing::Reservation { tokens: 2, used: 1 },
+    ];
     for thing in all {
         *next += 1;
         keep(ground, *next, thing, teller).await.map_err(|wrong| format!("{thing:?} does not: {wrong}"))?;

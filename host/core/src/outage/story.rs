@@ -11,7 +11,9 @@ pub(super) enum Thing {
     Intent,
     /// Another, which is on record before it is in the chain. A power cut may take it and leave what came after it, or the other way round.
     Noted,
-    /// Tokens set aside, and how many of them are used.
+    /// The same, with tokens set aside on the same line, and how many of them are used.
+    SetAside { tokens: u64, used: u64 },
+    /// Tokens set aside where others have to be looked at, and how many of them are used.
     Reservation { tokens: u64, used: u64 },
     /// A component's file, and its row in the index of what is installed.
     Skill { bytes: u64 },
@@ -52,6 +54,7 @@ impl Story {
                     "value" => Thing::Value { key: number(3), bytes: number(4) },
                     "intent" => Thing::Intent,
                     "noted" => Thing::Noted,
+                    "set-aside" => Thing::SetAside { tokens: number(3), used: number(4) },
                     "reservation" => Thing::Reservation { tokens: number(3), used: number(4) },
                     "skill" => Thing::Skill { bytes: number(3) },
                     "secret" => Thing::Secret,
@@ -93,12 +96,18 @@ impl Story {
         self.failed.contains(&number)
     }
 
+    /// Whether it is on record as a line, before it is committed.
+    pub(super) fn is_line(&self, number: u64) -> bool {
+        matches!(self.begun[&number], Thing::Noted | Thing::SetAside { .. })
+    }
+
     /// Whether there is one of each kind that was acknowledged.
     pub(super) fn has_all(&self) -> bool {
         let is_done = |is: fn(&Thing) -> bool| self.done.iter().any(|number| is(&self.begun[number]));
         is_done(|thing| matches!(thing, Thing::Value { .. }))
             && is_done(|thing| matches!(thing, Thing::Intent))
             && is_done(|thing| matches!(thing, Thing::Noted))
+            && is_done(|thing| matches!(thing, Thing::SetAside { .. }))
             && is_done(|thing| matches!(thing, Thing::Reservation { .. }))
             && is_done(|thing| matches!(thing, Thing::Skill { .. }))
             && is_done(|thing| matches!(thing, Thing::Secret))

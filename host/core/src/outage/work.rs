@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::dice::Dice;
 use super::story::{Story, Thing};
 use crate::broker::Permit;
-use crate::budget::{Amount, Budgets, Treasury};
+use crate::budget::{Amount, Budgets, Ledger, Treasury};
 use crate::capability::kv::sqlite::Sqlite;
 use crate::capability::kv::{Condition, Key, Quota, Set, Store as _};
 use crate::capability::secrets::{Binding, Name, SecretsSettings, Vault};
@@ -129,13 +129,20 @@ impl Ground {
                 self.unsealed = true;
             }
             Thing::Noted => {
-                self.audit.intend(&entry(number)).await.map_err(kind)?;
+                self.audit.intend(&entry(number), None).await.map_err(kind)?;
                 self.unsealed = true;
             }
+            Thing::SetAside { tokens, used } => {
+                // As `Session::permit` does it.
+                let ledger = self.ledger(number);
+                assert!(ledger.is_own());
+                let set_aside = ledger.set_aside(amount(tokens)).await.map_err(refusal)?;
+                self.audit.intend(&entry(number), Some(set_aside.reserved())).await.map_err(kind)?;
+                self.unsealed = true;
+                set_aside.is_on_record().settle(amount(used));
+            }
             Thing::Reservation { tokens, used } => {
-                let ledger = self.treasury.ledger(&format!("s{number}"), "i", &Budgets::default());
-                let amount = |tokens| Amount { input_tokens: tokens, ..Amount::default() };
-                ledger.reserve(amount(tokens)).await.map_err(refusal)?.settle(amount(used));
+                self.ledger(number).reserve(amount(tokens)).await.map_err(refusal)?.settle(amount(used));
             }
             Thing::Skill { bytes } => {
                 // As `Host::install` does it.
@@ -157,6 +164,10 @@ impl Ground {
             }
         }
         Ok(())
+    }
+
+    fn ledger(&self, number: u64) -> Ledger {
+        self.treasury.ledger(&format!("s{number}"), "i", &Budgets::default())
     }
 
     /// What nobody waits for.
@@ -200,6 +211,10 @@ fn row(name: String, digest: String) -> Entry {
         added_at: Timestamp::now(),
         signer: None,
     }
+}
+
+fn amount(tokens: u64) -> Amount {
+    Amount { input_tokens: tokens, ..Amount::default() }
 }
 
 fn entry(number: u64) -> audit::Entry {
@@ -255,7 +270,11 @@ impl Deed {
             5 => Self::Keep(Thing::Noted),
             6 | 7 => {
                 let tokens = 1 + dice.below(1_000);
-                Self::Keep(Thing::Reservation { tokens, used: tokens - dice.below(tokens) })
+                let used = tokens - dice.below(tokens);
+                Self::Keep(match dice.one_in(2) {
+                    true => Thing::SetAside { tokens, used },
+                    false => Thing::Reservation { tokens, used },
+                })
             }
             8 if dice.one_in(3) => Self::Keep(Thing::Secret),
             8 => Self::Keep(Thing::Skill { bytes: dice.below(20_000) }),
@@ -319,6 +338,7 @@ pub(super) async fn keep(ground: &mut Ground, number: u64, thing: Thing, teller:
         Thing::Value { key, bytes } => format!("value {key} {bytes}"),
         Thing::Intent => "intent".into(),
         Thing::Noted => "noted".into(),
+        Thing::SetAside { tokens, used } => format!("set-aside {tokens} {used}"),
         Thing::Reservation { tokens, used } => format!("reservation {tokens} {used}"),
         Thing::Skill { bytes } => format!("skill {bytes}"),
         Thing::Secret => "secret".into(),

@@ -30,6 +30,7 @@ pub(crate) use repair::Resumed;
 pub(super) use store::spent_since;
 pub use verify::{Fault, Verified};
 
+use crate::budget::Reserved;
 use crate::state::{LeftBehind, State, StateError};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -153,6 +154,22 @@ pub struct Used {
     pub last_us: i64,
 }
 
+/// What is on record before an act begins: a line, until it is in the chain.
+#[derive(Serialize, Deserialize)]
+struct Intent {
+    #[serde(flatten)]
+    record: Record,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reserved: Option<Reserved>,
+}
+
+impl Intent {
+    fn put(&mut self, tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<()> {
+        chain::add(tx, &mut self.record)?;
+        self.reserved.as_ref().map_or(Ok(()), |reserved| reserved.put(tx))
+    }
+}
+
 /// The audit of a host. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Audit(Arc<Inner>);
@@ -208,16 +225,16 @@ impl Audit {
         written.await
     }
 
-    /// As [`record`](Self::record), for an act that is about to leave: a killed process does not lose it, and no more is waited for than that.
-    /// It is in the chain with the next [`State::write`], or about 20 ms later, or when the next host starts.
-    pub(crate) async fn intend(&self, entry: &Entry) -> Result<(), StateError> {
-        let mut record = chain::record(Timestamp::now(), entry);
+    /// As [`record`](Self::record), for an act that is about to begin: a killed process does not lose it, nor what is set aside for it, and no
+    /// more is waited for than that. It is in the chain with the next [`State::write`], or about 20 ms later, or when the next host starts.
+    pub(crate) async fn intend(&self, entry: &Entry, reserved: Option<Reserved>) -> Result<(), StateError> {
+        let mut intent = Intent { record: chain::record(Timestamp::now(), entry), reserved };
         // Writing numbers and texts to memory cannot fail, and JSON has no line breaks of its own.
-        let mut line = Vec::with_capacity(512);
-        let _ = serde_json::to_writer(&mut line, &record);
-        let written = match self.0.state.post_ahead(&line, move |tx| chain::add(tx, &mut record)) {
+        let mut line = Vec::with_capacity(1_024);
+        let _ = serde_json::to_writer(&mut line, &intent);
+        let written = match self.0.state.post_ahead(&line, move |tx| intent.put(tx)) {
             Ok(()) => None,
-            Err(add) => Some(self.0.state.write_first(add)),
+            Err(put) => Some(self.0.state.write_first(put)),
         };
         self.counted();
         match written {
@@ -226,15 +243,15 @@ impl Audit {
         }
     }
 
-    /// Puts into the chain what hosts that were killed had no time for.
+    /// Puts into the chain, and among the reservations, what hosts that were killed had no time for.
     async fn take_up(&self, left: Option<LeftBehind>) -> Result<(), StateError> {
         let Some(left) = left.map(Arc::new) else { return Ok(()) };
         let lines = Arc::clone(&left);
         let taken = self.0.state.write_large(move |tx| {
             let mut taken = 0_u64;
             for line in lines.take(tx)? {
-                match serde_json::from_slice(line) {
-                    Ok(mut record) => chain::add(tx, &mut record)?,
+                match serde_json::from_slice::<Intent>(line) {
+                    Ok(mut intent) => intent.put(tx)?,
                     Err(error) => {
                         tracing::warn!(%error, "a line that a killed host left is no record");
                         continue;
