@@ -64,9 +64,9 @@ pub(super) fn has_just_begun() -> bool {
     TURN.get().is_some_and(|begun| begun.elapsed() < LIGHT)
 }
 
-/// How much the workers of the background give way: the weight that the system gives them is about a tenth of the others'.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
+/// How much the guests' own workers give way to those of callers, which are to answer what is short before what is long: the weight
+/// that the system gives them is a third of the others' for the foreground, and a tenth for the background.
+const NICE: [i32; 2] = [5, 10];
 
 pub(crate) struct Scheduler {
     /// None only while it is being dropped, like the next.
@@ -81,14 +81,14 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    /// `gives_way` is run on each thread of the background, which may stand still in the middle of anything.
+    /// `gives_way` is run on each thread of the guests' own, which may stand still in the middle of anything.
     pub(crate) fn start(gives_way: fn()) -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let workers = |name: &str, begin: Box<dyn Fn() + Send + Sync>| {
+        let workers = |name: &str, nice: i32| {
             tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(cores.max(2))
                 .thread_name(name)
-                .on_thread_start(begin)
+                .on_thread_start(move || give_way(nice, gives_way))
                 .enable_time()
                 // A yielding spinner must not keep the timers of its worker waiting (the default is 61 polls).
                 .event_interval(1)
@@ -96,8 +96,8 @@ impl Scheduler {
                 .build()
         };
         Ok(Self {
-            foreground: Some(workers("ringfence-guest", Box::new(|| {}))?),
-            background: Some(workers("ringfence-heavy", Box::new(move || give_way(gives_way)))?),
+            foreground: Some(workers("ringfence-guest", NICE[0])?),
+            background: Some(workers("ringfence-heavy", NICE[1])?),
             beside_callers: Arc::new(Semaphore::new((cores - 1).max(1))),
             trust: Trust::new(),
             guests: AtomicUsize::new(0),
@@ -245,14 +245,14 @@ impl Trust {
 }
 
 /// Makes the thread that calls it one that gives way to others. Elsewhere than on Linux that is for whole processes only.
-fn give_way(then: fn()) {
+fn give_way(nice: i32, then: fn()) {
     #[cfg(target_os = "linux")]
-    match rustix::process::nice(NICE) {
+    match rustix::process::nice(nice) {
         Ok(_) => then(),
-        Err(error) => tracing::debug!(%error, "a worker of the background competes with the others"),
+        Err(error) => tracing::debug!(%error, "a worker of guests competes with the others"),
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = then;
+    let _ = (nice, then);
 }
 
 /// Why a guest's future ended without its own result.
@@ -576,7 +576,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn the_background_gives_way() {
+    async fn the_guests_own_workers_give_way_and_the_background_most() {
         let scheduler = Scheduler::start(|| {}).unwrap();
         let nice = || {
             let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
@@ -589,7 +589,11 @@ mod tests {
             (thread(), nice())
         };
         let (name, there) = scheduler.run(long(), new(), guest).await.unwrap();
-        assert_eq!((&*name, there), ("ringfence-heavy", (here + NICE).min(19)));
+        assert_eq!((&*name, there), ("ringfence-heavy", (here + NICE[1]).min(19)));
+        let places = scheduler.beside_callers.available_permits();
+        let _taken = scheduler.beside_callers.acquire_many(u32::try_from(places).unwrap()).await.unwrap();
+        let (name, there) = scheduler.run(long(), new(), async { (thread(), nice()) }).await.unwrap();
+        assert_eq!((&*name, there), ("ringfence-guest", (here + NICE[0]).min(19)));
         assert_eq!(nice(), here, "nobody else does");
     }
 
