@@ -65,8 +65,8 @@ pub(super) fn has_just_begun() -> bool {
 }
 
 /// How much the guests' own workers give way to those of callers, which are to answer what is short before what is long: the weight
-/// that the system gives them is a third of the others' for the foreground, and a tenth for the background.
-const NICE: [i32; 2] = [5, 10];
+/// that the system gives them is a tenth of the others' for the foreground, and a thirtieth for the background.
+const NICE: [i32; 2] = [10, 15];
 
 pub(crate) struct Scheduler {
     /// None only while it is being dropped, like the next.
