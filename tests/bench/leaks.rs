@@ -30,8 +30,13 @@ const BLOCKS: usize = 5;
 const LOOPS: usize = 40;
 /// More loops at once than there are slots that stay warm: each of those has a stack and a memory.
 const SLOTS: usize = 150;
-/// Until what the host keeps is full: two MiB of pages for each connection to the state, slots, arenas of the allocator.
+/// Calls of one round before the measurement. Rounds go on until what the host keeps is full: runs in the journal, of which the oldest go
+/// from the ten-thousandth on, two MiB of pages for each connection to the state, slots, arenas of the allocator.
 const WARM_UP: usize = 10_000;
+/// At least so many rounds, and at most.
+const ROUNDS: (usize, usize) = (3, 8);
+/// Bytes for each call of a round above which it is not full. What leaks more than that is measured all the same, after the last round.
+const FULL: u64 = 8;
 /// Runs of a writer and a reader of fresh memory, both counted.
 const RUNS: usize = 10_000;
 /// What the host has put off is done within this time.
@@ -43,7 +48,17 @@ pub(crate) fn measure(table: &mut Table) {
         let ground = Arc::new(Ground::open(None, |settings| settings.limits.memory_mib = Some(8)).await);
         let calls = options::number("calls").map_or(CALLS, |calls| usize::try_from(calls).unwrap_or(CALLS).max(1_000));
         let mut wrong = every(&ground, WARM_UP, SLOTS).await;
-        let before = Held::now(&ground).await;
+        let mut before = Held::now(&ground).await;
+        for round in 2..=ROUNDS.1 {
+            let last = before.resident;
+            wrong += every(&ground, WARM_UP, 0).await;
+            before = Held::now(&ground).await;
+            let grown = before.resident.saturating_sub(last);
+            eprintln!("  {} KiB more after {} calls", grown >> 10, round * WARM_UP);
+            if round >= ROUNDS.0 && grown <= FULL * WARM_UP as u64 {
+                break;
+            }
+        }
         // The allocator gives memory back when it likes: of a few looks the smallest is what is held.
         let mut resident = vec![before.resident];
         for _ in 0..BLOCKS {

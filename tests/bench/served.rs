@@ -163,12 +163,31 @@ pub(crate) fn traces(table: &mut Table) {
             with.push(echoes(&traced).await.0);
             without.push(echoes(&plain).await.0);
         }
+        // One caller, who waits for each answer, of the two in turns.
+        let mut lines = Vec::new();
+        for served in [&traced, &plain] {
+            let request = served.request("POST /v1/tools/bench_echo", &guest::echo_input());
+            lines.push((Line::open(served.at).await, request));
+        }
+        let mut alone = [Vec::new(), Vec::new()];
+        for _ in 0..5_000 {
+            for ((line, request), took) in lines.iter_mut().zip(&mut alone) {
+                let before = Instant::now();
+                line.ask(request, "200").await;
+                took.push(before.elapsed());
+            }
+        }
+        let [one_with, one_without] = &mut alone;
+        let (one_with, one_without) = (median(one_with), median(one_without));
         let sent: usize = collector.text("/spans").await.parse().unwrap();
         assert!(sent > 0, "nothing was traced");
         let (with, without) = (median(&mut with), median(&mut without));
         let say = |time| format!("{:.0} calls/s", rate(time));
         let more = (crate::clock::ratio(with, without) - 1.0) * 100.0;
         table.goal("traces: what they add to echo calls over HTTP", say(with), say(without), (more, 10.0, " %"));
+        let say = |time| format!("{:.1} us", us(time));
+        let more = (crate::clock::ratio(one_with, one_without) - 1.0) * 100.0;
+        table.note("traces: the same, one after the other", say(one_with), say(one_without), format!("{more:.1} %"));
     });
 }
 

@@ -9,12 +9,14 @@
 //! of a guest at once, so one is left for sockets and timers. A tool that has used next to nothing in all of its last calls needs
 //! no such place: one that spins then holds its caller's worker until the ticks send it away, and is not trusted again for long,
 //! nor is any other for a while. A guest that finds no place, or has used more than a little, goes on in the **foreground**, on workers
-//! of the guests' own. Once it has used some milliseconds it is in the **background**, first come, first served, on workers to
-//! which the system gives what nobody else wants. Waiting earns a better place back.
+//! of the guests' own. Once it has used some milliseconds it is in the **background**, first come, first served, on other workers of
+//! theirs. Waiting earns a better place back. Where the processor is short the system gives most of it to callers' workers and least
+//! to the background: what is short comes before what is long.
 //!
 //! What a tool has used before tells where its next call begins: one that is heavy by habit begins in the background, and in a crowd one
 //! that uses more than next to nothing in the foreground: there those are among themselves, while callers' workers are for
-//! calls that are shorter than the hop. What counts is how much it uses at a stretch: one that works a little on each token of a long answer is light, however long the answer is.
+//! calls that are shorter than the hop. What counts is how much it uses at a stretch: one that works a little on each token of a
+//! long answer is light, however long the answer is.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
