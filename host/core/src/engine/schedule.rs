@@ -141,6 +141,7 @@ impl Scheduler {
             used: Duration::ZERO,
             surely_used: Duration::ZERO,
             turn: Duration::ZERO,
+            was_long: false,
             has_ended: false,
             habit,
             cpu,
@@ -157,9 +158,8 @@ impl Scheduler {
                     return Poll::Ready(None);
                 }
                 // Without a place it has to be sure that it uses as little as was expected. Nor is one in many turns, that was held up,
-                // to be taken for what a long call uses.
-                let is_first = guest.used.is_zero();
-                let watch = if place.is_ok() && is_first { Stopwatch::wall() } else { Stopwatch::thread() };
+                // to be taken for what a long call uses: that one turn is given to everybody once.
+                let watch = if place.is_ok() && !guest.was_long { Stopwatch::wall() } else { Stopwatch::thread() };
                 let polled = guest.poll(cx, watch);
                 if place.is_err() && guest.turn > LIGHT {
                     self.trust.is_disappointed(guest.turn);
@@ -279,10 +279,12 @@ struct Scheduled<F> {
     longest: Duration,
     /// Processor time used in all.
     used: Duration,
-    /// The part of it that was measured as such.
+    /// The part of it that was measured as such, or is too short to be anything else.
     surely_used: Duration,
     /// Of its last turn alone.
     turn: Duration,
+    /// Whether a turn took long, by whichever clock. From then on its turns are measured as what they use of the processor.
+    was_long: bool,
     has_ended: bool,
     habit: Arc<Habit>,
     cpu: Share,
@@ -312,14 +314,17 @@ impl<F: Future> Scheduled<F> {
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| self.guest.as_mut().poll(cx)));
         TURN.set(outer);
         let took = watch.elapsed();
-        let used = if watch.is_sure() { took } else { took.min(DOUBTFUL) };
+        // What is short on the wall is so for the processor.
+        let is_sure = watch.is_sure() || took <= LITTLE;
+        let used = if is_sure { took } else { took.min(DOUBTFUL) };
+        self.was_long |= took > LITTLE;
         let was_heavy = self.is_heavy();
         self.recent = (self.recent + used).min(FOREGROUND * 4);
         self.stretch += used;
         self.longest = self.longest.max(self.stretch);
         self.used += used;
         self.turn = used;
-        if watch.is_sure() {
+        if is_sure {
             self.surely_used += used;
             if self.surely_used > LITTLE {
                 // Before it ends: others of its kind may be about to begin.
@@ -594,7 +599,7 @@ mod tests {
         assert_eq!((&*name, there), ("ringfence-heavy", (here + NICE[1]).min(19)));
         let places = scheduler.beside_callers.available_permits();
         let _taken = scheduler.beside_callers.acquire_many(u32::try_from(places).unwrap()).await.unwrap();
-        let (name, there) = scheduler.run(long(), new(), async { (thread(), nice()) }).await.unwrap();
+        let (name, there) = scheduler.run(long(), new(), async move { (thread(), nice()) }).await.unwrap();
         assert_eq!((&*name, there), ("ringfence-guest", (here + NICE[0]).min(19)));
         assert_eq!(nice(), here, "nobody else does");
     }
