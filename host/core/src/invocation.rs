@@ -191,8 +191,15 @@ struct Outer {
     /// Whether a budget of money holds.
     money_limited: bool,
     family: Arc<Family>,
-    /// Of the act by which another skill is called; otherwise the invocation's own.
-    span: tracing::Span,
+    /// Of the act by which another skill is called. None is the invocation's own, which the session has: each copy of a span is a look-up for
+    /// whoever listens.
+    act: Option<tracing::Span>,
+}
+
+impl Outer {
+    fn span(&self) -> &tracing::Span {
+        self.act.as_ref().unwrap_or_else(|| self.session.span())
+    }
 }
 
 /// Runs one call. `outer` is the invocation that makes it, where a skill does; `run` is that of an agent, where its model does.
@@ -253,7 +260,7 @@ async fn walk(
 
     let (skill, tool) = (generation.manifest.name.as_str(), callable.tool.name.as_str());
     let called = trace::Called { invocation: &id, skill, tool, caller: call.caller.as_str() };
-    let span = trace::invocation(outer.map(|outer| &outer.span).or(run.map(Session::span)), &called);
+    let span = trace::invocation(outer.map(Outer::span).or(run.map(Session::span)), &called);
     let mut callers = around.map(|around| around.chain().to_vec()).unwrap_or_default();
     callers.push(call.caller.as_str());
     let session = Session::new(Setup {
@@ -268,7 +275,7 @@ async fn walk(
         person: call.person.clone(),
         above,
         entered: false,
-        span: span.clone(),
+        span,
         shared: Arc::clone(&host.sessions),
     });
     let sink = Arc::new(match outer {
@@ -285,7 +292,7 @@ async fn walk(
         money_limited: budgets.limits_money() || around.is_some_and(|around| around.ledger().limits_money()),
         family: outer.map_or_else(|| Arc::new(Family::of(&id)), |outer| Arc::clone(&outer.family)),
         http_gate: outer.map_or_else(|| Arc::new(host.http.gate()), |outer| Arc::clone(&outer.http_gate)),
-        span,
+        act: None,
     };
     let services = services(host, &here, Arc::clone(&generation.settings), folders, call.locale.clone());
     let services = Services { kv_state: generation.manifest.state_version(), ..services };

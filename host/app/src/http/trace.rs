@@ -29,8 +29,9 @@ pub(super) async fn traced(mut request: Request, next: Next) -> Response {
     );
     telemetry::from_headers(&span, request.headers());
     request.extensions_mut().insert(telemetry::RequestSpan(span.clone()));
-    let response = next.run(request).instrument(span.clone()).await;
-    let status = response.status();
+    let mut work = std::pin::pin!(next.run(request).instrument(span));
+    let response = work.as_mut().await;
+    let (span, status) = (work.span(), response.status());
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");

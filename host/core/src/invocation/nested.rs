@@ -83,7 +83,7 @@ impl Toolbox for Nested {
         let cancel = self.outer.session.cancel_token().child_token();
         let call = Running {
             host: Arc::clone(&self.host),
-            outer: Outer { span: permit.receipt().span(), ..self.outer.clone() },
+            outer: Outer { act: Some(permit.receipt().span()), ..self.outer.clone() },
             locale: self.locale.clone(),
             cancel: cancel.clone(),
             name: permit.ask().name.clone(),

@@ -90,7 +90,7 @@ async fn alone<T: Send + 'static>(
         http_gate: Arc::new(host.http.gate()),
         money_limited: false,
         family: Arc::new(Family::of("packaging")),
-        span: tracing::Span::none(),
+        act: None,
     };
     let services = services(host, &here, Arc::default(), host.disk.nothing(), None);
     let engine = host.engine()?;
