@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent;
 use crate::broker;
-use crate::budget::Treasury;
+use crate::budget::{Reserved, Treasury};
 use crate::capability::filling::Filling;
 use crate::capability::model::report::ModelReport;
 use crate::capability::model::{ModelError, ModelSettings, Router, discover};
@@ -234,7 +234,7 @@ impl Host {
         let servers =
             Servers::open(state.clone(), Arc::clone(&vault), reach, &settings.mcp_servers, &environment).await?;
         // What a killed host had set aside and not yet written down is among the reservations when the treasury looks.
-        let audit = Audit::resume(state.clone(), state_dir.clone()).await?;
+        let audit = Audit::resume::<Reserved>(state.clone(), state_dir.clone()).await?;
         let treasury = Treasury::open(state.clone()).await?;
         let io = tokio::runtime::Handle::current();
         let keys = Keys::new(&state_dir);

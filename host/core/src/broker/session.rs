@@ -575,6 +575,13 @@ impl Session {
     }
 }
 
+/// What is set aside for an act stands beside its intent.
+impl audit::Beside for Reserved {
+    fn put(&self, tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<()> {
+        self.insert(tx)
+    }
+}
+
 impl From<Panicked> for Refusal {
     fn from(_: Panicked) -> Self {
         Self::Unavailable("the host failed inside of this call; its log says more".into())

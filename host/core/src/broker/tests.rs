@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::*;
-use crate::budget::{Budgets, Limits, Treasury};
+use crate::budget::{Budgets, Limits, Reserved, Treasury};
 use crate::error::Refusal;
 use crate::journal::audit::{Audit, Event, Filter, Record};
 use crate::person::{Person, Question};
@@ -170,7 +170,7 @@ async fn what_is_set_aside_on_a_line_is_charged_by_the_next_host() {
 
     for _ in 0..2 {
         let state = crate::state::testing::open(dead.path());
-        let audit = Audit::resume(state.clone(), dead.path().to_path_buf()).await.unwrap();
+        let audit = Audit::resume::<Reserved>(state.clone(), dead.path().to_path_buf()).await.unwrap();
         let treasury = Treasury::open(state).await.unwrap();
         // What was used of the last is not known: its settlement was on its way.
         assert_eq!(treasury.spent_today(Some("a")).output_tokens, 4 + 60 + 100);

@@ -138,7 +138,7 @@ impl Ledger {
             if let Some(overrun) = days(&budgets, &day).into_iter().find_map(|each| each.overrun(reserved.amount)) {
                 return Ok(Err(overrun));
             }
-            reserved.put(tx)?;
+            reserved.insert(tx)?;
             also(tx).map(Ok)
         });
         let written = write.await.map_err(|error| {

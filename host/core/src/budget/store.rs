@@ -27,7 +27,7 @@ pub(crate) struct Reserved {
 
 impl Reserved {
     /// Makes the row. Whoever settles it later takes it away again; where nobody does, it is charged in full.
-    pub(crate) fn put(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    pub(crate) fn insert(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
         tx.prepare_cached(
             "INSERT OR REPLACE INTO reservations (host, id, day, skill, invocation, input_tokens, output_tokens, micro_dollars)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

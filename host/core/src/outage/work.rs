@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::dice::Dice;
 use super::story::{Story, Thing};
 use crate::broker::Permit;
-use crate::budget::{Amount, Budgets, Ledger, Treasury};
+use crate::budget::{Amount, Budgets, Ledger, Reserved, Treasury};
 use crate::capability::kv::sqlite::Sqlite;
 use crate::capability::kv::{Condition, Key, Quota, Set, Store as _};
 use crate::capability::secrets::{Binding, Name, SecretsSettings, Vault};
@@ -107,7 +107,7 @@ impl Ground {
         let state_dir = dir.join("state");
         let state = State::open(&state_dir, durability, Duration::from_secs(60)).map_err(kind)?;
         let vault = Vault::open(state.clone(), &state_dir, &SecretsSettings::default(), None).await.map_err(kind)?;
-        let audit = Audit::resume(state.clone(), state_dir.clone()).await.map_err(kind)?;
+        let audit = Audit::resume::<Reserved>(state.clone(), state_dir.clone()).await.map_err(kind)?;
         let treasury = Treasury::open(state.clone()).await.map_err(kind)?;
         let artefacts = Artefacts::open(dir.join("cache/artefacts"), &state_dir.join("artefact.key"), &engine().0)
             .map_err(|error| error.to_string())?;
@@ -129,7 +129,7 @@ impl Ground {
                 self.unsealed = true;
             }
             Thing::Noted => {
-                self.audit.intend(&entry(number), None).await.map_err(kind)?;
+                self.audit.intend(&entry(number), None::<Reserved>).await.map_err(kind)?;
                 self.unsealed = true;
             }
             Thing::SetAside { tokens, used } => {

@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rusqlite::Transaction;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -30,7 +32,6 @@ pub(crate) use repair::Resumed;
 pub(super) use store::spent_since;
 pub use verify::{Fault, Verified};
 
-use crate::budget::Reserved;
 use crate::state::{LeftBehind, State, StateError};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -154,19 +155,31 @@ pub struct Used {
     pub last_us: i64,
 }
 
-/// What is on record before an act begins: a line, until it is in the chain.
-#[derive(Serialize, Deserialize)]
-struct Intent {
-    #[serde(flatten)]
-    record: Record,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reserved: Option<Reserved>,
+/// What is written down with an intent, both or neither. Whose it is knows what it means.
+pub(crate) trait Beside: Serialize + DeserializeOwned + Send + 'static {
+    fn put(&self, tx: &Transaction<'_>) -> rusqlite::Result<()>;
 }
 
-impl Intent {
-    fn put(&mut self, tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<()> {
+/// Nothing.
+impl Beside for () {
+    fn put(&self, _: &Transaction<'_>) -> rusqlite::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is on record before an act begins: a line, until it is in the chain.
+#[derive(Serialize, Deserialize)]
+struct Intent<B> {
+    #[serde(flatten)]
+    record: Record,
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    beside: Option<B>,
+}
+
+impl<B: Beside> Intent<B> {
+    fn put(&mut self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
         chain::add(tx, &mut self.record)?;
-        self.reserved.as_ref().map_or(Ok(()), |reserved| reserved.put(tx))
+        self.beside.as_ref().map_or(Ok(()), |beside| beside.put(tx))
     }
 }
 
@@ -197,15 +210,16 @@ impl Audit {
         Ok(Self(Arc::new(Inner { state, key, file, unsealed, sealing, warned })))
     }
 
-    /// As [`open`](Self::open), as a host does that starts: what hosts that were killed had on record and not yet in the chain is put there.
-    pub(crate) async fn resume(state: State, dir: PathBuf) -> Result<Self, StateError> {
+    /// As [`open`](Self::open), as a host does that starts: what hosts that were killed had on record and not yet in the chain is put there,
+    /// and what stands beside it where it belongs.
+    pub(crate) async fn resume<B: Beside>(state: State, dir: PathBuf) -> Result<Self, StateError> {
         let path = state.path().to_path_buf();
         let opened = tokio::task::spawn_blocking(move || {
             let left = state.left_behind()?;
             Self::open(state, &dir).map(|audit| (audit, left))
         });
         let (audit, left) = opened.await.map_err(|_| StateError::Closed { path })??;
-        audit.take_up(left).await?;
+        audit.take_up::<B>(left).await?;
         Ok(audit)
     }
 
@@ -225,10 +239,10 @@ impl Audit {
         written.await
     }
 
-    /// As [`record`](Self::record), for an act that is about to begin: a killed process does not lose it, nor what is set aside for it, and no
-    /// more is waited for than that. It is in the chain with the next [`State::write`], or about 20 ms later, or when the next host starts.
-    pub(crate) async fn intend(&self, entry: &Entry, reserved: Option<Reserved>) -> Result<(), StateError> {
-        let mut intent = Intent { record: chain::record(Timestamp::now(), entry), reserved };
+    /// As [`record`](Self::record), for an act that is about to begin: a killed process does not lose it, nor what stands beside it, and no more is
+    /// waited for than that. It is in the chain with the next [`State::write`], or about 20 ms later, or when the next host starts.
+    pub(crate) async fn intend<B: Beside>(&self, entry: &Entry, beside: Option<B>) -> Result<(), StateError> {
+        let mut intent = Intent { record: chain::record(Timestamp::now(), entry), beside };
         // Writing numbers and texts to memory cannot fail, and JSON has no line breaks of its own.
         let mut line = Vec::with_capacity(1_024);
         let _ = serde_json::to_writer(&mut line, &intent);
@@ -243,14 +257,14 @@ impl Audit {
         }
     }
 
-    /// Puts into the chain, and among the reservations, what hosts that were killed had no time for.
-    async fn take_up(&self, left: Option<LeftBehind>) -> Result<(), StateError> {
+    /// Puts into the chain what hosts that were killed had no time for.
+    async fn take_up<B: Beside>(&self, left: Option<LeftBehind>) -> Result<(), StateError> {
         let Some(left) = left.map(Arc::new) else { return Ok(()) };
         let lines = Arc::clone(&left);
         let taken = self.0.state.write_large(move |tx| {
             let mut taken = 0_u64;
             for line in lines.take(tx)? {
-                match serde_json::from_slice::<Intent>(line) {
+                match serde_json::from_slice::<Intent<B>>(line) {
                     Ok(mut intent) => intent.put(tx)?,
                     Err(error) => {
                         tracing::warn!(%error, "a line that a killed host left is no record");

@@ -49,7 +49,7 @@ async fn a_chain_that_nobody_touched_holds() {
 #[tokio::test]
 async fn an_intent_survives_a_kill_before_it_is_in_the_chain() {
     let (dir, state, audit) = filled(3).await;
-    audit.intend(&entry("http GET one"), None).await.unwrap();
+    audit.intend(&entry("http GET one"), None::<()>).await.unwrap();
     let list = audit.list(Filter::default(), 1).await.unwrap();
     assert_eq!(list[0].subject, "http GET one", "who looks sees it at once");
     // The chain takes nothing for as long as this one writes.
@@ -61,7 +61,7 @@ async fn an_intent_survives_a_kill_before_it_is_in_the_chain() {
     }));
     begun.recv().unwrap();
     let bad = "http GET two\n9 {}\u{202e}";
-    audit.intend(&entry(bad), None).await.unwrap();
+    audit.intend(&entry(bad), None::<()>).await.unwrap();
     let dead = crate::state::testing::killed(&state);
     drop(go);
     for name in ["audit.key", "audit.head"] {
@@ -70,7 +70,7 @@ async fn an_intent_survives_a_kill_before_it_is_in_the_chain() {
     for has_left in [true, false] {
         let state = crate::state::testing::open(dead.path());
         assert_eq!(state.left_behind().unwrap().is_some(), has_left);
-        let next = Audit::resume(state, dead.path().to_path_buf()).await.unwrap();
+        let next = Audit::resume::<()>(state, dead.path().to_path_buf()).await.unwrap();
         assert_eq!(fault(&next).await, None);
         let subjects = next.list(Filter::default(), 10).await.unwrap().into_iter().map(|record| record.subject);
         let subjects: Vec<String> = subjects.collect();
