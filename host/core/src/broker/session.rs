@@ -378,7 +378,7 @@ impl Session {
         if ledger.is_own() {
             let set_aside = ledger.set_aside(amount).await?;
             self.write_intent(&intent, Some(set_aside.reserved())).await?;
-            return Ok(set_aside.is_on_record());
+            return Ok(set_aside.recorded());
         }
         let at = jiff::Timestamp::now();
         let reservation = ledger.reserve_with(amount, move |tx| audit::append(tx, at, &intent)).await?;

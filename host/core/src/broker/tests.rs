@@ -214,7 +214,7 @@ async fn in_a_crowd_permits_and_acts_are_the_workers_and_are_the_same() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_on_record_and_costs_nothing() {
+async fn a_refusal_recorded_and_costs_nothing() {
     let ground = Ground::new(Rules::default()).await;
     let session = Session::new(ground.setup(false));
     let denial = denied(session.permit(Act { cost: 9, ..Act::default() }).await);

@@ -149,7 +149,7 @@ impl Ledger {
             ))
         })?;
         written.map_err(Refusal::OverBudget)?;
-        Ok(set_aside.is_on_record())
+        Ok(set_aside.recorded())
     }
 
     /// Whether a reservation concerns this host alone: no day has a limit, which would be the same for all hosts on the state, so that
@@ -238,7 +238,7 @@ impl SetAside {
     }
 
     /// It is on record, so it may be spent.
-    pub(crate) fn is_on_record(self) -> Reservation {
+    pub(crate) fn recorded(self) -> Reservation {
         let Self(mut held) = self;
         held.if_dropped = held.amount;
         Reservation { amount: held.amount, held: Some(held) }

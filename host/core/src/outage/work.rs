@@ -139,7 +139,7 @@ impl Ground {
                 let set_aside = ledger.set_aside(amount(tokens)).await.map_err(refusal)?;
                 self.audit.intend(&entry(number), Some(set_aside.reserved())).await.map_err(kind)?;
                 self.unsealed = true;
-                set_aside.is_on_record().settle(amount(used));
+                set_aside.recorded().settle(amount(used));
             }
             Thing::Reservation { tokens, used } => {
                 self.ledger(number).reserve(amount(tokens)).await.map_err(refusal)?.settle(amount(used));

@@ -539,7 +539,7 @@ async fn t57_open_files_names_and_depth_are_limited() {
 }
 
 #[tokio::test]
-async fn what_is_asked_is_on_record_and_remembered() {
+async fn what_is_asked_recorded_and_remembered() {
     let mut guest = Guest::new().await;
     assert!(!guest.session.taint().so_far().has(Touch::PRIVATE));
     guest.write("b.txt", b"four").await.unwrap();

@@ -25,7 +25,7 @@ fn denied<T>(result: Result<T, Refusal>) -> crate::error::Denial {
 }
 
 #[tokio::test]
-async fn a_request_goes_out_comes_back_and_is_on_record() {
+async fn a_request_goes_out_comes_back_and_recorded() {
     let peer = Peer::polite().await;
     let ground = With::grant(peer.url("")).open().await;
     let answer = ground.send("POST", &peer.url("/x?token=abc"), &[("x-a", "1")], b"body").await.unwrap();
