@@ -97,7 +97,7 @@ impl Budgets {
     }
 
     /// Whether tokens or money have a limit that is the same for all hosts on the state.
-    fn limit_days(&self) -> bool {
+    fn limits_days(&self) -> bool {
         let is_limited = |day: &Limits| day.input_tokens.or(day.output_tokens).or(day.micro_dollars).is_some();
         is_limited(&self.skill_day) || is_limited(&self.host_day)
     }

@@ -29,6 +29,7 @@ pub(super) async fn traced(mut request: Request, next: Next) -> Response {
     );
     telemetry::from_headers(&span, request.headers());
     request.extensions_mut().insert(telemetry::RequestSpan(span.clone()));
+    // Held once: each copy of a span is a look-up for whoever listens.
     let mut work = std::pin::pin!(next.run(request).instrument(span));
     let response = work.as_mut().await;
     let (span, status) = (work.span(), response.status());

@@ -375,7 +375,7 @@ impl Session {
             }
             return Ok(Reservation::nothing());
         }
-        if ledger.is_own() {
+        if ledger.concerns_this_host_alone() {
             let set_aside = ledger.set_aside(amount).await?;
             self.write_intent(&intent, Some(set_aside.reserved())).await?;
             return Ok(set_aside.recorded());

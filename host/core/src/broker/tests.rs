@@ -154,14 +154,7 @@ async fn what_is_set_aside_on_a_line_is_charged_by_the_next_host() {
     let used = |output_tokens| Amount { output_tokens, ..Amount::default() };
     own.permit(act(10)).await.unwrap().settle(used(4));
     state.flush().await.unwrap();
-    // Nothing is committed for as long as this one writes.
-    let ((go, wait), (sender, begun)) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel());
-    drop(state.write_large(move |_| {
-        sender.send(()).ok();
-        wait.recv().ok();
-        Ok(())
-    }));
-    begun.recv().unwrap();
+    let go = crate::state::testing::hold(&state);
     let held = own.permit(act(60)).now_or_never().expect("it waits for a commit").unwrap();
     own.permit(act(100)).now_or_never().unwrap().unwrap().settle(used(7));
     assert!(shared.permit(act(1)).now_or_never().is_none(), "another host may have spent what is left of the day");

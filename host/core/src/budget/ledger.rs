@@ -154,8 +154,8 @@ impl Ledger {
 
     /// Whether a reservation concerns this host alone: no day has a limit, which would be the same for all hosts on the state, so that
     /// none of them would have to be asked. Then it need not be a row to be durable.
-    pub(crate) fn is_own(&self) -> bool {
-        !self.0.budgets.limit_days()
+    pub(crate) fn concerns_this_host_alone(&self) -> bool {
+        !self.0.budgets.limits_days()
     }
 
     /// Takes tokens and money of `amount` from all accounts or from none, in memory only: not yet to be spent.

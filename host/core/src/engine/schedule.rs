@@ -68,7 +68,8 @@ pub(super) fn has_just_begun() -> bool {
 
 /// How much the guests' own workers give way to those of callers, which are to answer what is short before what is long: the weight
 /// that the system gives them is a tenth of the others' for the foreground, and a thirtieth for the background.
-const NICE: [i32; 2] = [10, 15];
+const FOREGROUND_NICE: i32 = 10;
+const BACKGROUND_NICE: i32 = 15;
 
 pub(crate) struct Scheduler {
     /// None only while it is being dropped, like the next.
@@ -98,8 +99,8 @@ impl Scheduler {
                 .build()
         };
         Ok(Self {
-            foreground: Some(workers("ringfence-guest", NICE[0])?),
-            background: Some(workers("ringfence-heavy", NICE[1])?),
+            foreground: Some(workers("ringfence-guest", FOREGROUND_NICE)?),
+            background: Some(workers("ringfence-heavy", BACKGROUND_NICE)?),
             beside_callers: Arc::new(Semaphore::new((cores - 1).max(1))),
             trust: Trust::new(),
             guests: AtomicUsize::new(0),
@@ -122,6 +123,10 @@ impl Scheduler {
     {
         // Boxed here and not below: an argument stays in the caller's future for as long as the guest runs.
         self.run_boxed(cpu, habit, Box::pin(future))
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.guests.load(Ordering::Relaxed) > self.few
     }
 
     async fn run_boxed<F>(&self, cpu: Share, habit: Arc<Habit>, guest: Pin<Box<F>>) -> Result<F::Output, Stopped>
@@ -188,12 +193,6 @@ impl Scheduler {
                 }
             }
         }
-    }
-}
-
-impl Scheduler {
-    fn is_crowded(&self) -> bool {
-        self.guests.load(Ordering::Relaxed) > self.few
     }
 }
 
@@ -609,11 +608,11 @@ mod tests {
             (thread(), nice())
         };
         let (name, there) = scheduler.run(long(), new(), guest).await.unwrap();
-        assert_eq!((&*name, there), ("ringfence-heavy", (here + NICE[1]).min(19)));
+        assert_eq!((&*name, there), ("ringfence-heavy", (here + BACKGROUND_NICE).min(19)));
         let places = scheduler.beside_callers.available_permits();
         let _taken = scheduler.beside_callers.acquire_many(u32::try_from(places).unwrap()).await.unwrap();
         let (name, there) = scheduler.run(long(), new(), async move { (thread(), nice()) }).await.unwrap();
-        assert_eq!((&*name, there), ("ringfence-guest", (here + NICE[0]).min(19)));
+        assert_eq!((&*name, there), ("ringfence-guest", (here + FOREGROUND_NICE).min(19)));
         assert_eq!(nice(), here, "nobody else does");
     }
 

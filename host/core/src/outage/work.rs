@@ -135,7 +135,7 @@ impl Ground {
             Thing::SetAside { tokens, used } => {
                 // As `Session::permit` does it.
                 let ledger = self.ledger(number);
-                assert!(ledger.is_own());
+                assert!(ledger.concerns_this_host_alone());
                 let set_aside = ledger.set_aside(amount(tokens)).await.map_err(refusal)?;
                 self.audit.intend(&entry(number), Some(set_aside.reserved())).await.map_err(kind)?;
                 self.unsealed = true;

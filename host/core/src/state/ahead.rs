@@ -240,24 +240,11 @@ fn lines(text: &[u8]) -> Vec<(u64, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
     use std::time::Duration;
 
-    use super::super::testing::{killed, open, temporary};
+    use super::super::testing::{hold, killed, open, temporary};
     use super::super::{Durability, State};
     use super::*;
-
-    /// Nothing is committed until the sender is dropped.
-    fn hold(state: &State) -> std::sync::mpsc::Sender<()> {
-        let ((go, wait), (sender, begun)) = (channel::<()>(), channel());
-        drop(state.write_large(move |_| {
-            sender.send(()).ok();
-            wait.recv().ok();
-            Ok(())
-        }));
-        begun.recv().unwrap();
-        go
-    }
 
     fn note(state: &State, key: &'static str) -> bool {
         state.post_ahead(key.as_bytes(), move |tx| put(tx, key)).is_ok()

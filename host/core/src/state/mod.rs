@@ -312,6 +312,7 @@ pub(crate) use schema::in_memory;
 /// State for tests of other modules.
 #[cfg(test)]
 pub(crate) mod testing {
+    use std::sync::mpsc::{Sender, channel};
     use std::time::Duration;
 
     use super::{Durability, State};
@@ -325,6 +326,18 @@ pub(crate) mod testing {
 
     pub(crate) fn open(dir: &std::path::Path) -> State {
         State::open(dir, Durability::Normal, Duration::ZERO).unwrap()
+    }
+
+    /// Nothing is committed until the sender is dropped.
+    pub(crate) fn hold(state: &State) -> Sender<()> {
+        let ((go, wait), (sender, begun)) = (channel::<()>(), channel());
+        drop(state.write_large(move |_| {
+            sender.send(()).ok();
+            wait.recv().ok();
+            Ok(())
+        }));
+        begun.recv().unwrap();
+        go
     }
 
     /// What a killed process leaves behind: a copy of the files as they are on disk now.

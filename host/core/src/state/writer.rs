@@ -34,8 +34,8 @@ thread_local! {
     static HANDS_OVER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From here on this thread leaves its writes to the thread that writes. For one that the system runs only where nobody else
-/// wants to: stopped in the middle of a commit it would hold up everybody's.
+/// From here on this thread leaves its writes to the thread that writes. For one that gives way to others, and may not be run for
+/// long: stopped in the middle of a commit it would hold up everybody's.
 pub(crate) fn hand_over() {
     HANDS_OVER.set(true);
 }

@@ -52,14 +52,7 @@ async fn an_intent_survives_a_kill_before_it_is_in_the_chain() {
     audit.intend(&entry("http GET one"), None::<()>).await.unwrap();
     let list = audit.list(Filter::default(), 1).await.unwrap();
     assert_eq!(list[0].subject, "http GET one", "who looks sees it at once");
-    // The chain takes nothing for as long as this one writes.
-    let ((go, wait), (sender, begun)) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel());
-    drop(state.write_large(move |_| {
-        sender.send(()).ok();
-        wait.recv().ok();
-        Ok(())
-    }));
-    begun.recv().unwrap();
+    let go = crate::state::testing::hold(&state);
     let bad = "http GET two\n9 {}\u{202e}";
     audit.intend(&entry(bad), None::<()>).await.unwrap();
     let dead = crate::state::testing::killed(&state);
