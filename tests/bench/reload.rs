@@ -96,7 +96,7 @@ async fn saves(table: &mut Table) {
         swap(&host, &skill, &path).await;
         let done = host.invoke(Call::new(skill.clone(), "{}")).await.unwrap();
         took.push(begun.elapsed());
-        assert_eq!(done.digest, digest);
+        assert_eq!(*done.digest, *digest);
     }
     let say = |time| format!("{:.1} ms", ms(time));
     let middle = median(&mut took);
@@ -167,8 +167,8 @@ async fn under_load(table: &mut Table) {
                 calls += 1;
                 match host.invoke(Call::new(skill.clone(), "{}")).await {
                     Ok(done) => {
-                        let is_right = guest::said(&done) == says[&done.digest];
-                        let is_withdrawn = !order.lock().unwrap()[before..].contains(&done.digest);
+                        let is_right = guest::said(&done) == says[&*done.digest];
+                        let is_withdrawn = !order.lock().unwrap()[before..].iter().any(|one| **one == *done.digest);
                         mixed += u64::from(!is_right || is_withdrawn);
                     }
                     Err(_) => failed += 1,

@@ -650,7 +650,7 @@ impl Shared {
         let (upgrade, callables): (Vec<_>, Vec<_>) =
             offered.callables.into_iter().partition(|callable| Some(&*callable.tool.name) == step.as_deref());
         let mut generation = Generation {
-            digest: digest(bytes),
+            digest: digest(bytes).into(),
             tools: callables.iter().map(|callable| callable.tool.clone()).collect(),
             callables: callables.into(),
             upgrade: upgrade.into(),

@@ -143,9 +143,10 @@ pub struct Timings {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Finished {
-    pub invocation: String,
+    pub invocation: InvocationId,
     /// Of the file that answered: another version may serve by now.
-    pub digest: String,
+    #[serde(serialize_with = "text")]
+    pub digest: Arc<str>,
     pub outcome: Outcome,
     pub usage: Amount,
     pub timings: Timings,
@@ -158,6 +159,10 @@ pub struct Finished {
     pub dropped_log_lines: u64,
     /// Whether partial output was sent as events.
     pub streamed: bool,
+}
+
+fn text<S: serde::Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(text)
 }
 
 /// Runs one call.
@@ -222,13 +227,16 @@ async fn walk(
     let given = Given::new(callable, call.input, &limits)?;
     host.upgrade_state(call.skill.identity(), &generation).await?;
 
-    let id = id.to_string();
-    let identity = call.skill.identity();
+    let invocation = id;
+    let id = invocation.shared();
+    let identity = call.skill.shared_identity();
     if call.caller != Caller::User && call.allow != Grants::default() {
         let words = call.allow.words().join(" ");
-        return Err(policy::Presumed { caller: call.caller.as_str(), skill: identity.to_owned(), words }.into());
+        return Err(
+            policy::Presumed { caller: call.caller.as_str(), skill: identity.as_ref().to_owned(), words }.into()
+        );
     }
-    let own = policy::effective(&generation.manifest.permissions, &[&*host.grants.of(identity), &call.allow]);
+    let own = policy::effective(&generation.manifest.permissions, &[&*host.grants.of(&identity), &call.allow]);
     let (grants, above) = match outer {
         None => (own, None),
         Some(outer) => (own.within(outer.session.grants()), Some(Above { session: outer.session.clone(), own })),
@@ -237,10 +245,10 @@ async fn walk(
     let mut budgets = generation.configured.budgets;
     budgets.invocation = call.budget.over(budgets.invocation).within(call.at_most);
     let ledger = match around {
-        None => host.treasury.ledger(identity, &id, &budgets),
-        Some(around) => around.ledger().inner(&id, budgets.invocation),
+        None => host.treasury.ledger(Arc::clone(&identity), Arc::clone(&id), &budgets),
+        Some(around) => around.ledger().inner(Arc::clone(&id), budgets.invocation),
     };
-    let started = Instant::now();
+    let started = ledger.began();
     // What is left of a budget of time ends the call like its own limit does.
     let limits = match ledger.time_left()? {
         Some(left) => Limits { wall: limits.wall.min(left), ..limits },
@@ -249,23 +257,23 @@ async fn walk(
     let deadline = tokio::time::Instant::from_std(started) + limits.wall;
     let deadline = around.map_or(deadline, |around| deadline.min(around.deadline()));
     let open = host.journal.started(Run {
-        invocation: id.clone(),
-        skill: identity.to_owned(),
-        tool: callable.tool.name.clone(),
-        digest: generation.digest.clone(),
-        caller: call.caller.as_str().to_owned(),
-        parent: around.map(|around| around.invocation().to_owned()),
+        invocation: Arc::clone(&id),
+        skill: Arc::clone(&identity),
+        tool: Arc::clone(&callable.name),
+        digest: Arc::clone(&generation.digest),
+        caller: call.caller.as_str(),
+        parent: around.map(Session::shared_invocation),
         at: jiff::Timestamp::now(),
     });
 
-    let (skill, tool) = (generation.manifest.name.as_str(), callable.tool.name.as_str());
+    let (skill, tool) = (generation.manifest.name.as_str(), &*callable.name);
     let called = trace::Called { invocation: &id, skill, tool, caller: call.caller.as_str() };
     let span = trace::invocation(outer.map(Outer::span).or(run.map(Session::span)), &called);
     let mut callers = around.map(|around| around.chain().to_vec()).unwrap_or_default();
     callers.push(call.caller.as_str());
     let session = Session::new(Setup {
-        skill: identity.to_owned(),
-        invocation: id.clone(),
+        skill: Arc::clone(&identity),
+        invocation: Arc::clone(&id),
         callers,
         grants,
         ledger: ledger.clone(),
@@ -280,7 +288,7 @@ async fn walk(
     });
     let sink = Arc::new(match outer {
         None => Sink::new(call.events.clone(), &generation.manifest.name, deadline),
-        Some(outer) => Sink::nested(Arc::clone(&outer.sink), identity, deadline),
+        Some(outer) => Sink::nested(Arc::clone(&outer.sink), &identity, deadline),
     });
     let (memory, cpu) = (limits.memory_bytes as u64, nanos(limits.cpu));
     let here = Outer {
@@ -290,21 +298,22 @@ async fn walk(
         cpu: outer.map_or_else(|| Share::new(cpu), |outer| outer.cpu.inner(cpu)),
         asked: outer.map(|outer| outer.asked.clone()).unwrap_or_default(),
         money_limited: budgets.limits_money() || around.is_some_and(|around| around.ledger().limits_money()),
-        family: outer.map_or_else(|| Arc::new(Family::of(&id)), |outer| Arc::clone(&outer.family)),
+        family: outer.map_or_else(|| Arc::new(Family::of(Arc::clone(&id))), |outer| Arc::clone(&outer.family)),
         http_gate: outer.map_or_else(|| Arc::new(host.http.gate()), |outer| Arc::clone(&outer.http_gate)),
         act: None,
     };
     let services = services(host, &here, Arc::clone(&generation.settings), folders, call.locale.clone());
     let services = Services { kv_state: generation.manifest.state_version(), ..services };
-    let begun = Begun::new(host, &here, &callable.tool.name, open, started);
+    let begun = Begun::new(host, &here, &callable.name, open, started);
     let mut timings = Timings::default();
     let result = async {
-        ticking(engine).await?;
+        ticking(engine, started).await?;
         let _slot = slot(place, deadline, &call.cancel).await?;
-        timings.queued_us = micros(started.elapsed());
-        let left = deadline.saturating_duration_since(tokio::time::Instant::now()).min(limits.wall);
+        let begun = Instant::now();
+        timings.queued_us = micros(begun - started);
+        let left = deadline.into_std().saturating_duration_since(begun).min(limits.wall);
         let context = exports::Context {
-            invocation: id.clone(),
+            invocation: id.as_ref().to_owned(),
             caller: call.caller.into(),
             deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             locale: call.locale,
@@ -312,10 +321,10 @@ async fn walk(
         let withdrawn = generation.withdrawn.clone();
         let (raw, measured) = match &generation.runs {
             Runs::Elsewhere(server) => {
-                elsewhere::call(server, &session, &callable.tool.name, given, limits.wall, &withdrawn).await?
+                elsewhere::call(server, &session, &callable.name, given, limits.wall, &withdrawn).await?
             }
             Runs::Here(_) => {
-                let job = Job { generation: Arc::clone(&generation), tool: callable.tool.name.clone(), given, context };
+                let job = Job { generation: Arc::clone(&generation), tool: Arc::clone(&callable.name), given, context };
                 let sandbox = Sandbox {
                     engine,
                     limits: &limits,
@@ -344,8 +353,8 @@ async fn walk(
     let usage = begun.ended(&result, &took);
     let (outcome, memory_peak) = result?;
     Ok(Finished {
-        invocation: id,
-        digest: generation.digest.clone(),
+        invocation,
+        digest: Arc::clone(&generation.digest),
         outcome,
         usage,
         timings,
@@ -399,12 +408,12 @@ async fn slot<'a>(
 }
 
 /// Nothing is begun that nothing would interrupt. A host that was stopped as a whole, and goes on, needs a moment.
-async fn ticking(engine: &Engine) -> Result<(), InvokeError> {
-    if engine.ticker.check().is_ok() {
+async fn ticking(engine: &Engine, now: Instant) -> Result<(), InvokeError> {
+    if engine.ticker.check(now).is_ok() {
         return Ok(());
     }
     tokio::time::sleep(3 * epoch::TICK).await;
-    engine.ticker.check().map_err(InvokeError::Unticked)
+    engine.ticker.check(Instant::now()).map_err(InvokeError::Unticked)
 }
 
 impl From<Crowded> for InvokeError {
@@ -466,14 +475,15 @@ async fn in_sandbox(
             () = is_late.cancelled() => return Err(too_late()),
         };
         // A host call may have taken the time that the guest no longer had.
-        if tokio::time::Instant::now() > deadline {
+        let ended = Instant::now();
+        if ended > deadline.into_std() {
             return Err(InvokeError::Deadline(wall));
         }
         let (called, begun, instantiated) =
             worked.map_err(|error| explain(&error, &store.data().limiter, hostcall_bytes))?;
         let measured = Measured {
             instantiate_us: micros(instantiated - begun),
-            run_us: micros(instantiated.elapsed()),
+            run_us: micros(ended - instantiated),
             memory_peak: store.data().limiter.peak(),
         };
         // The cancellation may have reached it as a refusal of what it waited for, and that is how it ended then.

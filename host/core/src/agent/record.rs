@@ -46,7 +46,7 @@ impl Run {
         person: Option<Arc<dyn Person>>,
     ) -> Self {
         let host = Arc::clone(&agent.host.0);
-        let (id, identity) = (InvocationId::timed().to_string(), agent.identity());
+        let (id, identity) = (InvocationId::timed().shared(), Arc::<str>::from(agent.identity()));
         let of_all = host.settings.load().budget;
         let configured = agent.settings.limits().over(of_all.invocation);
         let invocation = configured.within(turn.at_most);
@@ -58,8 +58,8 @@ impl Run {
             skill: identity.clone(),
             tool: WORK.into(),
             // What ran is configuration, which has none.
-            digest: String::new(),
-            caller: turn.caller.as_str().to_owned(),
+            digest: "".into(),
+            caller: turn.caller.as_str(),
             parent: None,
             at: jiff::Timestamp::now(),
         });
@@ -74,7 +74,7 @@ impl Run {
             invocation: id.clone(),
             callers: vec![turn.caller.as_str()],
             grants,
-            ledger: host.treasury.ledger(&identity, &id, &budgets),
+            ledger: host.treasury.ledger(Arc::clone(&identity), Arc::clone(&id), &budgets),
             deadline: tokio::time::Instant::from_std(started) + agent.settings.time(),
             cancel: turn.cancel.clone(),
             taint: Arc::clone(transcript.taint()),
@@ -102,15 +102,9 @@ impl Run {
         trace::spent(self.session.span(), &usage);
         trace::ended(self.session.span(), kind);
         self.host.sessions.audit.note(Entry {
-            event: Event::Run,
-            invocation: self.session.invocation().into(),
-            act: 0,
-            skill: self.session.skill().into(),
-            caller: self.session.callers().into(),
-            capability: "",
-            subject: WORK.into(),
             kind,
             detail: format!("tainted={}", self.session.taint().so_far().words()),
+            ..self.session.entry(Event::Run, 0, "", WORK.into())
         });
         self.open.finished(ending(result, usage, 0));
         self.host.tell_ended(|| RunEnded {

@@ -31,8 +31,8 @@ const RECORDS: u64 = 1_000;
 /// What an invocation is made with.
 pub(crate) struct Setup {
     /// The identity that grants, budgets and state belong to.
-    pub(crate) skill: String,
-    pub(crate) invocation: String,
+    pub(crate) skill: Arc<str>,
+    pub(crate) invocation: Arc<str>,
     /// The chain of callers, the outermost first, as in `Caller::as_str`.
     pub(crate) callers: Vec<&'static str>,
     pub(crate) grants: Grants,
@@ -125,9 +125,12 @@ impl Session {
             span,
         } = setup;
         Self(Arc::new(Inner {
-            skill: skill.into(),
-            invocation: invocation.into(),
-            chain: callers.join(">").into(),
+            skill,
+            invocation,
+            chain: match callers[..] {
+                [one] => one.into(),
+                _ => callers.join(">").into(),
+            },
             callers,
             grants,
             ledger,
@@ -199,6 +202,11 @@ impl Session {
 
     pub fn invocation(&self) -> &str {
         &self.0.invocation
+    }
+
+    /// The same, for whoever keeps it.
+    pub(crate) fn shared_invocation(&self) -> Arc<str> {
+        Arc::clone(&self.0.invocation)
     }
 
     /// The chain of callers, the outermost first: `user`, `model>skill`.
@@ -479,11 +487,11 @@ impl Session {
 
     /// A record of the next act.
     fn next_entry(&self, event: Event, capability: &'static str, subject: String) -> Entry {
-        self.entry(event, self.0.count.acts.fetch_add(1, Ordering::Relaxed) + 1, capability, subject)
+        self.entry(event, self.0.count.acts.fetch_add(1, Ordering::Relaxed) + 1, capability, subject.into())
     }
 
     /// A record of this invocation: of the act of this number, or of all of it, which is 0.
-    pub(crate) fn entry(&self, event: Event, act: u64, capability: &'static str, subject: String) -> Entry {
+    pub(crate) fn entry(&self, event: Event, act: u64, capability: &'static str, subject: Arc<str>) -> Entry {
         Entry {
             event,
             invocation: Arc::clone(&self.0.invocation),

@@ -30,12 +30,12 @@ struct Inner {
 }
 
 impl Ledger {
-    pub(super) fn open(treasury: Treasury, skill: &str, invocation: &str, budgets: Budgets) -> Self {
-        let day = treasury.day(skill);
+    pub(super) fn open(treasury: Treasury, skill: Arc<str>, invocation: Arc<str>, budgets: Budgets) -> Self {
+        let day = treasury.day(&skill);
         Self(Arc::new(Inner {
             treasury,
-            skill: skill.into(),
-            invocation: invocation.into(),
+            skill,
+            invocation,
             budgets,
             account: Account::default(),
             caller: None,
@@ -51,7 +51,7 @@ impl Ledger {
     /// called. Who causes the spending pays: otherwise a skill could use up the day of another one, and could spend past its
     /// own day by having others spend.
     #[must_use]
-    pub fn inner(&self, invocation: &str, limits: Limits) -> Self {
+    pub fn inner(&self, invocation: impl Into<Arc<str>>, limits: Limits) -> Self {
         let Inner { treasury, skill, budgets, day, .. } = &*self.0;
         Self(Arc::new(Inner {
             treasury: treasury.clone(),
@@ -171,6 +171,11 @@ impl Ledger {
         }
         let id = treasury.next_id();
         Ok(SetAside(Held { ledger: self.clone(), day, id, amount, if_dropped: Amount::default() }))
+    }
+
+    /// When it was opened, which is when the invocation began.
+    pub(crate) fn began(&self) -> Instant {
+        self.0.began
     }
 
     /// What the invocation has used or reserved so far.

@@ -62,7 +62,7 @@ fn parallel_reservations_never_overshoot() {
         let start = Arc::new(std::sync::Barrier::new(100));
         let threads: Vec<_> = (0..100)
             .map(|n| {
-                let ledger = treasury.ledger(&skill, &n.to_string(), &budgets(None, Some(budget), None));
+                let ledger = treasury.ledger(&*skill, n.to_string(), &budgets(None, Some(budget), None));
                 let (handle, start) = (runtime.handle().clone(), Arc::clone(&start));
                 std::thread::spawn(move || {
                     start.wait();
@@ -407,7 +407,7 @@ async fn hosts_that_reserve_at_once_never_overshoot() {
     let (_dir, hosts) = pair().await;
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..60 {
-        let ledger = hosts[n % 2].1.ledger("a", &n.to_string(), &budgets(None, Some(1_000), None));
+        let ledger = hosts[n % 2].1.ledger("a", n.to_string(), &budgets(None, Some(1_000), None));
         tasks.spawn(async move {
             let mut held = Vec::new();
             for _ in 0..5 {

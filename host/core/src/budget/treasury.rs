@@ -97,8 +97,8 @@ impl Treasury {
     }
 
     /// The ledger of one invocation. Touches no disk.
-    pub fn ledger(&self, skill: &str, invocation: &str, budgets: &Budgets) -> Ledger {
-        Ledger::open(self.clone(), skill, invocation, *budgets)
+    pub fn ledger(&self, skill: impl Into<Arc<str>>, invocation: impl Into<Arc<str>>, budgets: &Budgets) -> Ledger {
+        Ledger::open(self.clone(), skill.into(), invocation.into(), *budgets)
     }
 
     /// What was used or is reserved today, by one skill or by all.

@@ -51,7 +51,7 @@ pub use world::Imports;
 #[derive(Clone)]
 pub(crate) struct Generation {
     /// Of the whole file: what an operator pins.
-    pub(crate) digest: String,
+    pub(crate) digest: Arc<str>,
     pub(crate) manifest: Manifest,
     pub(crate) tools: Arc<[Tool]>,
     pub(crate) callables: Arc<[Callable]>,

@@ -16,7 +16,7 @@ use crate::sync::{Mutex, PoisonError};
 pub struct SkillRef(Arc<Slot>);
 
 struct Slot {
-    identity: String,
+    identity: Arc<str>,
     current: ArcSwap<Generation>,
     /// What became of the newest attempt to put another generation here.
     standing: Mutex<Standing>,
@@ -34,11 +34,11 @@ impl WeakSkill {
 }
 
 impl SkillRef {
-    pub(crate) fn new(identity: String, generation: Generation) -> Self {
-        Self::of(identity, Arc::new(generation))
+    pub(crate) fn new(identity: impl Into<Arc<str>>, generation: Generation) -> Self {
+        Self::of(identity.into(), Arc::new(generation))
     }
 
-    fn of(identity: String, generation: Arc<Generation>) -> Self {
+    fn of(identity: Arc<str>, generation: Arc<Generation>) -> Self {
         Self(Arc::new(Slot {
             identity,
             current: ArcSwap::new(generation),
@@ -49,7 +49,7 @@ impl SkillRef {
 
     /// The same skill as it is now, whatever is put in its place later.
     pub(crate) fn pinned(&self) -> Self {
-        Self::of(self.0.identity.clone(), self.current())
+        Self::of(Arc::clone(&self.0.identity), self.current())
     }
 
     pub(crate) fn downgrade(&self) -> WeakSkill {
@@ -87,6 +87,11 @@ impl SkillRef {
         &self.0.identity
     }
 
+    /// The same, for whoever keeps it.
+    pub(crate) fn shared_identity(&self) -> Arc<str> {
+        Arc::clone(&self.0.identity)
+    }
+
     #[must_use]
     pub fn manifest(&self) -> Manifest {
         self.current().manifest.clone()
@@ -99,7 +104,7 @@ impl SkillRef {
 
     #[must_use]
     pub fn digest(&self) -> String {
-        self.current().digest.clone()
+        self.current().digest.as_ref().to_owned()
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Hints {
 
 /// A tool whose schemas have been compiled.
 pub(crate) struct Callable {
+    /// As the tool has it.
+    pub(crate) name: Arc<str>,
     pub(crate) tool: Tool,
     pub(crate) input: Validator,
     /// None where a plan makes the output, which is of the schema then.
@@ -60,6 +62,7 @@ impl Callable {
         let compile = |schema: &Value, which: &str| schema::compile(schema).map_err(|error| invalid(which, error));
         let input = schema::arguments(&tool.input_schema).map_err(|error| invalid("input", error))?;
         Ok(Self {
+            name: tool.name.as_str().into(),
             input: compile(&input, "input")?,
             output: tool.output_schema.as_ref().map(|schema| compile(schema, "output")).transpose()?,
             tool: Tool { input_schema: input, ..tool.clone() },
@@ -76,7 +79,8 @@ impl Callable {
             schema::compile(output)?;
         }
         let input = schema::compile(&tool.input_schema)?;
-        Ok(Self { input, output: None, tool, habit: Arc::default(), plan: Some(Arc::new(plan)) })
+        let name = tool.name.as_str().into();
+        Ok(Self { name, input, output: None, tool, habit: Arc::default(), plan: Some(Arc::new(plan)) })
     }
 }
 

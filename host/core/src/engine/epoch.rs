@@ -62,8 +62,9 @@ impl Pulse {
         self.last.store(now, Ordering::Relaxed);
     }
 
-    fn age(&self) -> Duration {
-        self.begun.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.begun)
+            .saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
     }
 
     /// Until the next tick, of the thread that ticks. `calm` counts the ticks without a guest.
@@ -130,8 +131,8 @@ impl Ticker {
     }
 
     /// Whether guests are interrupted now. Otherwise how old the last tick is: nothing new must be begun.
-    pub(crate) fn check(&self) -> Result<(), Duration> {
-        match self.pulse.age() {
+    pub(crate) fn check(&self, now: Instant) -> Result<(), Duration> {
+        match self.pulse.age(now) {
             age if age > LATE => Err(age),
             _ => Ok(()),
         }
@@ -208,7 +209,7 @@ fn watch(mut beating: Beating, tick: &Arc<Tick>, pulse: &Arc<Pulse>) {
         if pulse.stop.load(Ordering::Relaxed) {
             break;
         }
-        let (dead, age) = (beating.thread.is_finished(), pulse.age());
+        let (dead, age) = (beating.thread.is_finished(), pulse.age(Instant::now()));
         if !dead && age <= LATE {
             continue;
         }
@@ -227,7 +228,7 @@ fn watch(mut beating: Beating, tick: &Arc<Tick>, pulse: &Arc<Pulse>) {
     beating.over.store(true, Ordering::Relaxed);
     beating.thread.thread().unpark();
     // One that hangs is left behind: waiting for it would hang whoever ends the host.
-    if pulse.age() <= LATE {
+    if pulse.age(Instant::now()) <= LATE {
         drop(beating.thread.join());
     }
 }
@@ -282,7 +283,7 @@ mod tests {
             waited < REST / 2
         });
         assert!(is_prompt, "nobody wakes it");
-        assert_eq!((ticker.check(), ticker.replaced()), (Ok(()), 0));
+        assert_eq!((ticker.check(Instant::now()), ticker.replaced()), (Ok(()), 0));
     }
 
     #[test]
@@ -290,7 +291,7 @@ mod tests {
         let (ticker, ticks) = ticking(|n| assert_ne!(n, 3, "the end of the first thread, as this test wants it"));
         let beyond = std::iter::from_fn(|| ticks.recv_timeout(PATIENCE).ok()).find(|n| *n > 20);
         assert!(beyond.is_some(), "nobody ticks any more");
-        assert_eq!((ticker.check(), ticker.replaced()), (Ok(()), 1));
+        assert_eq!((ticker.check(Instant::now()), ticker.replaced()), (Ok(()), 1));
     }
 
     #[test]
@@ -303,13 +304,13 @@ mod tests {
             }
         });
         let begun = Instant::now();
-        while ticker.check().is_ok() && ticker.replaced() == 0 {
+        while ticker.check(Instant::now()).is_ok() && ticker.replaced() == 0 {
             assert!(begun.elapsed() < PATIENCE, "nobody notices");
             std::thread::yield_now();
         }
         let beyond = std::iter::from_fn(|| ticks.recv_timeout(PATIENCE).ok()).find(|n| *n > 20);
         assert!(beyond.is_some(), "nobody ticks any more");
-        assert_eq!((ticker.check(), ticker.replaced()), (Ok(()), 1));
+        assert_eq!((ticker.check(Instant::now()), ticker.replaced()), (Ok(()), 1));
         // The first one comes back, and knows that it is over.
         release.send(()).unwrap();
         drop(ticker);

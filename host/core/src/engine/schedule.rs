@@ -154,7 +154,7 @@ impl Scheduler {
         };
         loop {
             let light = poll_fn(|cx| {
-                guest.rest(Instant::now());
+                guest.rest(Instant::now);
                 if guest.recent > LIGHT || (is_among_others && guest.used.is_zero()) {
                     return Poll::Ready(None);
                 }
@@ -164,8 +164,8 @@ impl Scheduler {
                 }
                 // Without a place it has to be sure that it uses as little as was expected. Nor is one in many turns, that was held up,
                 // to be taken for what a long call uses: that one turn is given to everybody once.
-                let watch = if place.is_ok() && !guest.was_long { Stopwatch::wall() } else { Stopwatch::thread() };
-                let polled = guest.poll(cx, watch);
+                let clock = if place.is_ok() && !guest.was_long { Clock::Wall } else { Clock::Thread };
+                let polled = guest.poll(cx, clock);
                 if place.is_err() && guest.turn > LIGHT {
                     self.trust.is_disappointed(guest.turn);
                 }
@@ -293,9 +293,9 @@ struct Scheduled<F> {
 impl<F> Scheduled<F> {
     /// Credits the time from when it last stopped until it was woken: a yield at a tick comes straight back and earns nothing; a
     /// wait for a model earns the foreground. Gives how long that was.
-    fn rest(&mut self, woken: Instant) -> Duration {
-        let waited =
-            self.paused_at.take().map(|paused_at| woken.saturating_duration_since(paused_at)).unwrap_or_default();
+    fn rest(&mut self, woken: impl FnOnce() -> Instant) -> Duration {
+        let Some(paused_at) = self.paused_at.take() else { return Duration::ZERO };
+        let waited = woken().saturating_duration_since(paused_at);
         self.recent = self.recent.saturating_sub(waited / 8);
         self.stretch = self.stretch.saturating_sub(waited / 8);
         waited
@@ -307,9 +307,14 @@ impl<F> Scheduled<F> {
 }
 
 impl<F: Future> Scheduled<F> {
-    fn poll(&mut self, cx: &mut Context<'_>, watch: Stopwatch) -> Poll<Result<F::Output, Stopped>> {
+    fn poll(&mut self, cx: &mut Context<'_>, clock: Clock) -> Poll<Result<F::Output, Stopped>> {
+        let begun = Instant::now();
+        let watch = match clock {
+            Clock::Wall => Stopwatch::Wall(begun),
+            Clock::Thread => Stopwatch::Thread(thread_time()),
+        };
         // A guest that calls another may be polled around this one.
-        let outer = TURN.replace(Some(Instant::now()));
+        let outer = TURN.replace(Some(begun));
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| self.guest.as_mut().poll(cx)));
         TURN.set(outer);
         let took = watch.elapsed();
@@ -350,23 +355,22 @@ impl<F: Future> Scheduled<F> {
     }
 }
 
+/// What a turn is timed by.
+#[derive(Clone, Copy)]
+enum Clock {
+    /// Nearly free, and too much where the system gave the processor to somebody else meanwhile.
+    Wall,
+    /// A system call. A guest that gives way must not be charged for it.
+    Thread,
+}
+
 /// How long one poll took.
 enum Stopwatch {
-    /// Nearly free, and too much where the system gave the processor to somebody else meanwhile.
     Wall(Instant),
-    /// A system call. A guest that gives way must not be charged for it.
     Thread(Duration),
 }
 
 impl Stopwatch {
-    fn wall() -> Self {
-        Self::Wall(Instant::now())
-    }
-
-    fn thread() -> Self {
-        Self::Thread(thread_time())
-    }
-
     fn is_sure(&self) -> bool {
         matches!(self, Self::Thread(_))
     }
@@ -416,7 +420,7 @@ impl<F: Future> Future for Away<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let Some(mut guest) = this.guest.take() else { return Poll::Pending };
-        let waited = guest.rest(this.bell.rung());
+        let waited = guest.rest(|| this.bell.rung());
         // Where a socket wakes it, it could go on there and then.
         let is_rested = waited >= RESTED && guest.recent < RESTED && this.places.available_permits() > 0;
         let is_placed = if this.is_heavy { guest.recent >= RECOVERED } else { !guest.is_heavy() };
@@ -431,7 +435,7 @@ impl<F: Future> Future for Away<F> {
         this.has_begun = true;
         this.bell.waker.register(cx.waker());
         let waker = Waker::from(Arc::clone(&this.bell));
-        match guest.poll(&mut Context::from_waker(&waker), Stopwatch::thread()) {
+        match guest.poll(&mut Context::from_waker(&waker), Clock::Thread) {
             Poll::Ready(done) => Poll::Ready(Left::Ended(done)),
             Poll::Pending if guest.is_heavy() && !this.is_heavy => Poll::Ready(Left::Moves(guest)),
             Poll::Pending => {

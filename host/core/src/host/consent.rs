@@ -75,7 +75,7 @@ impl Candidate {
     #[must_use]
     pub fn supplants(&self, source: &str) -> Option<&Installed> {
         let before = self.before.as_ref()?;
-        let same_file = before.digest == self.skill.current().digest;
+        let same_file = *before.digest == *self.skill.current().digest;
         let same_place = lineage(&before.source) == lineage(source);
         let same_hand =
             matches!(&self.verdict.standing, Standing::Pinned { signer } if before.signer.as_ref() == Some(signer));
@@ -205,7 +205,7 @@ impl Host {
         if let Some(before) = &before {
             let had = &before.manifest.permissions;
             (more, less) = (requests.beyond(had), had.beyond(requests));
-            if before.digest != generation.digest {
+            if *before.digest != *generation.digest {
                 // Where the old file is gone or too large by now, nothing of the new one counts as known.
                 let old = self.read(&self.0.components.path(&before.digest)).unwrap_or_default();
                 imports = Imports::between(&old, &bytes);
@@ -243,7 +243,7 @@ impl Host {
         }
         let installed = Installed {
             name: candidate.skill.identity().to_owned(),
-            digest: generation.digest.clone(),
+            digest: generation.digest.as_ref().to_owned(),
             source: candidate.source.clone(),
             signer: candidate.verdict.owner(&candidate.terms).cloned(),
             added_at: jiff::Timestamp::now(),

@@ -94,7 +94,7 @@ impl Shared {
         for skill in self.live.all() {
             let Some(installed) = now.iter().find(|installed| installed.name == skill.identity()) else { continue };
             let before = skill.current();
-            if before.digest == installed.digest {
+            if *before.digest == *installed.digest {
                 // What could not be loaded may have been taken back.
                 self.stands(&skill, Standing::Serving).await;
                 continue;

@@ -33,7 +33,7 @@ const SELF_TEST: LimitSettings = LimitSettings {
 pub struct Successor {
     generation: Arc<Generation>,
     /// The digest of what served when it was prepared.
-    before: String,
+    before: Arc<str>,
     /// What that one asked for.
     had: Requests,
     more: Vec<Missing>,
@@ -120,7 +120,7 @@ impl Host {
     ) -> Result<Option<Successor>, Error> {
         let serving = skill.current();
         let bytes = settle::read_settled(path, self.0.component_bytes()).await.map_err(|error| error.about(path))?;
-        if digest(&bytes) == serving.digest {
+        if *digest(&bytes) == *serving.digest {
             return Ok(None);
         }
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();

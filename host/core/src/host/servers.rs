@@ -219,7 +219,7 @@ impl Shared {
             version => format!("The MCP server `{name}`: {version}."),
         };
         let mut generation = Generation {
-            digest: digest(serde_json::to_string(approval).unwrap_or_default().as_bytes()),
+            digest: digest(serde_json::to_string(approval).unwrap_or_default().as_bytes()).into(),
             tools: callables.iter().map(|callable| callable.tool.clone()).collect(),
             callables: callables.into(),
             upgrade: Arc::default(),

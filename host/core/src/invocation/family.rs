@@ -1,6 +1,7 @@
 //! What the invocations of one call have in common: the outermost one and all that it calls, however deep.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::catalog::SkillRef;
 use crate::sync::{Mutex, PoisonError};
@@ -8,15 +9,15 @@ use crate::sync::{Mutex, PoisonError};
 /// What an invocation that no skill called has in common with all that it calls, however deep.
 pub(super) struct Family {
     /// The invocation that no skill called.
-    pub(super) root: String,
+    pub(super) root: Arc<str>,
     /// The generations that were called, so that each skill stays the same to the end: also where it is installed anew or
     /// removed meanwhile.
     pinned: Mutex<HashMap<String, SkillRef>>,
 }
 
 impl Family {
-    pub(super) fn of(root: &str) -> Self {
-        Self { root: root.to_owned(), pinned: Mutex::default() }
+    pub(super) fn of(root: Arc<str>) -> Self {
+        Self { root, pinned: Mutex::default() }
     }
 
     pub(super) fn get(&self, skill: &str) -> Option<SkillRef> {

@@ -1,27 +1,47 @@
 //! What an invocation is known by.
 
 use std::fmt;
+use std::sync::Arc;
 
-/// The identifier of an invocation, unique for ever.
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
+/// The identifier of an invocation, unique for ever. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct InvocationId(String);
+pub struct InvocationId(Arc<str>);
 
 impl InvocationId {
     /// One that begins with the time (RFC 9562, version 7): for those who learn it with the outcome.
     pub(crate) fn timed() -> Self {
-        Self(uuid::Uuid::now_v7().to_string())
+        Self::of(Uuid::now_v7())
     }
 
     /// One that nobody can guess, with 122 random bits (RFC 9562, version 4): for faces where whoever knows it may ask about the
     /// invocation.
     #[must_use]
     pub fn random() -> Self {
-        Self(uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string())
+        Self::of(uuid::Builder::from_random_bytes(rand::random()).into_uuid())
+    }
+
+    fn of(uuid: Uuid) -> Self {
+        Self(Arc::from(&*uuid.hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH])))
     }
 
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The text, for whoever keeps it.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Serialize for InvocationId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
     }
 }
 

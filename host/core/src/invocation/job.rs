@@ -20,7 +20,7 @@ use crate::schema;
 /// What the guest's task needs to own.
 pub(super) struct Job {
     pub(super) generation: Arc<Generation>,
-    pub(super) tool: String,
+    pub(super) tool: Arc<str>,
     pub(super) given: Given,
     pub(super) context: exports::Context,
 }

@@ -66,7 +66,7 @@ async fn alone<T: Send + 'static>(
     let limits = LimitSettings { wall_seconds: Some(10), cpu_seconds: Some(5), ..LimitSettings::default() }.resolve();
     let deadline = tokio::time::Instant::now() + limits.wall;
     let session = Session::new(Setup {
-        skill: String::new(),
+        skill: "".into(),
         invocation: "packaging".into(),
         callers: vec![Caller::default().as_str()],
         grants: Grants::default(),
@@ -89,7 +89,7 @@ async fn alone<T: Send + 'static>(
         asked: user::Asked::default(),
         http_gate: Arc::new(host.http.gate()),
         money_limited: false,
-        family: Arc::new(Family::of("packaging")),
+        family: Arc::new(Family::of("packaging".into())),
         act: None,
     };
     let services = services(host, &here, Arc::default(), host.disk.nothing(), None);

@@ -21,14 +21,20 @@ pub(super) struct Begun<'a> {
     session: Session,
     sink: Arc<Sink>,
     family: Arc<Family>,
-    tool: &'a str,
+    tool: &'a Arc<str>,
     open: journal::Open,
     started: Instant,
     is_told: bool,
 }
 
 impl<'a> Begun<'a> {
-    pub(super) fn new(host: &'a Shared, here: &Outer, tool: &'a str, open: journal::Open, started: Instant) -> Self {
+    pub(super) fn new(
+        host: &'a Shared,
+        here: &Outer,
+        tool: &'a Arc<str>,
+        open: journal::Open,
+        started: Instant,
+    ) -> Self {
         let Outer { session, sink, family, .. } = here;
         let (session, sink, family) = (session.clone(), Arc::clone(sink), Arc::clone(family));
         Self { host, session, sink, family, tool, open, started, is_told: false }
@@ -50,11 +56,12 @@ impl<'a> Begun<'a> {
             None => trace::spent(self.session.span(), &usage),
         }
         trace::ended(self.session.span(), kind);
-        self.host.sessions.audit.note(ran(&self.session, self.tool, &self.family, result));
-        self.open.finished(ending(result, usage, self.sink.dropped().lines));
+        let ending = ending(result, usage, self.sink.dropped().lines);
+        self.host.sessions.audit.note_at(ending.at, ran(&self.session, self.tool, &self.family, result));
+        self.open.finished(ending);
         self.host.tell_ended(|| RunEnded {
             skill: self.session.skill().to_owned(),
-            tool: self.tool.to_owned(),
+            tool: self.tool.as_ref().to_owned(),
             caller: self.session.chain().last().copied().unwrap_or_default(),
             kind,
             usage,
@@ -91,13 +98,13 @@ pub struct RunEnded {
 
 /// What the journal is told of an end.
 pub(crate) fn ending<T>(result: &Result<T, Error>, usage: Amount, log_dropped: u64) -> Ending {
-    let kind = result.as_ref().map_or_else(Error::kind, |_| "ok").to_owned();
+    let kind = result.as_ref().map_or_else(Error::kind, |_| "ok");
     let message = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
     Ending { kind, message, usage, log_dropped, at: jiff::Timestamp::now() }
 }
 
 /// The record of an invocation that has ended.
-fn ran<T>(session: &Session, tool: &str, family: &Family, result: &Result<T, Error>) -> Entry {
+fn ran<T>(session: &Session, tool: &Arc<str>, family: &Family, result: &Result<T, Error>) -> Entry {
     let mut detail = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
     if let Some(parent) = session.upwards().nth(1) {
         detail = format!("parent={} root={} {detail}", parent.invocation(), family.root).trim_end().to_owned();
@@ -106,5 +113,5 @@ fn ran<T>(session: &Session, tool: &str, family: &Family, result: &Result<T, Err
         detail = format!("{detail} acts that are not on record: {}", session.unrecorded()).trim_start().to_owned();
     }
     let kind = result.as_ref().map_or_else(Error::kind, |_| "ok");
-    Entry { kind, detail, ..session.entry(audit::Event::Run, 0, "", tool.to_owned()) }
+    Entry { kind, detail, ..session.entry(audit::Event::Run, 0, "", Arc::clone(tool)) }
 }

@@ -26,7 +26,7 @@ use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 pub const KEPT_RUNS: u64 = 10_000;
 /// Old runs are removed once in so many, so that the price is shared.
 const PRUNE_EVERY: u64 = 256;
-/// Most bytes of a message that are kept.
+/// Most bytes of a message that are kept. It is cut between characters, as names are.
 const MAX_MESSAGE: usize = 4096;
 /// Most bytes of any name that is kept.
 const MAX_NAME: usize = 256;
@@ -35,15 +35,15 @@ const MAX_NAME: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Its identifier, unique for ever.
-    pub invocation: String,
-    pub skill: String,
-    pub tool: String,
+    pub invocation: Arc<str>,
+    pub skill: Arc<str>,
+    pub tool: Arc<str>,
     /// Of the component that runs.
-    pub digest: String,
+    pub digest: Arc<str>,
     /// `user`, `client`, `model` or `skill`.
-    pub caller: String,
+    pub caller: &'static str,
     /// The invocation that called this one, where a skill did.
-    pub parent: Option<String>,
+    pub parent: Option<Arc<str>>,
     pub at: Timestamp,
 }
 
@@ -51,7 +51,7 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
     /// `ok`, or the kind of the error.
-    pub kind: String,
+    pub kind: &'static str,
     /// The error's sentence; empty where there was none. May hold anything a skill says: whoever shows it escapes it.
     pub message: String,
     pub usage: Amount,
@@ -115,11 +115,11 @@ impl Journal {
 
     /// Records that a run begins. To be called before its guest runs.
     pub fn started(&self, mut run: Run) -> Open {
-        for name in [&mut run.invocation, &mut run.skill, &mut run.tool, &mut run.digest, &mut run.caller] {
-            cut(name, MAX_NAME);
-        }
-        if let Some(parent) = &mut run.parent {
-            cut(parent, MAX_NAME);
+        let names = [&mut run.invocation, &mut run.skill, &mut run.tool, &mut run.digest];
+        for name in names.into_iter().chain(&mut run.parent) {
+            if name.len() > MAX_NAME {
+                *name = name[..name.floor_char_boundary(MAX_NAME)].into();
+            }
         }
         let line = Arc::new(Line { run, ending: OnceLock::new(), is_written: AtomicBool::new(false) });
         let (session, theirs) = (Arc::clone(&self.0.session), Arc::clone(&line));
@@ -193,8 +193,7 @@ struct Line {
 impl Open {
     /// Records how it ended. Only the first ending counts.
     pub fn finished(&self, mut ending: Ending) {
-        cut(&mut ending.kind, MAX_NAME);
-        cut(&mut ending.message, MAX_MESSAGE);
+        ending.message.truncate(ending.message.floor_char_boundary(MAX_MESSAGE));
         if self.line.ending.set(ending).is_ok() && self.line.is_written.load(Ordering::SeqCst) {
             let line = Arc::clone(&self.line);
             self.state.post(move |tx| match line.ending.get() {
@@ -211,9 +210,4 @@ fn rfc3339<S: serde::Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Er
 
 fn rfc3339_or_null<S: serde::Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
     time.map(|time| time.to_string()).serialize(to)
-}
-
-/// Shortens to at most `max` bytes, between characters.
-fn cut(text: &mut String, max: usize) {
-    text.truncate(text.floor_char_boundary(max));
 }

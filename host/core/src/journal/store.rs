@@ -28,7 +28,7 @@ pub(super) fn start(tx: &Transaction<'_>, session: &str, run: &Run, ending: Opti
         run.at.as_microsecond(),
         run.parent,
         ending.map(|ending| ending.at.as_microsecond()),
-        ending.map(|ending| &ending.kind),
+        ending.map(|ending| ending.kind),
         ending.map(|ending| &ending.message),
         int(usage.input_tokens),
         int(usage.output_tokens),

@@ -11,15 +11,15 @@ fn run(invocation: &str) -> Run {
         skill: "notes".into(),
         tool: "add".into(),
         digest: "sha256:00".into(),
-        caller: "user".into(),
+        caller: "user",
         parent: None,
         at: at(0),
     }
 }
 
-fn ending(kind: &str) -> Ending {
+fn ending(kind: &'static str) -> Ending {
     let usage = Amount { output_tokens: 7, host_calls: 2, wall_ms: u64::MAX, ..Amount::default() };
-    Ending { kind: kind.into(), message: "a\u{1b}[31m".into(), usage, log_dropped: 3, at: at(5) }
+    Ending { kind, message: "a\u{1b}[31m".into(), usage, log_dropped: 3, at: at(5) }
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn an_ending_is_written_whether_it_comes_before_or_after_the_beginning_is_
 async fn strings_are_cut_between_characters() {
     let (_dir, state) = temporary();
     let journal = Journal::new(state.clone());
-    let open = journal.started(Run { tool: "é".repeat(1_000), ..run("1") });
+    let open = journal.started(Run { tool: "é".repeat(1_000).into(), ..run("1") });
     open.finished(Ending { message: "é".repeat(1 << 20), ..ending("failed") });
     state.flush().await.unwrap();
     let record = journal.run("1").await.unwrap().unwrap();

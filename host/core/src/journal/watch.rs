@@ -140,7 +140,7 @@ mod tests {
             skill: "notes".into(),
             tool: "add".into(),
             digest: "sha256:00".into(),
-            caller: "user".into(),
+            caller: "user",
             parent: parent.map(Into::into),
             at: Timestamp::now(),
         })
@@ -149,7 +149,7 @@ mod tests {
     fn end(open: &Open, output_tokens: u64) {
         let usage = Amount { output_tokens, ..Amount::default() };
         let at = Timestamp::now();
-        open.finished(Ending { kind: "ok".into(), message: String::new(), usage, log_dropped: 0, at });
+        open.finished(Ending { kind: "ok", message: String::new(), usage, log_dropped: 0, at });
     }
 
     async fn asked(state: &State, invocation: &str, capability: &'static str, detail: &str) {

@@ -167,23 +167,23 @@ impl Ground {
     }
 
     fn ledger(&self, number: u64) -> Ledger {
-        self.treasury.ledger(&format!("s{number}"), "i", &Budgets::default())
+        self.treasury.ledger(format!("s{number}"), "i", &Budgets::default())
     }
 
     /// What nobody waits for.
     fn post(&self, run: u64) {
         let run = self.journal.started(Run {
-            invocation: format!("i{run}"),
+            invocation: format!("i{run}").into(),
             skill: SKILL.into(),
             tool: "t".into(),
             digest: DIGEST.into(),
-            caller: "user".into(),
+            caller: "user",
             parent: None,
             at: Timestamp::now(),
         });
         self.audit.note(entry(u64::MAX));
         let ending = Ending {
-            kind: "ok".into(),
+            kind: "ok",
             message: String::new(),
             usage: Amount::default(),
             log_dropped: 0,
@@ -225,7 +225,7 @@ fn entry(number: u64) -> audit::Entry {
         skill: SKILL.into(),
         caller: "user".into(),
         capability: "kv",
-        subject: number.to_string(),
+        subject: number.to_string().into(),
         kind: "",
         detail: String::new(),
     }

@@ -37,8 +37,8 @@ fn body() {
         invocation: "1".into(),
         skill: "a".into(),
         tool: "tool".into(),
-        digest: String::new(),
-        caller: "user".into(),
+        digest: "".into(),
+        caller: "user",
         parent: None,
         at: Timestamp::now(),
     };

@@ -80,7 +80,7 @@ pub struct Entry {
     /// The chain of callers, the outermost first: `user`, `model>skill`.
     pub caller: Arc<str>,
     pub capability: &'static str,
-    pub subject: String,
+    pub subject: Arc<str>,
     /// For an outcome or a run `ok`, the kind of the error, or `unknown` where the host did not learn what came of it.
     pub kind: &'static str,
     /// A few words more: a reason, usage. Never content.
@@ -89,7 +89,7 @@ pub struct Entry {
 
 impl Entry {
     /// What the operator did, to which skill or secret.
-    pub fn admin(kind: &'static str, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn admin(kind: &'static str, subject: impl Into<Arc<str>>, detail: impl Into<String>) -> Self {
         Self {
             event: Event::Admin,
             invocation: "".into(),
@@ -226,7 +226,11 @@ impl Audit {
     /// Records without waiting. It is on disk with the next [`State::write`], or about 20 ms later; what [`record`](Self::record)
     /// is given meanwhile may come before it in the chain, and its time says so.
     pub fn note(&self, entry: Entry) {
-        let at = Timestamp::now();
+        self.note_at(Timestamp::now(), entry);
+    }
+
+    /// As [`note`](Self::note), of what happened at a time that is known.
+    pub(crate) fn note_at(&self, at: Timestamp, entry: Entry) {
         self.0.state.post(move |tx| append(tx, at, &entry));
         self.counted();
     }
