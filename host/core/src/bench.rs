@@ -24,7 +24,7 @@ pub async fn permits(host: &crate::Host, times: u32) -> Vec<std::time::Duration>
         skill: "bench".into(),
         invocation: "bench".into(),
         callers: vec!["user"],
-        grants,
+        grants: grants.into(),
         ledger: host.0.treasury.ledger("bench", "bench", &Default::default()),
         deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(60),
         cancel: tokio_util::sync::CancellationToken::new(),

@@ -651,6 +651,7 @@ impl Shared {
             offered.callables.into_iter().partition(|callable| Some(&*callable.tool.name) == step.as_deref());
         let mut generation = Generation {
             digest: digest(bytes).into(),
+            rights: Arc::default(),
             tools: callables.iter().map(|callable| callable.tool.clone()).collect(),
             callables: callables.into(),
             upgrade: upgrade.into(),
@@ -675,10 +676,10 @@ impl Shared {
     /// made of its functions, so that a list that tells something else cannot bring a schema of its own in; it only describes them.
     async fn offered(self: &Arc<Self>, pre: &Pre, listed: Option<Listed>, docs: Docs) -> Result<Reflection, Error> {
         match pre {
-            Pre::Skill(pre) => {
+            Pre::Skill(skill) => {
                 let callables = match listed {
                     Some(listed) => listed.callables.await.map_err(|_| invocation::InvokeError::HostFault)??,
-                    None => tool::callables(&invocation::ask_tools(self, pre).await?)?,
+                    None => tool::callables(&invocation::ask_tools(self, &skill.pre).await?)?,
                 };
                 Ok(Reflection { callables, left_out: Vec::new() })
             }

@@ -236,10 +236,16 @@ async fn walk(
             policy::Presumed { caller: call.caller.as_str(), skill: identity.as_ref().to_owned(), words }.into()
         );
     }
-    let own = policy::effective(&generation.manifest.permissions, &[&*host.grants.of(&identity), &call.allow]);
+    let (requests, granted) = (&generation.manifest.permissions, host.grants.of(&identity));
+    let own = match call.allow == Grants::default() {
+        true => generation.rights.of(requests, granted),
+        false => Arc::new(policy::effective(requests, &[&*granted, &call.allow])),
+    };
     let (grants, above) = match outer {
         None => (own, None),
-        Some(outer) => (own.within(outer.session.grants()), Some(Above { session: outer.session.clone(), own })),
+        Some(outer) => {
+            (Arc::new(own.within(outer.session.grants())), Some(Above { session: outer.session.clone(), own }))
+        }
     };
     let folders = host.disk.open(grants.files.as_ref()).await?;
     let mut budgets = generation.configured.budgets;
@@ -291,7 +297,7 @@ async fn walk(
         Some(outer) => Sink::nested(Arc::clone(&outer.sink), &identity, deadline),
     });
     let (memory, cpu) = (limits.memory_bytes as u64, nanos(limits.cpu));
-    let here = Outer {
+    let here = Arc::new(Outer {
         session: session.clone(),
         sink: Arc::clone(&sink),
         memory: outer.map_or_else(|| Share::new(memory), |outer| outer.memory.inner(memory)),
@@ -301,9 +307,15 @@ async fn walk(
         family: outer.map_or_else(|| Arc::new(Family::of(Arc::clone(&id))), |outer| Arc::clone(&outer.family)),
         http_gate: outer.map_or_else(|| Arc::new(host.http.gate()), |outer| Arc::clone(&outer.http_gate)),
         act: None,
-    };
-    let services = services(host, &here, Arc::clone(&generation.settings), folders, call.locale.clone());
-    let services = Services { kv_state: generation.manifest.state_version(), ..services };
+    });
+    let services = services(
+        host,
+        &here,
+        Arc::clone(&generation.settings),
+        generation.manifest.state_version(),
+        folders,
+        call.locale.clone(),
+    );
     let begun = Begun::new(host, &here, &callable.name, open, started);
     let mut timings = Timings::default();
     let result = async {
@@ -368,8 +380,9 @@ async fn walk(
 /// What the capabilities of an invocation work with.
 fn services(
     host: &Arc<Shared>,
-    here: &Outer,
+    here: &Arc<Outer>,
     settings: Arc<serde_json::Map<String, Value>>,
+    kv_state: u32,
     folders: files::Folders,
     locale: Option<String>,
 ) -> Services {
@@ -382,10 +395,10 @@ fn services(
         http_gate: Arc::clone(&here.http_gate),
         secrets: Arc::clone(&host.vault),
         kv: Arc::clone(&host.kv),
-        kv_state: 0,
+        kv_state,
         models: host.models.load_full(),
         money_limited: here.money_limited,
-        toolbox: Arc::new(Nested::new(Arc::clone(host), here.clone(), locale)),
+        toolbox: Arc::new(Nested::new(Arc::clone(host), Arc::clone(here), locale)),
         answers: host.answers.clone(),
         asked: here.asked.clone(),
     }

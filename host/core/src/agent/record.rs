@@ -73,7 +73,7 @@ impl Run {
             skill: identity.clone(),
             invocation: id.clone(),
             callers: vec![turn.caller.as_str()],
-            grants,
+            grants: grants.into(),
             ledger: host.treasury.ledger(Arc::clone(&identity), Arc::clone(&id), &budgets),
             deadline: tokio::time::Instant::from_std(started) + agent.settings.time(),
             cancel: turn.cancel.clone(),

@@ -35,7 +35,7 @@ pub(crate) struct Setup {
     pub(crate) invocation: Arc<str>,
     /// The chain of callers, the outermost first, as in `Caller::as_str`.
     pub(crate) callers: Vec<&'static str>,
-    pub(crate) grants: Grants,
+    pub(crate) grants: Arc<Grants>,
     pub(crate) ledger: Ledger,
     pub(crate) deadline: Instant,
     pub(crate) cancel: CancellationToken,
@@ -55,7 +55,7 @@ pub(crate) struct Setup {
 pub(crate) struct Above {
     pub(crate) session: Session,
     /// What the skill that was called might do by itself: to say who lacks what.
-    pub(crate) own: Grants,
+    pub(crate) own: Arc<Grants>,
 }
 
 /// What all sessions of a host have in common.
@@ -83,7 +83,7 @@ struct Inner {
     /// `model>skill`.
     chain: Arc<str>,
     callers: Vec<&'static str>,
-    grants: Grants,
+    grants: Arc<Grants>,
     ledger: Ledger,
     deadline: Instant,
     cancel: CancellationToken,
@@ -157,7 +157,7 @@ impl Session {
             invocation: Arc::clone(&own.invocation),
             chain: callers.join(">").into(),
             callers,
-            grants: own.grants.clone(),
+            grants: Arc::clone(&own.grants),
             ledger: own.ledger.clone(),
             deadline: own.deadline,
             cancel: own.cancel.clone(),
@@ -274,7 +274,7 @@ impl Session {
     /// Who has not been granted what the ask needs: the skill itself, or one that called it.
     fn lacking<A: Ask>(&self, ask: &A) -> &str {
         let lacks = |session: &&Self| {
-            let own = session.0.above.as_ref().map_or(&session.0.grants, |above| &above.own);
+            let own = session.0.above.as_ref().map_or(&*session.0.grants, |above| &*above.own);
             ask.allowed(A::grant(own)) != Verdict::Yes
         };
         self.upwards().find(lacks).unwrap_or(self).skill()

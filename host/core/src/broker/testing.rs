@@ -23,12 +23,12 @@ impl Shared {
 
 impl Setup {
     /// For tests: an invocation of skill `a` by a person, with a minute to go.
-    pub(crate) fn of(shared: Arc<Shared>, grants: Grants, ledger: Ledger) -> Self {
+    pub(crate) fn of(shared: Arc<Shared>, grants: impl Into<Arc<Grants>>, ledger: Ledger) -> Self {
         Self {
             skill: "a".into(),
             invocation: "1".into(),
             callers: vec!["user"],
-            grants,
+            grants: grants.into(),
             ledger,
             deadline: Instant::now() + std::time::Duration::from_secs(60),
             cancel: CancellationToken::new(),

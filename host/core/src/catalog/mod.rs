@@ -36,6 +36,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::engine::linker::Pre;
 use crate::error::Explain;
 use crate::policy::manifest::Manifest;
+use crate::policy::rights::Rights;
 use crate::schema;
 use crate::server::Server;
 use crate::settings::{Configured, Settings};
@@ -53,6 +54,8 @@ pub(crate) struct Generation {
     /// Of the whole file: what an operator pins.
     pub(crate) digest: Arc<str>,
     pub(crate) manifest: Manifest,
+    /// What the manifest's requests come to.
+    pub(crate) rights: Arc<Rights>,
     pub(crate) tools: Arc<[Tool]>,
     pub(crate) callables: Arc<[Callable]>,
     /// The step that brings what the skill keeps up to date, where it has one. No caller can call it.

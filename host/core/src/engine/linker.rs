@@ -4,8 +4,10 @@
 //! imported, because CPython and other runtimes import it whether the skill has a use for it or not; what would make a socket or look
 //! a name up is refused before the system hears of it.
 
-use wasmtime::Engine;
-use wasmtime::component::{Component, HasData, InstancePre, Linker, ResourceTable};
+use wasmtime::component::{
+    Component, ComponentExportIndex, HasData, Instance, InstancePre, Linker, ResourceTable, TypedFunc,
+};
+use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::LoadError;
@@ -28,9 +30,49 @@ pub(crate) mod exports {
 /// A component with its imports resolved and its exports found: what is left per call is to instantiate it.
 #[derive(Clone)]
 pub(crate) enum Pre {
-    Skill(exports::ExportsPre<Guest>),
+    Skill(Skill),
     /// One without the export of skills: its functions may be tools.
     Plain(InstancePre<Guest>),
+}
+
+/// A component with the export of every skill.
+#[derive(Clone)]
+pub(crate) struct Skill {
+    pub(crate) pre: exports::ExportsPre<Guest>,
+    /// What a call needs of it, and all that it looks up.
+    call: ComponentExportIndex,
+}
+
+impl Skill {
+    fn new(pre: InstancePre<Guest>) -> wasmtime::Result<Self> {
+        let pre = exports::ExportsPre::new(pre)?;
+        let component = pre.instance_pre().component();
+        let interface = component.get_export_index(None, &format!("{PACKAGE}/{EXPORT}@{VERSION}"));
+        let call = interface.and_then(|interface| component.get_export_index(Some(&interface), "call"));
+        let call = call.ok_or_else(|| wasmtime::Error::msg("it has no `call`"))?;
+        Ok(Self { pre, call })
+    }
+
+    /// A new instance.
+    pub(crate) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
+        self.pre.instance_pre().instantiate_async(store).await
+    }
+
+    /// Calls a tool of an instance of this component.
+    pub(crate) async fn call(
+        &self,
+        store: &mut Store<Guest>,
+        instance: Instance,
+        tool: &str,
+        input: &str,
+        context: &exports::Context,
+    ) -> wasmtime::Result<Result<exports::Outcome, exports::Failure>> {
+        type Call<'a> =
+            TypedFunc<(&'a str, &'a str, &'a exports::Context), (Result<exports::Outcome, exports::Failure>,)>;
+        let call: Call<'_> = instance.get_typed_func(&mut *store, self.call)?;
+        let (called,) = call.call_async(store, (tool, input, context)).await?;
+        Ok(called)
+    }
 }
 
 /// The package of our interface, and the version that this host serves.
@@ -130,7 +172,7 @@ pub(crate) fn prepare(engine: &Engine, linker: &Linker<Guest>, component: &Compo
     if found.is_none() {
         return Ok(Pre::Plain(pre));
     }
-    exports::ExportsPre::new(pre).map(Pre::Skill).map_err(|error| {
+    Skill::new(pre).map(Pre::Skill).map_err(|error| {
         let detail = first_line(&format!("{error:#}")).to_owned();
         LoadError::MissingExport(format!("{PACKAGE}/{EXPORT}@{VERSION} in its right form ({detail})"))
     })

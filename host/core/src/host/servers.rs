@@ -220,6 +220,7 @@ impl Shared {
         };
         let mut generation = Generation {
             digest: digest(serde_json::to_string(approval).unwrap_or_default().as_bytes()).into(),
+            rights: Arc::default(),
             tools: callables.iter().map(|callable| callable.tool.clone()).collect(),
             callables: callables.into(),
             upgrade: Arc::default(),

@@ -64,12 +64,11 @@ impl Job {
     ) -> wasmtime::Result<(Result<Answer, InvokeError>, Instant, Instant)> {
         let begun = Instant::now();
         match (&self.generation.runs, self.given) {
-            (Runs::Here(Pre::Skill(pre)), Given::Text(input)) => {
-                let instance = pre.instantiate_async(&mut *store).await?;
+            (Runs::Here(Pre::Skill(skill)), Given::Text(input)) => {
+                let instance = skill.instantiate(store).await?;
                 let instantiated = Instant::now();
                 store.data().services.session.enter();
-                let called =
-                    instance.ringfence_skill_skill().call_call(store, &self.tool, &input, &self.context).await?;
+                let called = skill.call(store, instance, &self.tool, &input, &self.context).await?;
                 Ok((called.map(Answer::Skill).map_err(InvokeError::from), begun, instantiated))
             }
             (Runs::Here(Pre::Plain(pre)), Given::Values(plan, values)) => {

@@ -3,8 +3,8 @@
 //! A nested call is an invocation like any other, inside of the one that makes it: its grants, budget, deadline, memory,
 //! processor time and cancellation are parts of that one's.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -25,14 +25,15 @@ use crate::server::ServerError;
 /// The tools of other skills, for one invocation.
 pub(super) struct Nested {
     host: Arc<Shared>,
-    outer: Outer,
+    outer: Arc<Outer>,
     locale: Option<String>,
-    under_way: Arc<AtomicUsize>,
+    /// Made for the first of them: most invocations call nobody.
+    under_way: OnceLock<Arc<AtomicUsize>>,
 }
 
 impl Nested {
-    pub(super) fn new(host: Arc<Shared>, outer: Outer, locale: Option<String>) -> Self {
-        Self { host, outer, locale, under_way: Arc::default() }
+    pub(super) fn new(host: Arc<Shared>, outer: Arc<Outer>, locale: Option<String>) -> Self {
+        Self { host, outer, locale, under_way: OnceLock::new() }
     }
 }
 
@@ -76,14 +77,14 @@ impl Toolbox for Nested {
     }
 
     fn under_way(&self) -> usize {
-        self.under_way.load(Ordering::Acquire)
+        self.under_way.get().map_or(0, |under_way| under_way.load(Ordering::Acquire))
     }
 
     fn start(&self, permit: Permit<tools::Call>) -> Pending {
         let cancel = self.outer.session.cancel_token().child_token();
         let call = Running {
             host: Arc::clone(&self.host),
-            outer: Outer { act: Some(permit.receipt().span()), ..self.outer.clone() },
+            outer: Outer { act: Some(permit.receipt().span()), ..(*self.outer).clone() },
             locale: self.locale.clone(),
             cancel: cancel.clone(),
             name: permit.ask().name.clone(),
@@ -91,7 +92,7 @@ impl Toolbox for Nested {
         };
         let input = permit.ask().input.clone();
         // Counted until it has ended, also where nobody waits for it any more.
-        let place = Place::take(&self.under_way);
+        let place = Place::take(self.under_way.get_or_init(Arc::default));
         // Never aborted, so that its end is recorded: what cancels it is its token.
         let task = self.host.sessions.io.spawn(async move {
             let answer = call.run(input).await;

@@ -22,7 +22,6 @@ use crate::engine::{LimitSettings, LoadError, guest};
 use crate::error::Error;
 use crate::events::{Event, Level, Sink};
 use crate::host::Shared;
-use crate::policy::Grants;
 use crate::schema;
 
 /// Events that are kept meanwhile.
@@ -47,7 +46,7 @@ pub(crate) async fn instantiate(host: &Arc<Shared>, pre: &Pre) -> Result<(), Err
     let instance = alone(host, move |store| {
         Box::pin(async move {
             match pre {
-                Pre::Skill(pre) => pre.instantiate_async(store).await.map(drop),
+                Pre::Skill(skill) => skill.instantiate(store).await.map(drop),
                 Pre::Plain(pre) => pre.instantiate_async(store).await.map(drop),
             }
         })
@@ -69,7 +68,7 @@ async fn alone<T: Send + 'static>(
         skill: "".into(),
         invocation: "packaging".into(),
         callers: vec![Caller::default().as_str()],
-        grants: Grants::default(),
+        grants: Arc::default(),
         ledger: host.treasury.ledger("", "packaging", &budget::Budgets::default()),
         deadline,
         cancel: CancellationToken::new(),
@@ -81,7 +80,7 @@ async fn alone<T: Send + 'static>(
         shared: Arc::clone(&host.sessions),
     });
     let (send, mut told) = mpsc::channel(TOLD);
-    let here = Outer {
+    let here = Arc::new(Outer {
         session,
         sink: Arc::new(Sink::new(Some(send), "", deadline)),
         memory: Share::new(limits.memory_bytes as u64),
@@ -91,17 +90,17 @@ async fn alone<T: Send + 'static>(
         money_limited: false,
         family: Arc::new(Family::of("packaging".into())),
         act: None,
-    };
-    let services = services(host, &here, Arc::default(), host.disk.nothing(), None);
+    });
+    let services = services(host, &here, Arc::default(), 0, host.disk.nothing(), None);
     let engine = host.engine()?;
-    let mut store = guest::store(engine, services, Arc::clone(&host.sources), &limits, here.memory);
+    let mut store = guest::store(engine, services, Arc::clone(&host.sources), &limits, here.memory.clone());
     let (hostcall_bytes, wall) = (limits.hostcall_bytes, limits.wall);
     let guest = async move {
         let worked =
             tokio::time::timeout_at(deadline, work(&mut store)).await.map_err(|_| InvokeError::Deadline(wall))?;
         worked.map_err(|error| explain(&error, &store.data().limiter, hostcall_bytes))
     };
-    match engine.scheduler.run(here.cpu, Arc::default(), guest).await {
+    match engine.scheduler.run(here.cpu.clone(), Arc::default(), guest).await {
         Ok(done) => Ok(done.map_err(|error| in_its_own_words(error, &mut told))?),
         Err(Stopped::CpuLimit) => Err(InvokeError::CpuLimit(limits.cpu).into()),
         Err(Stopped::Panicked) => Err(InvokeError::HostFault.into()),

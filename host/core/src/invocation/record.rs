@@ -8,7 +8,6 @@ use super::{InvokeError, Outer};
 use crate::broker::Session;
 use crate::budget::Amount;
 use crate::error::Error;
-use crate::events::Sink;
 use crate::host::Shared;
 use crate::journal::audit::{self, Entry};
 use crate::journal::{self, Ending};
@@ -18,9 +17,7 @@ use crate::trace::{self, Took};
 /// cancelled it.
 pub(super) struct Begun<'a> {
     host: &'a Shared,
-    session: Session,
-    sink: Arc<Sink>,
-    family: Arc<Family>,
+    here: Arc<Outer>,
     tool: &'a Arc<str>,
     open: journal::Open,
     started: Instant,
@@ -30,14 +27,12 @@ pub(super) struct Begun<'a> {
 impl<'a> Begun<'a> {
     pub(super) fn new(
         host: &'a Shared,
-        here: &Outer,
+        here: &Arc<Outer>,
         tool: &'a Arc<str>,
         open: journal::Open,
         started: Instant,
     ) -> Self {
-        let Outer { session, sink, family, .. } = here;
-        let (session, sink, family) = (session.clone(), Arc::clone(sink), Arc::clone(family));
-        Self { host, session, sink, family, tool, open, started, is_told: false }
+        Self { host, here: Arc::clone(here), tool, open, started, is_told: false }
     }
 
     /// Records how it ended, and gives what it used.
@@ -47,22 +42,23 @@ impl<'a> Begun<'a> {
 
     fn tell<T>(&mut self, result: &Result<T, Error>, took: Option<&Took>) -> Amount {
         self.is_told = true;
-        let ledger = self.session.ledger();
+        let Outer { session, sink, family, .. } = &*self.here;
+        let ledger = session.ledger();
         ledger.close(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
         let usage = ledger.spent();
         let kind = result.as_ref().map_or_else(Error::kind, |_| "ok");
         match took {
-            Some(took) => trace::finished(self.session.span(), &usage, took),
-            None => trace::spent(self.session.span(), &usage),
+            Some(took) => trace::finished(session.span(), &usage, took),
+            None => trace::spent(session.span(), &usage),
         }
-        trace::ended(self.session.span(), kind);
-        let ending = ending(result, usage, self.sink.dropped().lines);
-        self.host.sessions.audit.note_at(ending.at, ran(&self.session, self.tool, &self.family, result));
+        trace::ended(session.span(), kind);
+        let ending = ending(result, usage, sink.dropped().lines);
+        self.host.sessions.audit.note_at(ending.at, ran(session, self.tool, family, result));
         self.open.finished(ending);
         self.host.tell_ended(|| RunEnded {
-            skill: self.session.skill().to_owned(),
+            skill: session.skill().to_owned(),
             tool: self.tool.as_ref().to_owned(),
-            caller: self.session.chain().last().copied().unwrap_or_default(),
+            caller: session.chain().last().copied().unwrap_or_default(),
             kind,
             usage,
             took: self.started.elapsed(),

@@ -8,6 +8,7 @@ pub mod denials;
 pub(crate) mod fuzz;
 pub mod manifest;
 pub mod optional;
+pub(crate) mod rights;
 pub mod rules;
 pub mod store;
 pub mod taint;

@@ -19,6 +19,8 @@ pub struct GrantsStore {
 #[derive(Debug, Default)]
 struct Known {
     held: HashMap<String, Held>,
+    /// What all others hold.
+    nothing: Arc<Grants>,
     /// How often anything of it was changed.
     changes: u64,
 }
@@ -74,11 +76,12 @@ impl GrantsStore {
         }
     }
 
-    /// What `identity` may do now: what was granted for good, and for as long as this host lives. Touches no disk.
+    /// What `identity` may do now: what was granted for good, and for as long as this host lives. The same value for as long as
+    /// that does not change. Touches no disk.
     #[must_use]
     pub fn of(&self, identity: &str) -> Arc<Grants> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.held.get(identity).map(|held| Arc::clone(&held.sum)).unwrap_or_default()
+        Arc::clone(known.held.get(identity).map_or(&known.nothing, |held| &held.sum))
     }
 
     /// What `identity` was granted for good. Touches no disk.

@@ -32,6 +32,9 @@ pub struct Disk {
     io: Handle,
     gate: Arc<Semaphore>,
     open: Arc<Semaphore>,
+    /// What invocations without folders have, who open nothing.
+    nothing: Arc<[Arc<Root>]>,
+    none_open: Arc<Semaphore>,
     places: Places,
     /// Counts of folders that are open somewhere: calls beside each other share them.
     quotas: Mutex<HashMap<PathBuf, Weak<Quota>>>,
@@ -114,6 +117,8 @@ impl Disk {
             io,
             gate: Arc::new(Semaphore::new(AT_ONCE)),
             open: Arc::new(Semaphore::new(usize::try_from(of_all).unwrap_or(OPEN))),
+            nothing: Arc::new([]),
+            none_open: Arc::new(Semaphore::new(0)),
             places,
             quotas: Mutex::default(),
         })
@@ -178,7 +183,7 @@ impl Disk {
     /// Opens what an invocation was granted.
     pub async fn open(self: &Arc<Self>, grant: Option<&Grant>) -> Result<Folders, FolderError> {
         let roots: Vec<Arc<Root>> = match grant {
-            None => Vec::new(),
+            None => return Ok(self.nothing()),
             Some(grant) => {
                 let (disk, grant) = (Arc::clone(self), grant.clone());
                 let open = move || -> Result<Vec<_>, FolderError> {
@@ -196,7 +201,7 @@ impl Disk {
     /// No folders.
     #[must_use]
     pub fn nothing(self: &Arc<Self>) -> Folders {
-        Folders { disk: Arc::clone(self), roots: Arc::new([]), open: Arc::new(Semaphore::new(OPEN)) }
+        Folders { disk: Arc::clone(self), roots: Arc::clone(&self.nothing), open: Arc::clone(&self.none_open) }
     }
 
     fn root(&self, name: &str, folder: &Folder) -> Result<Arc<Root>, FolderError> {

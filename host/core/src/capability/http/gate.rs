@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::settings::HttpSettings;
 use crate::error::{Excess, Refusal};
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::{Instant, Mutex, PoisonError};
+use crate::sync::{Instant, Mutex, OnceLock, PoisonError};
 
 /// Skills whose rates are remembered. Above it those that have rested for a while are forgotten.
 const REMEMBERED: usize = 4_096;
@@ -66,7 +66,8 @@ impl Rates {
 /// What one invocation may still do. Refused requests count: looking for a gap costs as much as using one.
 pub struct Gate {
     made: AtomicU32,
-    slots: Arc<Semaphore>,
+    /// Made for the first request: most invocations make none.
+    slots: OnceLock<Arc<Semaphore>>,
     limits: (u32, u32),
 }
 
@@ -78,7 +79,7 @@ impl Gate {
     #[must_use]
     pub fn new(settings: &HttpSettings) -> Self {
         let limits = (settings.requests, settings.concurrent);
-        Self { made: AtomicU32::new(0), slots: Arc::new(Semaphore::new(limits.1 as usize)), limits }
+        Self { made: AtomicU32::new(0), slots: OnceLock::new(), limits }
     }
 
     /// Counts one more request, or one more hop of a request.
@@ -94,7 +95,8 @@ impl Gate {
 
     /// A place for one more request at the same time.
     pub(super) fn slot(&self) -> Result<Slot, Refusal> {
-        Arc::clone(&self.slots).try_acquire_owned().map(Slot).map_err(|_| {
+        let slots = self.slots.get_or_init(|| Arc::new(Semaphore::new(self.limits.1 as usize)));
+        Arc::clone(slots).try_acquire_owned().map(Slot).map_err(|_| {
             Refusal::Unavailable(format!(
                 "{} requests of this invocation are under way, which is the most; read or drop one of their bodies first",
                 self.limits.1
