@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::child::{Served, furnished};
 use crate::clock::{median, ms, percentile, us};
 use crate::guest::{self, Ground};
+use crate::options;
 use crate::server::{self, Mode, Server};
 use crate::table::Table;
 
@@ -170,7 +171,7 @@ pub(crate) fn traces(table: &mut Table) {
             lines.push((Line::open(served.at).await, request));
         }
         let mut alone = [Vec::new(), Vec::new()];
-        for _ in 0..5_000 {
+        for _ in 0..options::rounds(5_000) {
             for ((line, request), took) in lines.iter_mut().zip(&mut alone) {
                 let before = Instant::now();
                 line.ask(request, "200").await;

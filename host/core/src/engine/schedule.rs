@@ -87,9 +87,9 @@ impl Scheduler {
     /// `gives_way` is run on each thread of the guests' own, which may stand still in the middle of anything.
     pub(crate) fn start(gives_way: fn()) -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let workers = |name: &str, nice: i32| {
+        let workers = |name: &str, count: usize, nice: i32| {
             tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(cores.max(2))
+                .worker_threads(count)
                 .thread_name(name)
                 .on_thread_start(move || give_way(nice, gives_way))
                 .enable_time()
@@ -99,8 +99,10 @@ impl Scheduler {
                 .build()
         };
         Ok(Self {
-            foreground: Some(workers("ringfence-guest", FOREGROUND_NICE)?),
-            background: Some(workers("ringfence-heavy", BACKGROUND_NICE)?),
+            // Half of the cores: guests are there for some milliseconds, and each of these threads is one more that the system can stop while
+            // it holds what a caller's worker needs, the allocator or the map of the address space.
+            foreground: Some(workers("ringfence-guest", (cores / 2).max(1), FOREGROUND_NICE)?),
+            background: Some(workers("ringfence-heavy", cores.max(2), BACKGROUND_NICE)?),
             beside_callers: Arc::new(Semaphore::new((cores - 1).max(1))),
             trust: Trust::new(),
             guests: AtomicUsize::new(0),
