@@ -77,6 +77,15 @@ fn attribute<'a>(span: &'a Value, name: &str) -> Option<&'a Value> {
     found["value"].as_object()?.values().next()
 }
 
+/// An attribute that is a number, and not the text of one. The JSON of the protocol has 64 bits as text, or as a number.
+fn number(span: &Value, name: &str) -> u64 {
+    let all = span["attributes"].as_array().into_iter().flatten();
+    let mut values = all.filter(|one| one["key"] == name).map(|one| &one["value"]["intValue"]);
+    let value = values.next().unwrap_or_else(|| panic!("no {name} in {span}"));
+    let number = value.as_str().map_or_else(|| value.as_u64(), |text| text.parse().ok());
+    number.unwrap_or_else(|| panic!("{name} is no number in {span}"))
+}
+
 fn named<'a>(spans: &'a [Value], name: &str) -> &'a Value {
     let names: Vec<_> = spans.iter().map(|span| span["name"].clone()).collect();
     spans.iter().find(|span| span["name"] == name).unwrap_or_else(|| panic!("no span `{name}` in {names:?}"))
@@ -131,10 +140,6 @@ async fn a_run_is_one_trace_from_the_command_to_the_model_and_says_nothing_of_it
     ] {
         assert_eq!(attribute(model, name), Some(&value), "{name}: {model}");
     }
-    let number = |span: &Value, name: &str| -> u64 {
-        let value = attribute(span, name).unwrap_or_else(|| panic!("no {name} in {span}"));
-        value.as_str().map_or_else(|| value.as_u64(), |text| text.parse().ok()).unwrap()
-    };
     for (of_call, of_run) in [
         ("gen_ai.usage.input_tokens", "ringfence.usage.input_tokens"),
         ("gen_ai.usage.output_tokens", "ringfence.usage.output_tokens"),

@@ -126,7 +126,7 @@ pub(crate) fn http(parent: &Span, method: &str, host: &str, port: u16) -> Span {
         http.request.method = method,
         http.response.status_code = Empty,
         server.address = host,
-        server.port = port,
+        server.port = i64::from(port),
     )
 }
 
@@ -152,8 +152,13 @@ pub(crate) fn answered(span: &Span, model: &str) {
 }
 
 /// Says nothing where there is nothing: most calls use no model, and each field costs.
-fn some(amount: u64) -> Option<u64> {
-    (amount > 0).then_some(amount)
+fn some(amount: u64) -> Option<i64> {
+    (amount > 0).then(|| number(amount))
+}
+
+/// As OpenTelemetry has numbers, which all have a sign: others would arrive as text.
+fn number(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
 /// What an act used.
@@ -196,10 +201,10 @@ pub(crate) fn finished(span: &Span, used: &Amount, took: &Took) {
         ringfence.usage.output_tokens = some(used.output_tokens),
         ringfence.usage.micro_dollars = some(used.micro_dollars),
         ringfence.usage.host_calls = some(used.host_calls),
-        ringfence.queued_us = took.queued_us,
-        ringfence.instantiate_us = took.instantiate_us,
-        ringfence.cpu_us = took.cpu_ns / 1_000,
-        ringfence.memory_peak_bytes = took.memory_peak,
+        ringfence.queued_us = number(took.queued_us),
+        ringfence.instantiate_us = number(took.instantiate_us),
+        ringfence.cpu_us = number(took.cpu_ns / 1_000),
+        ringfence.memory_peak_bytes = number(took.memory_peak),
     );
 }
 

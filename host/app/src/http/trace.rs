@@ -8,7 +8,7 @@ use ringfence_core::trace::TARGET;
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
-use crate::telemetry;
+use crate::{mcp, telemetry};
 
 /// Follows what works. Looks at how things stand are none of it.
 pub(super) async fn traced(mut request: Request, next: Next) -> Response {
@@ -28,12 +28,14 @@ pub(super) async fn traced(mut request: Request, next: Next) -> Response {
         http.response.status_code = Empty,
     );
     telemetry::from_headers(&span, request.headers());
-    request.extensions_mut().insert(telemetry::RequestSpan(span.clone()));
-    // Held once: each copy of a span is a look-up for whoever listens.
+    // Each copy of a span is a look-up for whoever listens, so that nobody else is given one.
+    if route == mcp::PATH {
+        request.extensions_mut().insert(telemetry::RequestSpan(span.clone()));
+    }
     let mut work = std::pin::pin!(next.run(request).instrument(span));
     let response = work.as_mut().await;
     let (span, status) = (work.span(), response.status());
-    span.record("http.response.status_code", status.as_u16());
+    span.record("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }

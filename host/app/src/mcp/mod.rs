@@ -45,6 +45,8 @@ const REQUESTS: usize = 4_096;
 const BUSY: &str = "as many clients are served as can be";
 /// How long the answer to the last call has to be written.
 const LAST_WORDS: Duration = Duration::from_millis(250);
+/// Where it is served over HTTP.
+pub(crate) const PATH: &str = "/mcp";
 
 /// What a client is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +120,7 @@ pub(crate) struct Outside {
     pub(crate) ending: CancellationToken,
 }
 
-/// Streamable HTTP at `/mcp`. To be mounted behind whatever decides who may come in: it looks at neither tokens, hosts nor origins.
+/// Streamable HTTP at [`PATH`]. To be mounted behind whatever decides who may come in: it looks at neither tokens, hosts nor origins.
 pub(crate) fn router(host: Host, options: Options, outside: Outside) -> axum::Router {
     let Outside { hidden, counts, closing, ending } = outside;
     let first = Server::new(host, options).outside(hidden, counts, closing.clone());
@@ -142,5 +144,5 @@ pub(crate) fn router(host: Host, options: Options, outside: Outside) -> axum::Ro
     let sessions = Arc::new(Sessions::new(SESSIONS));
     let service = StreamableHttpService::new(make, Arc::clone(&sessions), config);
     let told = axum::middleware::from_fn_with_state(sessions, refused::told);
-    axum::Router::new().route_service("/mcp", service).layer(told)
+    axum::Router::new().route_service(PATH, service).layer(told)
 }

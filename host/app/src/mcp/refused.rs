@@ -85,7 +85,7 @@ pub(crate) fn of_problem(path: &str, problem: &Written) -> Option<Value> {
         _ => ErrorCode(-32000),
     };
     let error = || json!({ "code": code.0, "message": problem.sentence(), "data": problem });
-    (path == "/mcp").then(|| json!({ "jsonrpc": "2.0", "id": null, "error": error() }))
+    (path == super::PATH).then(|| json!({ "jsonrpc": "2.0", "id": null, "error": error() }))
 }
 
 /// Whether there is the session that a request names.

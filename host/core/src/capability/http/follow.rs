@@ -95,7 +95,7 @@ pub(super) async fn send(
     let mut sent = egress.send(permit, session, body).await;
     match &mut sent {
         Ok(answer) => {
-            receipt.span().record("http.response.status_code", answer.status);
+            receipt.span().record("http.response.status_code", i64::from(answer.status));
             answer.body.receipt = Some(receipt);
         }
         Err(_) => receipt.ended(&sent),
