@@ -23,7 +23,7 @@ const ENDINGS: [Ending; 8] = [
     Ending::InvalidInput,
     Ending::UnknownTool,
 ];
-const CALLS: usize = 5_000;
+const CALLS: usize = 120_000;
 /// Looks at the memory meanwhile, after as many calls each.
 const BLOCKS: usize = 5;
 /// Loops among them: each lasts a second.

@@ -183,12 +183,18 @@ pub(crate) fn traces(table: &mut Table) {
         let sent: usize = collector.text("/spans").await.parse().unwrap();
         assert!(sent > 0, "nothing was traced");
         let (with, without) = (median(&mut with), median(&mut without));
-        let say = |time| format!("{:.0} calls/s", rate(time));
-        let more = (crate::clock::ratio(with, without) - 1.0) * 100.0;
-        table.goal("traces: what they add to echo calls over HTTP", say(with), say(without), (more, 10.0, " %"));
         let say = |time| format!("{:.1} us", us(time));
         let more = (crate::clock::ratio(one_with, one_without) - 1.0) * 100.0;
-        table.note("traces: the same, one after the other", say(one_with), say(one_without), format!("{more:.1} %"));
+        table.goal(
+            "traces: what they add to an echo call over HTTP",
+            say(one_with),
+            say(one_without),
+            (more, 10.0, " %"),
+        );
+        // Three programs share the cores here: what the collector takes is not ours, and is not told apart.
+        let say = |time| format!("{:.0} calls/s", rate(time));
+        let more = format!("{:.1} %", (crate::clock::ratio(with, without) - 1.0) * 100.0);
+        table.note("traces: on full cores, their collector on the same ones", say(with), say(without), more);
     });
 }
 

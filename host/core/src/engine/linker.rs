@@ -47,7 +47,7 @@ impl Skill {
     fn new(pre: InstancePre<Guest>) -> wasmtime::Result<Self> {
         let pre = exports::ExportsPre::new(pre)?;
         let component = pre.instance_pre().component();
-        let interface = component.get_export_index(None, &format!("{PACKAGE}/{EXPORT}@{VERSION}"));
+        let interface = component.get_export_index(None, format!("{PACKAGE}/{EXPORT}@{VERSION}"));
         let call = interface.and_then(|interface| component.get_export_index(Some(&interface), "call"));
         let call = call.ok_or_else(|| wasmtime::Error::msg("it has no `call`"))?;
         Ok(Self { pre, call })
