@@ -67,6 +67,12 @@ impl<T> OnceLock<T> {
         self.value.set(value)
     }
 
+    /// `value` must be no point for the scheduler: who comes meanwhile waits outside of it.
+    pub(crate) fn get_or_init(&self, value: impl FnOnce() -> T) -> &T {
+        self.turn.swap(true, atomic::Ordering::SeqCst);
+        self.value.get_or_init(value)
+    }
+
     pub(crate) fn get(&self) -> Option<&T> {
         self.turn.load(atomic::Ordering::SeqCst);
         self.value.get()

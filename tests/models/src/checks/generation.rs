@@ -70,8 +70,8 @@ impl Installed {
             return Err("the file could not be read");
         }
         *self.done.lock().unwrap().entry(digest).or_default() += 1;
-        let (digest, manifest, tools) = (digest.to_owned(), Manifest(digest.to_owned()), vec![Tool(digest.to_owned())]);
-        Ok(SkillRef::new(SKILL.into(), Generation { digest, manifest, tools }))
+        let (digest, manifest, tools) = (digest.into(), Manifest(digest.to_owned()), vec![Tool(digest.to_owned())]);
+        Ok(SkillRef::new(SKILL, Generation { digest, manifest, tools }))
     }
 }
 

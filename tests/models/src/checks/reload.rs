@@ -23,14 +23,14 @@ const SKILL: &str = "skill";
 /// Code `code` as it is configured.
 fn generation(code: &str, configured: bool) -> Generation {
     let tools = vec![Tool(format!("{code} {configured}"))];
-    Generation { digest: code.to_owned(), manifest: Manifest(code.to_owned()), tools }
+    Generation { digest: code.into(), manifest: Manifest(code.to_owned()), tools }
 }
 
 fn body() {
     let clock = Clock::start();
     let io = Handle::of(1);
     let live = Arc::new(LiveSkills::default());
-    let held = live.enter(SkillRef::new(SKILL.into(), generation("old", false)));
+    let held = live.enter(SkillRef::new(SKILL, generation("old", false)));
     let configured = Arc::new(Mutex::new(false));
     let mut threads = Vec::new();
     for _ in 0..2 {
@@ -40,7 +40,7 @@ fn body() {
             for _ in 0..2 {
                 let now = skill.current();
                 turn();
-                let code = now.digest.clone();
+                let code = now.digest.as_ref().to_owned();
                 assert_eq!(now.manifest.0, code, "code of one version and rights of another");
                 assert!(now.tools[0].0.starts_with(&code), "configured for another version: {:?}", now.tools);
                 assert!(!(before == "new" && code == "old"), "a version that was withdrawn answers");
@@ -74,7 +74,7 @@ fn body() {
     }
     join(threads);
     let now = held.current();
-    assert_eq!((now.digest.as_str(), now.tools[0].0.as_str()), ("new", "new true"), "a change was lost");
+    assert_eq!((&*now.digest, now.tools[0].0.as_str()), ("new", "new true"), "a change was lost");
     assert_eq!(held.standing(), Standing::Serving);
     held.set_standing(Standing::Failed);
     assert_eq!(held.pinned().standing(), Standing::Serving, "how it stands is of the skill that is followed");

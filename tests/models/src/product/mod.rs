@@ -91,7 +91,7 @@ mod sources {
 
         /// What tells one from another, three times over.
         pub(crate) struct Generation {
-            pub(crate) digest: String,
+            pub(crate) digest: std::sync::Arc<str>,
             pub(crate) manifest: super::policy::manifest::Manifest,
             pub(crate) tools: Vec<tool::Tool>,
         }
@@ -174,8 +174,9 @@ mod sources {
             work: impl Future<Output = Result<T, Error>>,
         ) -> Result<T, Error> {
             let sink = Arc::new(Sink::new(None, "a", session.deadline()));
-            let here = Outer { session: session.clone(), sink, family: Arc::new(Family::of(session.invocation())) };
-            let begun = Begun::new(host, &here, "tool", open, std::time::Instant::now());
+            let family = Arc::new(Family::of(session.shared_invocation()));
+            let (here, tool) = (Arc::new(Outer { session: session.clone(), sink, family }), "tool".into());
+            let begun = Begun::new(host, &here, &tool, open, std::time::Instant::now());
             let result = work.await;
             let took = crate::trace::Took { queued_us: 0, instantiate_us: 0, cpu_ns: 0, memory_peak: 0 };
             begun.ended(&result, &took);
@@ -187,7 +188,7 @@ mod sources {
 
         impl Kin {
             pub(crate) fn new() -> Self {
-                Self(Family::of("root"))
+                Self(Family::of("root".into()))
             }
 
             pub(crate) fn get(&self, skill: &str) -> Option<SkillRef> {
