@@ -193,8 +193,9 @@ pub(crate) fn traces(table: &mut Table) {
         );
         // Three programs share the cores here: what the collector takes is not ours, and is not told apart.
         let say = |time| format!("{:.0} calls/s", rate(time));
-        let more = format!("{:.1} %", (crate::clock::ratio(with, without) - 1.0) * 100.0);
-        table.note("traces: on full cores, their collector on the same ones", say(with), say(without), more);
+        let more = (crate::clock::ratio(with, without) - 1.0) * 100.0;
+        let what = "traces: on full cores, their collector on the same ones";
+        table.goal(what, say(with), say(without), (more, 10.0, " %"));
     });
 }
 
