@@ -4,10 +4,12 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::clock::cpu_of;
 use crate::guest;
 use crate::memory::Memory;
 
@@ -51,6 +53,11 @@ impl Served {
 
     pub(crate) fn memory(&self) -> Memory {
         Memory::of(self.child.id())
+    }
+
+    /// What its threads have used of the processor.
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu_of(self.child.id())
     }
 
     /// A whole request, for a connection that is kept.

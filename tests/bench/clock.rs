@@ -1,10 +1,16 @@
 //! Time on the wall and of the processor, and what to make of many samples.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 /// Time of the processor that the threads of this process have used, those that have ended left out.
 pub(crate) fn cpu() -> Duration {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("a Linux with /proc");
+    cpu_of("self")
+}
+
+/// As [`cpu`], of any process.
+pub(crate) fn cpu_of(process: impl Display) -> Duration {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("a Linux with /proc");
     let used = tasks.flatten().filter_map(|task| {
         let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
         text.split(' ').next()?.parse::<u64>().ok()

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{measured, median, us};
 use crate::guest::{self, Ground};
+use crate::options;
 use crate::price::Price;
 use crate::server::{Mode, Server, TOKENS};
 use crate::table::Table;
@@ -97,9 +98,13 @@ const CALM: Duration = Duration::from_millis(1_500);
 /// How long it is watched.
 const WATCHED: Duration = Duration::from_secs(3);
 
+/// Streams of one kind, and of the bare client beside each.
+const ROUNDS: usize = 9;
+
 async fn streamed(table: &mut Table, ground: &Ground, bare: &Bare, waits: f64, (how, streams): (&str, usize)) {
-    let (mut ours, mut http) = (Vec::new(), Vec::new());
-    for _ in 0..5 {
+    let per = |all: Duration| us(all) / (streams * TOKENS) as f64;
+    let (mut ours, mut http, mut adds) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..options::rounds(ROUNDS) {
         let began = Instant::now();
         let a = measured(async {
             for _ in 0..streams {
@@ -115,13 +120,15 @@ async fn streamed(table: &mut Table, ground: &Ground, bare: &Bare, waits: f64, (
             }
         });
         http.push(b.await.cpu);
+        // Beside each other: what the machine does meanwhile for others lasts for some seconds, and is in both then.
+        adds.push(per(ours[ours.len() - 1]) - per(http[http.len() - 1]));
     }
-    let per = |mut all: Vec<Duration>| us(median(&mut all)) / (streams * TOKENS) as f64;
-    let [ours, http] = [ours, http].map(per);
+    adds.sort_unstable_by(f64::total_cmp);
+    let [ours, http] = [ours, http].map(|mut all| per(median(&mut all)));
     table.goal(
         format!("model: processor per streamed token, {how}"),
         format!("{ours:.2} us"),
         format!("{http:.2} us"),
-        (ours - http, 5.0, " us"),
+        (adds[adds.len() / 2], 5.0, " us"),
     );
 }

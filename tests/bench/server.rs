@@ -72,6 +72,11 @@ impl Server {
         self.http.post(format!("{}/mode/{mode:?}", self.base_url)).send().await.unwrap().error_for_status().unwrap();
     }
 
+    /// What its threads have used of the processor.
+    pub(crate) fn cpu(&self) -> Duration {
+        crate::clock::cpu_of(self.child.id())
+    }
+
     /// Calls that it holds.
     pub(crate) async fn held(&self) -> usize {
         self.text("/held").await.parse().unwrap()

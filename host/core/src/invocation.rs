@@ -10,6 +10,7 @@ mod outcome;
 mod packaging;
 mod record;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,7 @@ use crate::journal::Run;
 use crate::person::Person;
 use crate::policy::{self, Grants};
 use crate::trace;
+use crate::unless::unless;
 pub(crate) use error::InvokeError;
 use error::explain;
 use family::Family;
@@ -480,13 +482,17 @@ async fn in_sandbox(
     };
     let hostcall_bytes = limits.hostcall_bytes;
     let guest = async move {
-        let work = job.run(&mut store);
-        let worked = tokio::select! {
-            biased;
-            () = cancel.cancelled() => return Err(InvokeError::Cancelled),
-            worked = work => worked,
-            () = is_late.cancelled() => return Err(too_late()),
+        if cancel.is_cancelled() {
+            return Err(InvokeError::Cancelled);
+        }
+        let ends = async {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => InvokeError::Cancelled,
+                () = is_late.cancelled() => too_late(),
+            }
         };
+        let worked = unless(pin!(job.run(&mut store)), pin!(ends)).await?;
         // A host call may have taken the time that the guest no longer had.
         let ended = Instant::now();
         if ended > deadline.into_std() {
@@ -525,14 +531,10 @@ async fn in_sandbox(
             } => InvokeError::Withdrawn,
         }
     };
-    tokio::select! {
-        biased;
-        done = engine.scheduler.run(cpu, habit, guest) => match done {
-            Ok(done) => done,
-            Err(Stopped::CpuLimit) => Err(InvokeError::CpuLimit(limits.cpu)),
-            Err(Stopped::Panicked) => Err(InvokeError::HostFault),
-        },
-        overdue = overdue => Err(overdue),
+    match unless(pin!(engine.scheduler.run(cpu, habit, guest)), pin!(overdue)).await? {
+        Ok(done) => done,
+        Err(Stopped::CpuLimit) => Err(InvokeError::CpuLimit(limits.cpu)),
+        Err(Stopped::Panicked) => Err(InvokeError::HostFault),
     }
 }
 

@@ -49,6 +49,7 @@ mod step;
 mod sync;
 mod tls;
 pub mod trace;
+mod unless;
 
 pub use catalog::tool::{Hints, Tool};
 pub use catalog::toolbox::{Offer, Toolbox};

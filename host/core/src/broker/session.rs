@@ -1,6 +1,7 @@
 //! One invocation as its capabilities see it.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -23,6 +24,7 @@ use crate::policy::taint::{Taint, Touch};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, PoisonError};
 use crate::trace;
+use crate::unless::unless;
 
 /// Records of acts that nobody else notices, and of refusals, of one invocation. A skill must not push the rest of the audit
 /// out by asking for nothing a million times; what is above is counted.
@@ -516,18 +518,10 @@ impl Session {
         act: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
         let task = AbortOnDrop(self.0.shared.io.spawn(act));
-        let cancel = self.0.cancel.clone();
-        let deadline = self.0.deadline;
+        let ends = ends(self.0.cancel.clone(), self.0.deadline);
         async move {
             let mut task = task;
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => Err(Refusal::Cancelled),
-                done = task.joined() => done,
-                () = tokio::time::sleep_until(deadline) => {
-                    Err(Refusal::TimedOut("the invocation's deadline has come".into()))
-                }
-            }
+            unless(pin!(task.joined()), pin!(ends)).await.unwrap_or_else(Err)
         }
     }
 
@@ -538,17 +532,8 @@ impl Session {
         &self,
         act: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Act<Result<T, Refusal>> {
-        let (cancel, deadline) = (self.0.cancel.clone(), self.0.deadline);
-        Act::begin(self.0.shared.io.clone(), async move {
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => Err(Refusal::Cancelled),
-                done = act => done,
-                () = tokio::time::sleep_until(deadline) => {
-                    Err(Refusal::TimedOut("the invocation's deadline has come".into()))
-                }
-            }
-        })
+        let ends = ends(self.0.cancel.clone(), self.0.deadline);
+        Act::begin(self.0.shared.io.clone(), async move { unless(pin!(act), pin!(ends)).await.unwrap_or_else(Err) })
     }
 
     /// As [`perform`](Self::perform), for an act that the guest waits for and that does nothing before it is polled.
@@ -567,19 +552,21 @@ impl Session {
         if !is_here {
             return self.perform(act).await;
         }
-        let mut act = std::pin::pin!(act);
+        let mut act = pin!(act);
         let act = std::future::poll_fn(|cx| {
             let _here = io.enter();
             act.as_mut().poll(cx)
         });
-        tokio::select! {
-            biased;
-            () = self.0.cancel.cancelled() => Err(Refusal::Cancelled),
-            done = act => done,
-            () = tokio::time::sleep_until(self.0.deadline) => {
-                Err(Refusal::TimedOut("the invocation's deadline has come".into()))
-            }
-        }
+        unless(pin!(act), pin!(ends(self.0.cancel.clone(), self.0.deadline))).await.unwrap_or_else(Err)
+    }
+}
+
+/// What an act ends with where the invocation ends before it.
+async fn ends(cancel: CancellationToken, deadline: Instant) -> Refusal {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Refusal::Cancelled,
+        () = tokio::time::sleep_until(deadline) => Refusal::TimedOut("the invocation's deadline has come".into()),
     }
 }
 

@@ -47,6 +47,9 @@ const LIGHT: Duration = Duration::from_millis(2);
 /// Enough to move a guest to where its processor time is measured; one or two echoes that were held up must not make all
 /// echoes heavy by habit, and stand behind every spinner.
 const DOUBTFUL: Duration = LIGHT.saturating_add(Duration::from_micros(100));
+/// Turns that are measured as what they use of the processor after one that took long: two system calls each, which a long answer that
+/// comes in pieces would pay for each piece. One that is held up again after so many counts for `DOUBTFUL`, which is little for all of them.
+const WATCHED: u8 = 64;
 /// Processor time below which it comes back, after a wait of at least this long.
 const RESTED: Duration = Duration::from_micros(500);
 /// How many times as long as one that went without a place has held its caller's worker every guest needs one then. Whoever has many
@@ -139,24 +142,11 @@ impl Scheduler {
         let _one = One::of(&self.guests);
         let is_heavy = habit.usual() >= HEAVY;
         let is_among_others = self.is_crowded() && habit.usual() > LITTLE && !habit.is_light();
-        let mut guest = Scheduled {
-            guest,
-            recent: if is_heavy { FOREGROUND } else { Duration::ZERO },
-            was_heavy: is_heavy,
-            stretch: Duration::ZERO,
-            longest: Duration::ZERO,
-            used: Duration::ZERO,
-            surely_used: Duration::ZERO,
-            turn: Duration::ZERO,
-            was_long: false,
-            has_ended: false,
-            habit,
-            cpu,
-            paused_at: None,
-        };
+        let mut guest = Scheduled::new(guest, cpu, habit, is_heavy);
         loop {
             let light = poll_fn(|cx| {
-                guest.rest(Instant::now);
+                let now = Instant::now();
+                guest.rest(|| now);
                 if guest.recent > LIGHT || (is_among_others && guest.used.is_zero()) {
                     return Poll::Ready(None);
                 }
@@ -165,9 +155,9 @@ impl Scheduler {
                     return Poll::Ready(None);
                 }
                 // Without a place it has to be sure that it uses as little as was expected. Nor is one in many turns, that was held up,
-                // to be taken for what a long call uses: that one turn is given to everybody once.
-                let clock = if place.is_ok() && !guest.was_long { Clock::Wall } else { Clock::Thread };
-                let polled = guest.poll(cx, clock);
+                // to be taken for what a long call uses: that one turn is given to everybody now and then.
+                let clock = if place.is_ok() && guest.watched == 0 { Clock::Wall } else { Clock::Thread };
+                let polled = guest.poll(cx, clock, now);
                 if place.is_err() && guest.turn > LIGHT {
                     self.trust.is_disappointed(guest.turn);
                 }
@@ -284,8 +274,8 @@ struct Scheduled<F> {
     surely_used: Duration,
     /// Of its last turn alone.
     turn: Duration,
-    /// Whether a turn took long, by whichever clock. From then on its turns are measured as what they use of the processor.
-    was_long: bool,
+    /// How many of its next turns are measured as what they use of the processor, since one took long by whichever clock.
+    watched: u8,
     has_ended: bool,
     habit: Arc<Habit>,
     cpu: Share,
@@ -293,6 +283,24 @@ struct Scheduled<F> {
 }
 
 impl<F> Scheduled<F> {
+    fn new(guest: Pin<Box<F>>, cpu: Share, habit: Arc<Habit>, is_heavy: bool) -> Self {
+        Self {
+            guest,
+            recent: if is_heavy { FOREGROUND } else { Duration::ZERO },
+            was_heavy: is_heavy,
+            stretch: Duration::ZERO,
+            longest: Duration::ZERO,
+            used: Duration::ZERO,
+            surely_used: Duration::ZERO,
+            turn: Duration::ZERO,
+            watched: 0,
+            has_ended: false,
+            habit,
+            cpu,
+            paused_at: None,
+        }
+    }
+
     /// Credits the time from when it last stopped until it was woken: a yield at a tick comes straight back and earns nothing; a
     /// wait for a model earns the foreground. Gives how long that was.
     fn rest(&mut self, woken: impl FnOnce() -> Instant) -> Duration {
@@ -309,8 +317,8 @@ impl<F> Scheduled<F> {
 }
 
 impl<F: Future> Scheduled<F> {
-    fn poll(&mut self, cx: &mut Context<'_>, clock: Clock) -> Poll<Result<F::Output, Stopped>> {
-        let begun = Instant::now();
+    /// One turn, which begins now.
+    fn poll(&mut self, cx: &mut Context<'_>, clock: Clock, begun: Instant) -> Poll<Result<F::Output, Stopped>> {
         let watch = match clock {
             Clock::Wall => Stopwatch::Wall(begun),
             Clock::Thread => Stopwatch::Thread(thread_time()),
@@ -323,7 +331,7 @@ impl<F: Future> Scheduled<F> {
         // What is short on the wall is so for the processor.
         let is_sure = watch.is_sure() || took <= LITTLE;
         let used = if is_sure { took } else { took.min(DOUBTFUL) };
-        self.was_long |= took > LITTLE;
+        self.watched = if took > LITTLE { WATCHED } else { self.watched.saturating_sub(1) };
         let was_heavy = self.is_heavy();
         self.recent = (self.recent + used).min(FOREGROUND * 4);
         self.stretch += used;
@@ -349,7 +357,10 @@ impl<F: Future> Scheduled<F> {
             }
             Ok(Poll::Pending) if passed.is_some() => Poll::Ready(Err(Stopped::CpuLimit)),
             Ok(Poll::Pending) => {
-                self.paused_at = Some(Instant::now());
+                self.paused_at = Some(match watch {
+                    Stopwatch::Wall(begun) => begun + took,
+                    Stopwatch::Thread(_) => Instant::now(),
+                });
                 Poll::Pending
             }
             Err(_) => Poll::Ready(Err(Stopped::Panicked)),
@@ -437,7 +448,7 @@ impl<F: Future> Future for Away<F> {
         this.has_begun = true;
         this.bell.waker.register(cx.waker());
         let waker = Waker::from(Arc::clone(&this.bell));
-        match guest.poll(&mut Context::from_waker(&waker), Clock::Thread) {
+        match guest.poll(&mut Context::from_waker(&waker), Clock::Thread, Instant::now()) {
             Poll::Ready(done) => Poll::Ready(Left::Ended(done)),
             Poll::Pending if guest.is_heavy() && !this.is_heavy => Poll::Ready(Left::Moves(guest)),
             Poll::Pending => {
@@ -653,6 +664,30 @@ mod tests {
         let held_up = async { std::thread::sleep(FOREGROUND * 8) };
         scheduler.run(long(), Arc::clone(&habit), held_up).await.unwrap();
         assert_eq!(scheduler.run(long(), habit, async { std::thread::current().id() }).await, Ok(here));
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_took_long_has_the_next_ones_watched_and_not_all() {
+        let guest = async {
+            burn(LITTLE * 2);
+            loop {
+                yield_now().await;
+            }
+        };
+        let mut guest = Scheduled::<_>::new(Box::pin(guest), long(), new(), false);
+        let mut watched = async || {
+            let polled = poll_fn(|cx| Poll::Ready(guest.poll(cx, Clock::Wall, Instant::now()))).await;
+            assert!(polled.is_pending());
+            guest.watched
+        };
+        assert_eq!(watched().await, WATCHED);
+        // One that the system holds up begins anew.
+        let mut turns = 0;
+        while watched().await > 0 {
+            turns += 1;
+            assert!(turns < 100_000, "its turns are watched for ever");
+        }
+        assert!(turns >= usize::from(WATCHED) - 1);
     }
 
     #[tokio::test]

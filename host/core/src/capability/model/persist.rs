@@ -7,16 +7,19 @@
 //! was reserved for it. Where another candidate is left, the repetition is that one's: what was lost at the first is likely to
 //! be lost there again.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::meter::{Flight, Meter};
 use super::prices::Price;
 use super::provider::{ProviderError, SHARE};
 use super::route::Candidate;
 use crate::broker::Permit;
+use crate::unless::unless;
 
 /// Attempts that may have been billed in vain before a call gives up.
 pub(super) const LOST: u32 = 2;
@@ -104,7 +107,22 @@ async fn once<W: Work>(
     let local = slot.local && candidate.price == Some(Price::FREE);
     meter.begin(Flight { input_tokens, output_tokens, price: candidate.price, local });
     let share = share(permit.deadline().saturating_duration_since(Instant::now()), alternative);
-    match timeout_at(permit.deadline(), begun_within(share, meter, work.attempt(meter, permit, candidate))).await {
+    // An answer that has begun in time has the rest of it as well. One that is not streamed begins with its end.
+    let ends = async {
+        sleep(share).await;
+        if meter.counter().has_begun() {
+            sleep_until(permit.deadline()).await;
+            return None;
+        }
+        Some(too_late(share))
+    };
+    let mut attempt = work.attempt(meter, permit, candidate);
+    let done = match unless(attempt.as_mut(), pin!(ends)).await {
+        Ok(done) => Ok(done),
+        // What has come at the last moment has come.
+        Err(late) => attempt.now_or_never().map_or(late.map_or(Err(()), |error| Ok(Err(error))), Ok),
+    };
+    match done {
         Ok(Ok(output)) => {
             pass.worked();
             Ok(output)
@@ -121,7 +139,7 @@ async fn once<W: Work>(
             }
             Err(Stop::Provider(error))
         }
-        Err(_) => {
+        Err(()) => {
             meter.expired();
             Err(Stop::Deadline)
         }
@@ -134,21 +152,11 @@ fn share(left: Duration, alternative: bool) -> Duration {
     if alternative { left / 2 } else { left - left / 10 }
 }
 
-/// The attempt, or a time-out where no answer has begun in time. One that is not streamed begins with its end.
-async fn begun_within<A, T>(
-    share: Duration,
-    meter: &Meter<A>,
-    mut attempt: BoxFuture<'_, Result<T, ProviderError>>,
-) -> Result<T, ProviderError> {
-    match timeout(share, &mut attempt).await {
-        Ok(done) => done,
-        Err(_) if meter.counter().has_begun() => attempt.await,
-        Err(_) => {
-            let whole = Duration::from_secs(share.as_secs());
-            let after = if whole.is_zero() { Duration::from_millis(share.subsec_millis().into()) } else { whole };
-            Err(ProviderError::TimedOut { phase: SHARE, after })
-        }
-    }
+/// No answer has begun in its share of the time.
+fn too_late(share: Duration) -> ProviderError {
+    let whole = Duration::from_secs(share.as_secs());
+    let after = if whole.is_zero() { Duration::from_millis(share.subsec_millis().into()) } else { whole };
+    ProviderError::TimedOut { phase: SHARE, after }
 }
 
 /// None where the provider asks for more than anybody waits.

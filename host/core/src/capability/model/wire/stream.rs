@@ -6,10 +6,11 @@
 
 use std::future::Future;
 use std::ops::Range;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt as _, Stream, StreamExt};
 use memchr::memchr2;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use crate::capability::model::provider::{Events, ProviderError};
 use crate::capability::model::types::Event;
 use crate::schema::Weight;
+use crate::unless::unless;
 
 /// Longest line of a stream, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
@@ -160,10 +162,11 @@ pub async fn while_heard<T>(
     work: impl Future<Output = Result<T, ProviderError>>,
 ) -> Result<T, ProviderError> {
     let Some(events) = events else { return work.await };
-    tokio::select! {
-        biased;
-        done = work => done,
-        () = events.closed() => Err(ProviderError::Abandoned),
+    let mut work = pin!(work);
+    match unless(work.as_mut(), pin!(events.closed())).await {
+        Ok(done) => done,
+        // An answer that has come is one, whoever reads it.
+        Err(()) => work.now_or_never().unwrap_or(Err(ProviderError::Abandoned)),
     }
 }
 
