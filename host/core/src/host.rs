@@ -3,6 +3,7 @@
 mod agent_skill;
 mod agents;
 mod consent;
+mod loading;
 mod neighbours;
 mod reload;
 mod servers;
@@ -13,15 +14,12 @@ mod upgrade;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::sync::broadcast;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::agent;
 use crate::broker;
@@ -40,30 +38,24 @@ use crate::catalog::components::Components;
 use crate::catalog::index::Index;
 use crate::catalog::live::LiveSkills;
 use crate::catalog::loaded::LoadedSkills;
-use crate::catalog::package::{Package, PackageError};
-use crate::catalog::reflect::{self, Docs, Reflection};
 use crate::catalog::signature::Roots;
 use crate::catalog::signature::key::Keys;
 use crate::catalog::signature::publishers::Publishers;
-use crate::catalog::tool::{self, Callable, Tool};
 use crate::catalog::toolbox::Offers;
-use crate::catalog::{self, CatalogError, Generation, Runs, SkillRef};
-use crate::engine::linker::Pre;
+use crate::catalog::{CatalogError, SkillRef};
 use crate::engine::wasi::{Machine, Sources};
-use crate::engine::{Engine, EngineError, LoadError, WorkerCommand, digest};
+use crate::engine::{Engine, EngineError, WorkerCommand};
 use crate::error::Error;
 use crate::invocation::{self, Call, Finished, InvocationId, RunEnded};
 use crate::journal::Journal;
 use crate::journal::audit::{Audit, Entry};
 use crate::policy::denials::Denials;
-use crate::policy::manifest::Manifest;
 use crate::policy::store::GrantsStore;
 use crate::policy::{self, Grants};
-use crate::schema;
-use crate::server::{Reach, ServerError, Servers};
-use crate::settings::{Configured, Settings};
+use crate::server::{Reach, Servers};
+use crate::settings::Settings;
 use crate::state::State;
-use crate::step::{Progress, Step};
+use crate::step::Progress;
 
 pub use consent::{Candidate, Permissions};
 pub use reload::Successor;
@@ -289,39 +281,6 @@ impl Host {
         Ok(())
     }
 
-    /// Loads a component from a file without installing it.
-    ///
-    /// `identity` is what grants, budgets and state belong to, where it is not the file itself: the folder that it was built
-    /// from.
-    pub async fn load_file(
-        &self,
-        path: &Path,
-        identity: Option<&Path>,
-        progress: Option<Progress>,
-    ) -> Result<SkillRef, Error> {
-        let bytes = self.read(path)?;
-        self.0.warm_up();
-        let identity = identity.unwrap_or(path);
-        let identity = identity.canonicalize().unwrap_or_else(|_| identity.to_owned()).display().to_string();
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let generation = self.0.generation(&bytes, &stem, Some(&identity), progress.as_ref()).await;
-        let skill = SkillRef::new(identity, generation.map_err(|error| error.about(path))?);
-        Ok(self.0.live.enter(skill))
-    }
-
-    /// Loads an installed skill. Its file must be the one that was installed. Where none has this name, an approved server of this name
-    /// is a skill as well.
-    pub async fn load_installed(&self, name: &str, progress: Option<Progress>) -> Result<SkillRef, Error> {
-        let installed = match self.0.find_installed(name).await {
-            Ok(installed) => installed,
-            Err(error) => match self.0.server_skill(name) {
-                Err(ServerError::Unknown { .. }) => return Err(error),
-                other => return Ok(other?),
-            },
-        };
-        self.0.load_installed(&installed, progress.as_ref()).await
-    }
-
     /// Runs one call to its outcome.
     pub async fn invoke(&self, call: Call) -> Result<Finished, Error> {
         self.invoke_as(InvocationId::timed(), call).await
@@ -331,25 +290,6 @@ impl Host {
     pub async fn invoke_as(&self, id: InvocationId, mut call: Call) -> Result<Finished, Error> {
         call.allow = self.settled(call.allow).await?;
         invocation::run_as(&self.0, id, call).await
-    }
-
-    /// Puts manifest and tools into a component. The tools are asked for once, here, with no grants.
-    pub async fn package(
-        &self,
-        component: &[u8],
-        manifest: &Manifest,
-        progress: Option<Progress>,
-    ) -> Result<Vec<u8>, Error> {
-        let apart = Package::read(component).map_err(package_error)?;
-        let loaded = self.0.load(&apart.code, &manifest.name, progress.as_ref()).await?;
-        let offered = self.0.offered(&loaded.pre, None, apart.docs).await?;
-        offered.step(manifest)?;
-        if let Some(schema) = &manifest.config {
-            schema::compile(schema).map_err(|error| {
-                policy::manifest::ManifestError::new(format!("`config` is not a JSON Schema: {error}"))
-            })?;
-        }
-        Ok(Package::write(&apart.code, manifest, &offered.tools()))
     }
 
     /// Removes an installed skill; with `purge` its grants and its stored data as well.
@@ -492,19 +432,6 @@ impl Host {
     pub async fn doctor(&self) -> Result<Vec<Finding>, Error> {
         Ok(crate::doctor::examine(&self.0, self.0.engine()?).await)
     }
-
-    fn read(&self, path: &Path) -> Result<Vec<u8>, CatalogError> {
-        self.0.read(path)
-    }
-
-    /// The bytes of a component's file: of a plain file alone, and no more of them than `engine.component-mib` allows.
-    pub fn read_component(&self, path: &Path) -> Result<Vec<u8>, Error> {
-        let (bytes, limit) = (self.read(path)?, self.0.component_bytes());
-        if bytes.len() as u64 > limit {
-            return Err(Error::from(LoadError::TooLarge { limit }).about(path));
-        }
-        Ok(bytes)
-    }
 }
 
 /// One finding of `doctor`.
@@ -551,23 +478,6 @@ impl Shared {
         Ok(starting.engine.get_or_init(|| engine))
     }
 
-    /// Begins to start the engine, beside checking the first skill that was read. Why it cannot be started is told by who needs it next.
-    fn warm_up(self: &Arc<Self>) {
-        if self.engine.engine.get().is_none() {
-            let shared = Arc::clone(self);
-            tokio::task::spawn_blocking(move || drop(shared.engine()));
-        }
-    }
-
-    /// Largest file of a component.
-    pub(crate) fn component_bytes(&self) -> u64 {
-        u64::from(self.settings.load().engine.component_mib) << 20
-    }
-
-    fn read(&self, path: &Path) -> Result<Vec<u8>, CatalogError> {
-        catalog::read_component(path, self.component_bytes())
-    }
-
     /// What the index says of an installed skill.
     pub(crate) async fn find_installed(&self, name: &str) -> Result<Installed, Error> {
         match self.index.get(name).await? {
@@ -591,105 +501,6 @@ impl Shared {
         }
     }
 
-    /// An installed skill for a skill that calls it: read, checked and made ready once.
-    pub(crate) async fn installed_skill(self: &Arc<Self>, installed: &Installed) -> Result<SkillRef, Error> {
-        self.loaded.get(&installed.digest, || self.load_installed(installed, None)).await
-    }
-
-    async fn load_installed(
-        self: &Arc<Self>,
-        installed: &Installed,
-        progress: Option<&Progress>,
-    ) -> Result<SkillRef, Error> {
-        let name = &installed.name;
-        let bytes = self.read(&self.components.path(&installed.digest))?;
-        self.warm_up();
-        let found = digest(&bytes);
-        if found != installed.digest {
-            let expected = installed.digest.clone();
-            return Err(CatalogError::DigestMismatch { name: name.clone(), expected, found }.into());
-        }
-        let generation = self.generation(&bytes, name, Some(name), progress).await?;
-        Ok(self.live.enter(SkillRef::new(name.clone(), generation)))
-    }
-
-    async fn load(&self, code: &[u8], name: &str, progress: Option<&Progress>) -> Result<crate::engine::Loaded, Error> {
-        let tell = |step| {
-            if let Some(progress) = progress {
-                progress(step);
-            }
-        };
-        let notice = || tell(Step::Compiling { skill: name.to_owned(), bytes: code.len() as u64 });
-        let loaded = self.engine()?.load(code, notice).await?;
-        if let Some(why) = &loaded.rejected {
-            self.sessions.audit.note(Entry::admin("cache-rejected", digest(code), why.as_str()));
-        }
-        tell(Step::Ready);
-        Ok(loaded)
-    }
-
-    /// Makes a generation out of a file's bytes: the same buffer is hashed, checked and compiled. `identity` is the manifest's
-    /// name where none is given.
-    async fn generation(
-        self: &Arc<Self>,
-        bytes: &[u8],
-        stem: &str,
-        identity: Option<&str>,
-        progress: Option<&Progress>,
-    ) -> Result<Generation, Error> {
-        let limit = self.component_bytes();
-        if bytes.len() as u64 > limit {
-            return Err(LoadError::TooLarge { limit }.into());
-        }
-        let package = Package::read(bytes).map_err(package_error)?;
-        let manifest = package.manifest.unwrap_or_else(|| Manifest::bare(stem));
-        let listed = package.tools.map(Listed::new);
-        let loaded = self.load(&package.code, &manifest.name, progress).await?;
-        let offered = self.offered(&loaded.pre, listed, package.docs).await?;
-        let step = offered.step(&manifest)?;
-        let (upgrade, callables): (Vec<_>, Vec<_>) =
-            offered.callables.into_iter().partition(|callable| Some(&*callable.tool.name) == step.as_deref());
-        let mut generation = Generation {
-            digest: digest(bytes).into(),
-            rights: Arc::default(),
-            tools: callables.iter().map(|callable| callable.tool.clone()).collect(),
-            callables: callables.into(),
-            upgrade: upgrade.into(),
-            // What keeps nothing has nothing to bring up to date.
-            state_ready: Arc::new(AtomicBool::new(manifest.permissions.kv.is_none())),
-            left_out: offered.left_out,
-            runs: Runs::Here(loaded.pre),
-            settings: Arc::default(),
-            configured: Configured::default(),
-            withdrawn: CancellationToken::new(),
-            life: Arc::default(),
-            manifest,
-        };
-        let identity = identity.unwrap_or(&generation.manifest.name).to_owned();
-        generation.configure(&self.settings.load(), &identity)?;
-        Ok(generation)
-    }
-
-    /// The tools of a component. `listed` are those that its package lists.
-    ///
-    /// What a skill's package lists is taken as it is: checking it would mean to run the skill. The tools of a plain component are always
-    /// made of its functions, so that a list that tells something else cannot bring a schema of its own in; it only describes them.
-    async fn offered(self: &Arc<Self>, pre: &Pre, listed: Option<Listed>, docs: Docs) -> Result<Reflection, Error> {
-        match pre {
-            Pre::Skill(skill) => {
-                let callables = match listed {
-                    Some(listed) => listed.callables.await.map_err(|_| invocation::InvokeError::HostFault)??,
-                    None => tool::callables(&invocation::ask_tools(self, &skill.pre).await?)?,
-                };
-                Ok(Reflection { callables, left_out: Vec::new() })
-            }
-            Pre::Plain(pre) => {
-                let docs = listed.map_or(docs, |listed| Docs::stored(listed.tools.to_vec()));
-                Ok(reflect::reflect(&self.engine()?.wasmtime, pre.component(), &docs)?)
-            }
-        }
-    }
-
     /// Removes a component that no installed skill uses any more.
     async fn remove_component(&self, digest: &str) {
         self.loaded.forget(digest);
@@ -699,21 +510,6 @@ impl Shared {
             Err(error) => return tracing::warn!(%error, digest, "an old component is not removed"),
         };
         self.components.remove_unused(&self.index, digest).await;
-    }
-}
-
-/// The tools that a package lists.
-struct Listed {
-    tools: Arc<[Tool]>,
-    /// The same with their schemas compiled. That takes a part of each start that a person waits for, and is done beside the rest of it.
-    callables: JoinHandle<Result<Vec<Callable>, LoadError>>,
-}
-
-impl Listed {
-    fn new(tools: Vec<Tool>) -> Self {
-        let tools: Arc<[Tool]> = tools.into();
-        let listed = Arc::clone(&tools);
-        Self { tools, callables: tokio::task::spawn_blocking(move || tool::callables(&listed)) }
     }
 }
 
@@ -737,11 +533,4 @@ fn router(configured: &ModelSettings, secrets: &BTreeMap<String, SecretString>) 
     let found = discover::discover(&env, None, configured);
     let keys = discover::secrets(&env, &found.settings);
     Router::new(found.settings, &keys, found.hopeful)
-}
-
-fn package_error(error: PackageError) -> Error {
-    match error {
-        PackageError::Load(error) => error.into(),
-        PackageError::Manifest(error) => error.into(),
-    }
 }

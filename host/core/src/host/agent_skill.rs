@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Host, Progress, package_error};
+use super::{Host, Progress};
 use crate::catalog::agent_skill::{self, AgentSkillError, Carried};
 use crate::catalog::package::Package;
 use crate::catalog::signature::SourceKind;
@@ -49,7 +49,7 @@ impl Host {
         if actual > limit {
             return Err(crate::engine::LoadError::TooLarge { limit }.into());
         }
-        let Some(manifest) = Package::read(&carried.bytes).map_err(package_error).map_err(about)?.manifest else {
+        let Some(manifest) = Package::read(&carried.bytes).map_err(Error::from).map_err(about)?.manifest else {
             return Ok((carried, false));
         };
         if agent_skill::name_of(&manifest.name) != carried.skill.name {
@@ -102,7 +102,7 @@ impl Host {
     /// The component of an installed skill, which is the one that was installed.
     pub async fn component(&self, name: &str) -> Result<Vec<u8>, Error> {
         let installed = self.0.find_installed(name).await?;
-        let bytes = self.read(&self.0.components.path(&installed.digest))?;
+        let bytes = self.0.read(&self.0.components.path(&installed.digest))?;
         let found = digest(&bytes);
         if found != installed.digest {
             let (name, expected) = (installed.name, installed.digest);

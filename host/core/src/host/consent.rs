@@ -178,7 +178,7 @@ impl Host {
         signatures: Vec<Signature>,
         progress: Option<Progress>,
     ) -> Result<Candidate, Error> {
-        let bytes = self.read(path)?;
+        let bytes = self.0.read(path)?;
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let source = path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string();
         self.consider_incoming(Incoming { bytes, stem, source, kind, signatures }, progress).await
@@ -207,7 +207,7 @@ impl Host {
             (more, less) = (requests.beyond(had), had.beyond(requests));
             if *before.digest != *generation.digest {
                 // Where the old file is gone or too large by now, nothing of the new one counts as known.
-                let old = self.read(&self.0.components.path(&before.digest)).unwrap_or_default();
+                let old = self.0.read(&self.0.components.path(&before.digest)).unwrap_or_default();
                 imports = Imports::between(&old, &bytes);
             }
             if !requests.ask_the_same(had) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::{Candidate, Host, package_error};
+use super::{Candidate, Host};
 use crate::catalog::signature::{
     self, Facts, KeyInfo, Pin, Publisher, Signature, SignatureError, SignedBy, Signer, SourceKind, Statement, Terms,
     Verdict, check_all, judge, key,
@@ -38,8 +38,8 @@ impl Host {
 
     /// What a signature of this file has to be of.
     pub fn statement(&self, file: &Path) -> Result<Statement, Error> {
-        let (bytes, stem) = (self.read(file)?, stem(file));
-        Statement::of(&bytes, &stem).map(|(statement, _)| statement).map_err(package_error)
+        let (bytes, stem) = (self.0.read(file)?, stem(file));
+        Statement::of(&bytes, &stem).map(|(statement, _)| statement).map_err(Error::from)
     }
 
     /// Signs a file, and writes the signature beside it.
@@ -77,7 +77,7 @@ impl Host {
     /// How a file stands with the signatures that lie beside it, as if it were to be installed. With `only`, nobody else is
     /// asked about. Runs and compiles nothing.
     pub async fn verify(&self, file: &Path, only: Option<&Signer>) -> Result<Verdict, Error> {
-        let (bytes, stem, source) = (self.read(file)?, stem(file), file.display().to_string());
+        let (bytes, stem, source) = (self.0.read(file)?, stem(file), file.display().to_string());
         let signatures = Signature::beside(file)?;
         let mut known = self.0.publishers.all().await?;
         if let Some(only) = only {
@@ -162,7 +162,7 @@ impl Host {
         if incoming.bytes.len() as u64 > limit {
             return Err(crate::engine::LoadError::TooLarge { limit }.into());
         }
-        let (statement, manifest) = Statement::of(&incoming.bytes, &incoming.stem).map_err(package_error)?;
+        let (statement, manifest) = Statement::of(&incoming.bytes, &incoming.stem)?;
         let pin = if pinned { self.0.publishers.pin(&statement.name).await? } else { None };
         let before = self.0.index.get(&statement.name).await?.and_then(|before| before.version.parse().ok());
         let known: Vec<&Signer> =
