@@ -6,8 +6,11 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
 use serde_json::{Value, json};
 
 use crate::support::{Done, Home, Provider, Server, TestHost, process, servers};
@@ -31,9 +34,16 @@ impl Collector {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let got = Got::default();
-        let keep = move |State(got): State<Got>, Path(signal): Path<String>, headers: HeaderMap, body: String| async move {
-            got.lock().unwrap().push((signal, headers, serde_json::from_str(&body).unwrap()));
-            (status, "{}")
+        let keep = move |State(got): State<Got>, Path(signal): Path<String>, headers: HeaderMap, body: Bytes| async move {
+            let value = match headers["content-type"].as_bytes() {
+                b"application/x-protobuf" if signal == "traces" => {
+                    serde_json::to_value(ExportTraceServiceRequest::decode(body).unwrap()).unwrap()
+                }
+                b"application/x-protobuf" => Value::Null,
+                _ => serde_json::from_slice(&body).unwrap(),
+            };
+            got.lock().unwrap().push((signal, headers, value));
+            status
         };
         let app = axum::Router::new().route("/v1/{signal}", axum::routing::post(keep)).with_state(Arc::clone(&got));
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -157,6 +167,24 @@ async fn a_run_is_one_trace_from_the_command_to_the_model_and_says_nothing_of_it
     assert!(text.contains("x-tenant") && text.contains("deployment.environment.name"), "{text}");
     assert!(!text.contains("CANARY"), "{text}");
     assert!(!text.contains(&host.home.path("").display().to_string()), "no path: {text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_is_sent_as_protobuf_where_no_form_is_named() {
+    let provider = Provider::says(ANSWER);
+    let host = two(&provider).await;
+    let collector = Collector::start(StatusCode::OK).await;
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()), ("OTEL_SERVICE_NAME", "mine")];
+    relay(&host.home, &variables).await.worked();
+    let spans = collector.spans();
+    let [run, chat] = ["execute_tool a/relay", "chat default"].map(|name| named(&spans, name));
+    assert_eq!(run["traceId"], chat["traceId"]);
+    assert_eq!(chat["kind"], 3, "a client: {chat}");
+    assert!(number(run, "ringfence.memory_peak_bytes") > 0);
+    let (_, headers, sent) = collector.got.lock().unwrap().iter().find(|(of, ..)| of == "traces").unwrap().clone();
+    assert_eq!(headers["content-type"], "application/x-protobuf");
+    let resource = &sent["resourceSpans"][0]["resource"];
+    assert_eq!(attribute(resource, "service.name"), Some(&json!("mine")), "{resource}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

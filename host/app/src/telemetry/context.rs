@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::HeaderMap;
 use opentelemetry::propagation::{Injector, TextMapPropagator as _};
+use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::spans;
 
 /// Whether any of it is done. One for the process, like the listener.
 static BEGUN: AtomicBool = AtomicBool::new(false);
@@ -42,8 +44,10 @@ pub(crate) fn from_meta(span: &Span, fields: &serde_json::Map<String, serde_json
 fn below(span: &Span, fields: &dyn opentelemetry::propagation::Extractor) {
     if BEGUN.load(Ordering::Relaxed) && !span.is_disabled() {
         let context = TraceContextPropagator::new().extract(fields);
-        if let Err(error) = span.set_parent(context) {
-            tracing::debug!(%error, "a trace context is not taken");
+        let parent = context.span().span_context().clone();
+        // What is none begins a trace of its own.
+        if parent.is_valid() {
+            spans::set_parent(span, &parent);
         }
     }
 }
@@ -62,7 +66,10 @@ impl Injector for Fields {
 
 fn carried(span: &Span) -> Vec<(&'static str, String)> {
     let mut fields = Fields(Vec::new());
-    TraceContextPropagator::new().inject_context(&span.context(), &mut fields);
+    if let Some(context) = spans::context(span) {
+        let context = opentelemetry::Context::new().with_remote_span_context(context);
+        TraceContextPropagator::new().inject_context(&context, &mut fields);
+    }
     fields.0
 }
 
@@ -74,7 +81,10 @@ mod tests {
     use serde_json::json;
     use tracing_subscriber::layer::SubscriberExt as _;
 
+    use super::super::outbox::{Outbox, Schedule};
+    use super::super::spans::Spans;
     use super::*;
+    use crate::config::Environment;
 
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -82,7 +92,8 @@ mod tests {
     fn a_trace_goes_on_from_who_calls_to_whom_is_called() {
         BEGUN.store(true, Ordering::Relaxed);
         let provider = SdkTracerProvider::builder().build();
-        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let (outbox, carrier) = Outbox::begin(Schedule::of(&Environment::default()), |_| {}).unwrap();
+        let layer = Spans::new(provider.tracer("test"), outbox);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             let told = |take: &dyn Fn(&Span)| {
                 let span = tracing::info_span!(target: TARGET, "face");
@@ -102,5 +113,6 @@ mod tests {
             let alone = told(&|span| from_meta(span, wrong.as_object().unwrap()));
             assert!(!alone.contains(TRACE), "what is none begins a trace of its own: {alone}");
         });
+        carrier.end(std::time::Duration::from_secs(60)).unwrap();
     }
 }

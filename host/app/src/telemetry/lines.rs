@@ -2,12 +2,12 @@
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::LogRecord as _;
-use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::spans;
 
 pub(super) fn layer(provider: &SdkLoggerProvider) -> OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger> {
     OpenTelemetryTracingBridge::new(provider)
@@ -20,13 +20,7 @@ pub(super) struct InTrace;
 
 impl LogProcessor for InTrace {
     fn emit(&self, line: &mut SdkLogRecord, _: &InstrumentationScope) {
-        let span = Span::current();
-        if span.is_disabled() {
-            return;
-        }
-        let context = span.context();
-        let span = context.span().span_context().clone();
-        if span.is_valid() {
+        if let Some(span) = spans::context(&Span::current()) {
             line.set_trace_context(span.trace_id(), span.span_id(), Some(span.trace_flags()));
         }
     }

@@ -7,18 +7,23 @@
 mod context;
 mod lines;
 mod measure;
+mod otlp;
+mod outbox;
 mod plan;
+mod spans;
 mod wire;
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_otlp::{
+    LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
+};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanExporter as _};
 use ringfence_core::trace::TARGET;
 use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
@@ -28,17 +33,29 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::config::Environment;
 pub(crate) use context::{RequestSpan, from_headers, from_meta};
 use measure::Measure;
+use outbox::{Carrier, Outbox, Schedule};
 use plan::{Plan, Signal};
+use spans::Spans;
 
 /// How long the end of the process may wait for what is still to be sent.
 const LAST: Duration = Duration::from_millis(900);
 
+/// What the spans are called that are all ours.
+const SCOPE: &str = "ringfence";
+
 /// What sends traces, metrics and logs. None of it where nothing is to be sent.
 #[derive(Default)]
 pub(crate) struct Telemetry {
-    traces: Option<SdkTracerProvider>,
+    traces: Option<Traces>,
     metrics: Option<SdkMeterProvider>,
     logs: Option<SdkLoggerProvider>,
+}
+
+/// What becomes of spans.
+struct Traces {
+    tracer: SdkTracer,
+    outbox: Outbox,
+    carrier: Carrier,
 }
 
 impl Telemetry {
@@ -48,7 +65,7 @@ impl Telemetry {
         let mut unusable: Vec<(String, Vec<&str>)> = Vec::new();
         for signal in Signal::ALL {
             let Some(plan) = Plan::of(env, signal) else { continue };
-            let Err(why) = plan.and_then(|plan| telemetry.begin(&plan)) else { continue };
+            let Err(why) = plan.and_then(|plan| telemetry.begin(&plan, env)) else { continue };
             match unusable.iter_mut().find(|(other, _)| *other == why) {
                 Some((_, signals)) => signals.push(signal.word()),
                 None => unusable.push((why, vec![signal.word()])),
@@ -64,20 +81,38 @@ impl Telemetry {
         telemetry
     }
 
-    fn begin(&mut self, plan: &Plan) -> Result<(), String> {
+    fn begin(&mut self, plan: &Plan, env: &Environment) -> Result<(), String> {
         let wire = wire::Wire::new(plan.signal, plan.timeout)?;
         let failed = |error: opentelemetry_otlp::ExporterBuildError| error.to_string();
         let resource = resource(plan);
         match plan.signal {
             Signal::Traces => {
+                let filled = wire::Filled::new(wire);
+                let body = filled.body();
                 let exporter = SpanExporter::builder()
                     .with_http()
                     .with_protocol(plan.protocol)
-                    .with_http_client(wire)
+                    .with_http_client(filled)
                     .build()
                     .map_err(failed)?;
-                let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource);
-                self.traces = Some(provider.build());
+                let (head, protocol) = (otlp::Head::new(&resource, SCOPE), plan.protocol);
+                // The exporter knows where to, with which headers and how often again, and what the answer means. What it would make of
+                // spans has been made already.
+                let send = move |spans: &[u8]| {
+                    let request = head.request(spans);
+                    let request = if protocol == Protocol::HttpJson { otlp::json(&request) } else { Ok(request) };
+                    let sent = request.and_then(|request| {
+                        body.set(request);
+                        futures_executor::block_on(exporter.export(Vec::new())).map_err(|error| error.to_string())
+                    });
+                    if let Err(error) = sent {
+                        tracing::debug!(error, "spans did not arrive");
+                    }
+                };
+                let begun = Outbox::begin(Schedule::of(env), send);
+                let (outbox, carrier) = begun.map_err(|error| format!("no thread can be made for them: {error}"))?;
+                let provider = SdkTracerProvider::builder().with_resource(resource).build();
+                self.traces = Some(Traces { tracer: provider.tracer(SCOPE), outbox, carrier });
             }
             Signal::Metrics => {
                 let exporter = MetricExporter::builder()
@@ -108,17 +143,8 @@ impl Telemetry {
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
-        let tracer = self.traces.as_ref()?.tracer("ringfence");
-        // No thread, no line of the source and no busy time: they are of no use to an operator, and cost at each poll.
-        let layer = tracing_opentelemetry::layer()
-            .with_tracer(tracer)
-            .with_location(false)
-            .with_threads(false)
-            .with_target(false)
-            .with_level(false)
-            .with_tracked_inactivity(false)
-            .with_context_activation(false);
-        Some(layer.with_filter(ours()))
+        let Traces { tracer, outbox, .. } = self.traces.as_ref()?;
+        Some(Spans::new(tracer.clone(), outbox.clone()).with_filter(ours()))
     }
 
     /// What listens to the same spans and counts them.
@@ -144,7 +170,7 @@ impl Telemetry {
         // Side by side: each may take all of that second.
         std::thread::scope(|scope| {
             let ends: [Box<dyn FnOnce() + Send>; 3] = [
-                Box::new(|| told(Signal::Traces, traces.map(|provider| provider.shutdown_with_timeout(LAST)))),
+                Box::new(|| told(Signal::Traces, traces.map(|traces| traces.carrier.end(LAST)))),
                 Box::new(|| told(Signal::Metrics, metrics.map(|provider| provider.shutdown_with_timeout(LAST)))),
                 Box::new(|| told(Signal::Logs, logs.map(|provider| provider.shutdown_with_timeout(LAST)))),
             ];
@@ -155,7 +181,7 @@ impl Telemetry {
     }
 }
 
-fn told(signal: Signal, ended: Option<OTelSdkResult>) {
+fn told<E: Display>(signal: Signal, ended: Option<Result<(), E>>) {
     if let Some(Err(error)) = ended {
         tracing::debug!(%error, "the last {} may not have arrived", signal.word());
     }

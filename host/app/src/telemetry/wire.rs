@@ -1,6 +1,7 @@
 //! How deliveries go to the collector: by the same HTTP and TLS as everything else, on a thread that nothing else waits for.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
@@ -75,5 +76,42 @@ impl HttpClient for Wire {
             Err(_) => self.told(&place, "it cannot be reached"),
         }
         done
+    }
+}
+
+/// As [`Wire`], for an exporter whose bodies are made elsewhere: each request goes with what was set last.
+#[derive(Debug)]
+pub(super) struct Filled {
+    wire: Wire,
+    body: Body,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Body(Arc<Mutex<Bytes>>);
+
+impl Body {
+    pub(super) fn set(&self, body: Vec<u8>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = body.into();
+    }
+
+    fn get(&self) -> Bytes {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Filled {
+    pub(super) fn new(wire: Wire) -> Self {
+        Self { wire, body: Body::default() }
+    }
+
+    pub(super) fn body(&self) -> Body {
+        self.body.clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Filled {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        self.wire.send_bytes(request.map(|_| self.body.get())).await
     }
 }

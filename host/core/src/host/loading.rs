@@ -187,12 +187,7 @@ impl Shared {
     ///
     /// What a skill's package lists is taken as it is: checking it would mean to run the skill. The tools of a plain component are always
     /// made of its functions, so that a list that tells something else cannot bring a schema of its own in; it only describes them.
-    async fn offered(
-        self: &Arc<Self>,
-        pre: &Pre,
-        listed: Option<Listed>,
-        docs: Docs,
-    ) -> Result<Reflection, Error> {
+    async fn offered(self: &Arc<Self>, pre: &Pre, listed: Option<Listed>, docs: Docs) -> Result<Reflection, Error> {
         match pre {
             Pre::Skill(skill) => {
                 let callables = match listed {
