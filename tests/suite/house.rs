@@ -192,6 +192,7 @@ const CHECKED: &[&str] = &[
     "journal",
     "policy::taint",
     "state",
+    "unless",
 ];
 
 /// A lock of the standard library in one of them would be one that the checker does not see, and nothing else would say so.

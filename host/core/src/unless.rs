@@ -7,10 +7,11 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
+
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// `work`, or what ended it. Where both are ready, `end` counts; only in the very first poll does `work` come first, so that what does
 /// not wait at all needs no look at anything else.

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 pub(crate) use product::{
     act, broker, budget, capability, catalog, engine, error, events, files, host, invocation, journal, person, plain,
-    policy, server, state, trace,
+    policy, server, state, trace, unless,
 };
 
 /// Schedules of each check: what every change is held to, and what is run from time to time.

@@ -1,4 +1,4 @@
-//! What the variables of OpenTelemetry say of a signal, beside what the SDK reads itself: sampler, limits, queues, headers, attributes.
+//! What the variables of OpenTelemetry say of a signal, beside what the SDK reads itself (sampler, headers, attributes) and the outbox (batches).
 
 use std::time::Duration;
 

@@ -15,6 +15,7 @@ mod sources {
     pub mod plain;
     pub mod state;
     pub mod trace;
+    pub mod unless;
 
     pub mod engine {
         pub mod shares;
