@@ -30,7 +30,9 @@ mod span {
     pub(super) const START: u32 = 7;
     pub(super) const END: u32 = 8;
     pub(super) const ATTRIBUTES: u32 = 9;
+    pub(super) const DROPPED_ATTRIBUTES: u32 = 10;
     pub(super) const EVENTS: u32 = 11;
+    pub(super) const DROPPED_EVENTS: u32 = 12;
     pub(super) const STATUS: u32 = 15;
     pub(super) const FLAGS: u32 = 16;
 }
@@ -122,7 +124,15 @@ fn nanos(time: SystemTime) -> u64 {
 }
 
 /// A span that is being written.
-pub(super) struct Span(Vec<u8>);
+pub(super) struct Span {
+    bytes: Vec<u8>,
+    attributes: u64,
+    events: u64,
+}
+
+/// Attributes of a span, and events, that are sent; what is beyond is only counted (the SDK's usual limits). Who makes events is a skill
+/// that is refused things.
+const MOST: u64 = 128;
 
 /// What a span of ours takes without growing: one of an invocation has 400 to 450 bytes.
 const USUAL: usize = 512;
@@ -131,11 +141,11 @@ impl Span {
     pub(super) fn begin(now: SystemTime) -> Self {
         let mut bytes = Vec::with_capacity(USUAL);
         write_fixed64(span::START, nanos(now), &mut bytes);
-        Self(bytes)
+        Self { bytes, attributes: 0, events: 0 }
     }
 
     pub(super) fn name(&mut self, name: &str) {
-        write_bytes(span::NAME, name.as_bytes(), &mut self.0);
+        write_bytes(span::NAME, name.as_bytes(), &mut self.bytes);
     }
 
     /// As `otel.kind` says it. A kind that is unknown is none.
@@ -147,26 +157,37 @@ impl Span {
             "consumer" => SpanKind::Consumer,
             _ => SpanKind::Internal,
         };
-        write_number(span::KIND, (kind as i32).unsigned_abs().into(), &mut self.0);
+        write_number(span::KIND, (kind as i32).unsigned_abs().into(), &mut self.bytes);
     }
 
     pub(super) fn attribute(&mut self, name: &str, value: Value<'_>) {
-        write_pair(span::ATTRIBUTES, name, value, &mut self.0);
+        self.attributes += 1;
+        if self.attributes <= MOST {
+            write_pair(span::ATTRIBUTES, name, value, &mut self.bytes);
+        }
     }
 
     pub(super) fn event(&mut self, event: &Event) {
-        write_bytes(span::EVENTS, &event.0, &mut self.0);
+        self.events += 1;
+        if self.events <= MOST {
+            write_bytes(span::EVENTS, &event.0, &mut self.bytes);
+        }
     }
 
     pub(super) fn failed(&mut self) {
         let code = u64::from((StatusCode::Error as i32).unsigned_abs());
-        write_len(span::STATUS, key_len(CODE) + encoded_len_varint(code), &mut self.0);
-        write_number(CODE, code, &mut self.0);
+        write_len(span::STATUS, key_len(CODE) + encoded_len_varint(code), &mut self.bytes);
+        write_number(CODE, code, &mut self.bytes);
     }
 
     /// The whole of it, as one of `ScopeSpans.spans`.
     pub(super) fn end(mut self, now: SystemTime, context: &SpanContext, parent: &SpanContext, to: &mut Vec<u8>) {
-        let bytes = &mut self.0;
+        let bytes = &mut self.bytes;
+        for (field, all) in [(span::DROPPED_ATTRIBUTES, self.attributes), (span::DROPPED_EVENTS, self.events)] {
+            if all > MOST {
+                write_number(field, (all - MOST).min(u32::MAX.into()), bytes);
+            }
+        }
         write_fixed64(span::END, nanos(now), bytes);
         write_bytes(span::TRACE_ID, &context.trace_id().to_bytes(), bytes);
         write_bytes(span::SPAN_ID, &context.span_id().to_bytes(), bytes);
@@ -340,6 +361,22 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(&json(&request).unwrap()).unwrap();
         let span = &json["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
         assert_eq!((&span["name"], &span["spanId"]), (&"chat default".into(), &"0000000000000008".into()));
+    }
+
+    #[test]
+    fn what_a_skill_makes_many_of_is_counted_and_not_kept() {
+        let mut span = Span::begin(UNIX_EPOCH);
+        for number in 0..100_000 {
+            span.event(&Event::new(UNIX_EPOCH));
+            span.attribute("n", Value::Int(number));
+        }
+        assert!(span.bytes.len() < 10_000, "{}", span.bytes.len());
+        let mut spans = Vec::new();
+        span.end(UNIX_EPOCH, &context(1, 2, false, &[]), &SpanContext::NONE, &mut spans);
+        let read = decode(&Head::new(&Resource::builder_empty().build(), "").request(&spans));
+        let span = &read.scope_spans[0].spans[0];
+        assert_eq!((span.events.len(), span.attributes.len()), (128, 128));
+        assert_eq!((span.dropped_events_count, span.dropped_attributes_count), (100_000 - 128, 100_000 - 128));
     }
 
     proptest! {
