@@ -1,12 +1,12 @@
 //! The spans of runs, for the collector: what `tracing` tells of them, written down as it comes.
 //!
-//! Which trace a span is of and whether it is sampled is the SDK's to say, by a span of its own that holds nothing else. What a span of
+//! Which trace the first span here is of and whether it is sampled is the SDK's to say, by a span of its own that holds nothing else. What a span of
 //! ours says goes straight into the bytes that are sent (`otlp.rs`).
 
 use std::time::SystemTime;
 
 use opentelemetry::trace::{Span as _, SpanContext, TraceContextExt as _, Tracer as _};
-use opentelemetry_sdk::trace::SdkTracer;
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, SdkTracer};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
@@ -37,8 +37,13 @@ impl Spans {
     }
 }
 
-/// The place of a new span below another one.
+/// The place of a new span below another one. Of what is below one of ours every sampler thinks what it thought of that one: by its trace
+/// or by its parent.
 fn below(tracer: &SdkTracer, parent: &SpanContext) -> SpanContext {
+    if parent.is_valid() && !parent.is_remote() {
+        let (trace, span) = (parent.trace_id(), RandomIdGenerator::default().new_span_id());
+        return SpanContext::new(trace, span, parent.trace_flags(), false, parent.trace_state().clone());
+    }
     let mut above = opentelemetry::Context::new();
     if parent.is_valid() {
         above = above.with_remote_span_context(parent.clone());
