@@ -57,7 +57,7 @@ impl Served {
 
     /// What its threads have used of the processor.
     pub(crate) fn cpu(&self) -> Duration {
-        cpu_of(self.child.id())
+        cpu_of(self.child.id(), |_| true)
     }
 
     /// A whole request, for a connection that is kept.

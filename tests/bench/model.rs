@@ -3,7 +3,7 @@
 //! A call of a guest holds an invocation of its own, which is no part of the broker's price: it is measured by the same tool
 //! asked to make no call, and taken off. What is left beside the same request by the bare client is what the broker adds:
 //! policy, budget, the ledger on disk, the hop to the workers of input and output, the wire, and the WIT on both sides. Likewise a token
-//! is measured without what the host does for a call that waits, for as long as the stream takes: the clock that interrupts guests ticks.
+//! is measured without the ticks of the clock that interrupts guests: they come for as long as any guest lives, however many tokens do.
 
 use std::time::{Duration, Instant};
 
@@ -23,11 +23,9 @@ pub(crate) fn measure(table: &mut Table) {
             let bare = Bare::new(&server);
             let mut rows = Table::new();
             single(&mut rows, &ground, &bare).await;
-            let waits = waiting(&ground, &server).await;
-            rows.note("model: processor of a call that waits, of one core", format!("{:.2} %", waits * 100.0), "-", "");
-            streamed(&mut rows, &ground, &bare, waits, ("as fast as it can", 5)).await;
+            streamed(&mut rows, &ground, &bare, "as fast as it can", 5).await;
             server.mode(Mode::Slow).await;
-            streamed(&mut rows, &ground, &bare, waits, ("one each ms", 1)).await;
+            streamed(&mut rows, &ground, &bare, "one each ms", 1).await;
             rows
         })
         .await
@@ -73,37 +71,14 @@ async fn single(table: &mut Table, ground: &Ground, bare: &Bare) {
     price.await.told(table, "model: one call", 100.0);
 }
 
-/// What a call takes of the processor while it only waits, beyond what a host takes that has none: as a share of one core. It is there as
-/// long as the call is, however many tokens come meanwhile, and so is no part of a token's price.
-async fn waiting(ground: &Ground, server: &Server) -> f64 {
-    let share = async || measured(tokio::time::sleep(WATCHED)).await.cpu.as_secs_f64() / WATCHED.as_secs_f64();
-    tokio::time::sleep(CALM).await;
-    let idle = share().await;
-    server.mode(Mode::Hold).await;
-    let held = server.held().await;
-    let watch = async {
-        while server.held().await == held {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let waits = share().await;
-        server.mode(Mode::Fast).await;
-        waits
-    };
-    let (_, waits) = tokio::join!(ground.run("stream", "{}"), watch);
-    (waits - idle).max(0.0)
-}
-
-/// A host that had a call is as quiet as before after this time.
+/// A host that had a call is as quiet as before after this time, and its clock rests.
 const CALM: Duration = Duration::from_millis(1_500);
-/// How long it is watched.
-const WATCHED: Duration = Duration::from_secs(3);
-
 /// Streams of one kind, and of the bare client beside each.
 const ROUNDS: usize = 9;
 
-async fn streamed(table: &mut Table, ground: &Ground, bare: &Bare, waits: f64, (how, streams): (&str, usize)) {
+async fn streamed(table: &mut Table, ground: &Ground, bare: &Bare, how: &str, streams: usize) {
     let per = |all: Duration| us(all) / (streams * TOKENS) as f64;
-    let (mut ours, mut http, mut adds) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut http, mut adds, mut ticks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options::rounds(ROUNDS) {
         let began = Instant::now();
         let a = measured(async {
@@ -111,8 +86,9 @@ async fn streamed(table: &mut Table, ground: &Ground, bare: &Bare, waits: f64, (
                 ground.run("stream", "{}").await;
             }
         });
-        let cpu = a.await.cpu;
-        ours.push(cpu.saturating_sub(began.elapsed().mul_f64(waits)));
+        let a = a.await;
+        ticks.push(a.ticks.as_secs_f64() / began.elapsed().as_secs_f64());
+        ours.push(a.cpu - a.ticks);
         tokio::time::sleep(CALM).await;
         let b = measured(async {
             for _ in 0..streams {
@@ -131,4 +107,7 @@ async fn streamed(table: &mut Table, ground: &Ground, bare: &Bare, waits: f64, (
         format!("{http:.2} us"),
         (adds[adds.len() / 2], 5.0, " us"),
     );
+    ticks.sort_unstable_by(f64::total_cmp);
+    let ticks = format!("{:.2} % of a core", ticks[ticks.len() / 2] * 100.0);
+    table.note(format!("model: ticks meanwhile, {how}"), ticks, "-", "");
 }
