@@ -37,6 +37,9 @@ impl Schedule {
     }
 }
 
+/// How long nothing is said of spans that are lost after something was.
+const SILENT: Duration = Duration::from_secs(60);
+
 /// Where spans are put. Its clones are one.
 #[derive(Clone)]
 pub(super) struct Outbox(Arc<Shared>);
@@ -125,6 +128,7 @@ impl Carrier {
 /// The thread's whole life.
 fn carry(shared: &Shared, mut send: impl FnMut(&[u8]), ended: Sender<()>) {
     let mut since = Instant::now();
+    let (mut lost, mut told) = (0, None::<Instant>);
     loop {
         let mut held = shared.held();
         while held.full.is_empty() && !held.is_over {
@@ -135,7 +139,7 @@ fn carry(shared: &Shared, mut send: impl FnMut(&[u8]), ended: Sender<()>) {
             held = shared.wakes.wait_timeout(held, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let is_over = held.is_over;
-        let lost = take(&mut held.lost);
+        lost += take(&mut held.lost);
         let mut batch = match held.full.pop_front() {
             Some(full) => full,
             None => {
@@ -145,8 +149,9 @@ fn carry(shared: &Shared, mut send: impl FnMut(&[u8]), ended: Sender<()>) {
         };
         let is_last = is_over && held.full.is_empty() && held.spans == 0;
         drop(held);
-        if lost > 0 {
+        if lost > 0 && (is_last || told.is_none_or(|told| told.elapsed() >= SILENT)) {
             tracing::warn!("{lost} spans are lost: the collector takes fewer than there are");
+            (lost, told) = (0, Some(Instant::now()));
         }
         since = Instant::now();
         if !batch.is_empty() {
