@@ -126,6 +126,7 @@ fn nanos(time: SystemTime) -> u64 {
 /// A span that is being written.
 pub(super) struct Span {
     bytes: Vec<u8>,
+    has_kind: bool,
     attributes: u64,
     events: u64,
 }
@@ -141,7 +142,7 @@ impl Span {
     pub(super) fn begin(now: SystemTime) -> Self {
         let mut bytes = Vec::with_capacity(USUAL);
         write_fixed64(span::START, nanos(now), &mut bytes);
-        Self { bytes, attributes: 0, events: 0 }
+        Self { bytes, has_kind: false, attributes: 0, events: 0 }
     }
 
     pub(super) fn name(&mut self, name: &str) {
@@ -157,6 +158,7 @@ impl Span {
             "consumer" => SpanKind::Consumer,
             _ => SpanKind::Internal,
         };
+        self.has_kind = true;
         write_number(span::KIND, (kind as i32).unsigned_abs().into(), &mut self.bytes);
     }
 
@@ -182,6 +184,9 @@ impl Span {
 
     /// The whole of it, as one of `ScopeSpans.spans`.
     pub(super) fn end(mut self, now: SystemTime, context: &SpanContext, parent: &SpanContext, to: &mut Vec<u8>) {
+        if !self.has_kind {
+            self.kind("internal");
+        }
         let bytes = &mut self.bytes;
         for (field, all) in [(span::DROPPED_ATTRIBUTES, self.attributes), (span::DROPPED_EVENTS, self.events)] {
             if all > MOST {
@@ -352,6 +357,7 @@ mod tests {
             trace_id: 1_u128.to_be_bytes().to_vec(),
             span_id: 2_u64.to_be_bytes().to_vec(),
             flags: 0x101,
+            kind: SpanKind::Internal as i32,
             start_time_unix_nano: 1_000_000_000,
             end_time_unix_nano: 2_000_000_000,
             ..wire::Span::default()

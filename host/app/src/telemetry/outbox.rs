@@ -37,6 +37,11 @@ impl Schedule {
     }
 }
 
+/// Bytes after which a batch is full, however few spans it has: collectors take some 20 MiB at most.
+const BATCH: usize = 4 << 20;
+/// Bytes of all spans that are kept.
+const ROOM: usize = 32 << 20;
+
 /// How long nothing is said of spans that are lost after something was.
 const SILENT: Duration = Duration::from_secs(60);
 
@@ -53,10 +58,13 @@ struct Shared {
 
 #[derive(Default)]
 struct Held {
-    full: VecDeque<Vec<u8>>,
+    full: VecDeque<(Vec<u8>, usize)>,
     /// The next batch, and how many spans are in it.
     bytes: Vec<u8>,
     spans: usize,
+    /// Spans, and bytes, of those that are full.
+    waiting: usize,
+    waiting_bytes: usize,
     /// One that has been sent, to be filled again.
     spare: Vec<u8>,
     lost: u64,
@@ -95,17 +103,19 @@ impl Outbox {
         if held.is_over {
             return;
         }
-        if held.full.len() * schedule.batch + held.spans >= schedule.most {
+        if held.waiting + held.spans >= schedule.most || held.waiting_bytes + held.bytes.len() >= ROOM {
             held.lost += 1;
             return;
         }
         write(&mut held.bytes);
         held.spans += 1;
-        if held.spans >= schedule.batch {
+        if held.spans >= schedule.batch || held.bytes.len() >= BATCH {
             let empty = take(&mut held.spare);
             let full = std::mem::replace(&mut held.bytes, empty);
-            held.full.push_back(full);
-            held.spans = 0;
+            let spans = take(&mut held.spans);
+            held.waiting += spans;
+            held.waiting_bytes += full.len();
+            held.full.push_back((full, spans));
             drop(held);
             self.0.wakes.notify_one();
         }
@@ -141,7 +151,11 @@ fn carry(shared: &Shared, mut send: impl FnMut(&[u8]), ended: Sender<()>) {
         let is_over = held.is_over;
         lost += take(&mut held.lost);
         let mut batch = match held.full.pop_front() {
-            Some(full) => full,
+            Some((full, spans)) => {
+                held.waiting -= spans;
+                held.waiting_bytes -= full.len();
+                full
+            }
             None => {
                 held.spans = 0;
                 take(&mut held.bytes)
@@ -221,6 +235,33 @@ mod tests {
         let sent: usize = sent.iter().sum();
         // One batch may have been under way when the others came.
         assert!((10..=14).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn what_is_large_goes_in_smaller_batches_and_is_kept_within_its_room() {
+        let (outbox, carrier, sent) = begin(usize::MAX, usize::MAX, LONG);
+        for _ in 0..5 {
+            outbox.put(|bytes| bytes.resize(bytes.len() + BATCH / 2, 1));
+        }
+        assert_eq!([sent.recv_timeout(LONG).unwrap().len(), sent.recv_timeout(LONG).unwrap().len()], [BATCH, BATCH]);
+        carrier.end(LONG).unwrap();
+        assert_eq!(sent.recv_timeout(LONG).unwrap().len(), BATCH / 2);
+
+        let (goes, held_up) = channel::<()>();
+        let (sends, sent) = channel();
+        let send = move |batch: &[u8]| {
+            held_up.recv().ok();
+            sends.send(batch.len()).unwrap();
+        };
+        let schedule = Schedule { most: usize::MAX, batch: usize::MAX, delay: LONG };
+        let (outbox, carrier) = Outbox::begin(schedule, send).unwrap();
+        for _ in 0..40 {
+            outbox.put(|bytes| bytes.resize(bytes.len() + BATCH, 1));
+        }
+        drop(goes);
+        carrier.end(LONG).unwrap();
+        let sent: usize = sent.iter().sum();
+        assert!((ROOM..=ROOM + BATCH).contains(&sent), "{sent}");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! One invocation as its capabilities see it.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -518,10 +519,10 @@ impl Session {
         act: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
         let task = AbortOnDrop(self.0.shared.io.spawn(act));
-        let ends = ends(self.0.cancel.clone(), self.0.deadline);
+        let (cancel, deadline) = (self.0.cancel.clone(), self.0.deadline);
         async move {
             let mut task = task;
-            unless(pin!(task.joined()), pin!(ends)).await.unwrap_or_else(Err)
+            until(&cancel, deadline, pin!(task.joined())).await
         }
     }
 
@@ -532,8 +533,8 @@ impl Session {
         &self,
         act: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Act<Result<T, Refusal>> {
-        let ends = ends(self.0.cancel.clone(), self.0.deadline);
-        Act::begin(self.0.shared.io.clone(), async move { unless(pin!(act), pin!(ends)).await.unwrap_or_else(Err) })
+        let (cancel, deadline) = (self.0.cancel.clone(), self.0.deadline);
+        Act::begin(self.0.shared.io.clone(), async move { until(&cancel, deadline, pin!(act)).await })
     }
 
     /// As [`perform`](Self::perform), for an act that the guest waits for and that does nothing before it is polled.
@@ -557,16 +558,30 @@ impl Session {
             let _here = io.enter();
             act.as_mut().poll(cx)
         });
-        unless(pin!(act), pin!(ends(self.0.cancel.clone(), self.0.deadline))).await.unwrap_or_else(Err)
+        until(&self.0.cancel, self.0.deadline, pin!(act)).await
     }
 }
 
-/// What an act ends with where the invocation ends before it.
-async fn ends(cancel: CancellationToken, deadline: Instant) -> Refusal {
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => Refusal::Cancelled,
-        () = tokio::time::sleep_until(deadline) => Refusal::TimedOut("the invocation's deadline has come".into()),
+/// An act until its invocation ends: one that was called off does not begin, and what is there at the deadline is there.
+async fn until<T>(
+    cancel: &CancellationToken,
+    deadline: Instant,
+    mut act: Pin<&mut (impl Future<Output = Result<T, Refusal>> + ?Sized)>,
+) -> Result<T, Refusal> {
+    if cancel.is_cancelled() {
+        return Err(Refusal::Cancelled);
+    }
+    let ends = async {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Refusal::Cancelled,
+            () = tokio::time::sleep_until(deadline) => Refusal::TimedOut("the invocation's deadline has come".into()),
+        }
+    };
+    match unless(act.as_mut(), pin!(ends)).await {
+        Ok(done) => done,
+        Err(Refusal::Cancelled) => Err(Refusal::Cancelled),
+        Err(late) => act.now_or_never().unwrap_or(Err(late)),
     }
 }
 

@@ -48,8 +48,9 @@ const LIGHT: Duration = Duration::from_millis(2);
 /// echoes heavy by habit, and stand behind every spinner.
 const DOUBTFUL: Duration = LIGHT.saturating_add(Duration::from_micros(100));
 /// Turns that are measured as what they use of the processor after one that took long: two system calls each, which a long answer that
-/// comes in pieces would pay for each piece. One that is held up again after so many counts for `DOUBTFUL`, which is little for all of them.
-const WATCHED: u8 = 64;
+/// comes in pieces would pay for each piece. Twice as many after each further one: what the system holds up counts against the limit of
+/// the processor's time as a whole, and must not do so time and again.
+const WATCHED: u32 = 64;
 /// Processor time below which it comes back, after a wait of at least this long.
 const RESTED: Duration = Duration::from_micros(500);
 /// How many times as long as one that went without a place has held its caller's worker every guest needs one then. Whoever has many
@@ -275,7 +276,9 @@ struct Scheduled<F> {
     /// Of its last turn alone.
     turn: Duration,
     /// How many of its next turns are measured as what they use of the processor, since one took long by whichever clock.
-    watched: u8,
+    watched: u32,
+    /// How many they were after the last one that went by the wall's clock.
+    watched_last: u32,
     has_ended: bool,
     habit: Arc<Habit>,
     cpu: Share,
@@ -294,6 +297,7 @@ impl<F> Scheduled<F> {
             surely_used: Duration::ZERO,
             turn: Duration::ZERO,
             watched: 0,
+            watched_last: 0,
             has_ended: false,
             habit,
             cpu,
@@ -331,7 +335,13 @@ impl<F: Future> Scheduled<F> {
         // What is short on the wall is so for the processor.
         let is_sure = watch.is_sure() || took <= LITTLE;
         let used = if is_sure { took } else { took.min(DOUBTFUL) };
-        self.watched = if took > LITTLE { WATCHED } else { self.watched.saturating_sub(1) };
+        self.watched = self.watched.saturating_sub(1);
+        if took > LITTLE {
+            if !is_sure {
+                self.watched_last = self.watched_last.saturating_mul(2).max(WATCHED);
+            }
+            self.watched = self.watched.max(self.watched_last).max(WATCHED);
+        }
         let was_heavy = self.is_heavy();
         self.recent = (self.recent + used).min(FOREGROUND * 4);
         self.stretch += used;
@@ -667,10 +677,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_that_took_long_has_the_next_ones_watched_and_not_all() {
+    async fn a_turn_that_took_long_has_the_next_ones_watched_and_a_second_one_twice_as_many() {
+        let is_held_up = AtomicBool::new(true);
         let guest = async {
-            burn(LITTLE * 2);
             loop {
+                if is_held_up.swap(false, Ordering::SeqCst) {
+                    burn(LITTLE * 2);
+                }
                 yield_now().await;
             }
         };
@@ -681,13 +694,15 @@ mod tests {
             guest.watched
         };
         assert_eq!(watched().await, WATCHED);
-        // One that the system holds up begins anew.
+        // The system may hold up others, and has them watched for longer.
         let mut turns = 0;
         while watched().await > 0 {
             turns += 1;
-            assert!(turns < 100_000, "its turns are watched for ever");
+            assert!(turns < 1_000_000, "its turns are watched for ever");
         }
-        assert!(turns >= usize::from(WATCHED) - 1);
+        assert!(turns >= WATCHED - 1);
+        is_held_up.store(true, Ordering::SeqCst);
+        assert!(watched().await >= WATCHED * 2);
     }
 
     #[tokio::test]

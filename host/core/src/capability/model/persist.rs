@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::meter::{Flight, Meter};
 use super::prices::Price;
@@ -107,20 +107,17 @@ async fn once<W: Work>(
     let local = slot.local && candidate.price == Some(Price::FREE);
     meter.begin(Flight { input_tokens, output_tokens, price: candidate.price, local });
     let share = share(permit.deadline().saturating_duration_since(Instant::now()), alternative);
-    // An answer that has begun in time has the rest of it as well. One that is not streamed begins with its end.
-    let ends = async {
-        sleep(share).await;
-        if meter.counter().has_begun() {
-            sleep_until(permit.deadline()).await;
-            return None;
-        }
-        Some(too_late(share))
-    };
     let mut attempt = work.attempt(meter, permit, candidate);
-    let done = match unless(attempt.as_mut(), pin!(ends)).await {
-        Ok(done) => Ok(done),
+    let done = match unless(attempt.as_mut(), pin!(sleep(share))).await {
+        Ok(done) => Some(done),
         // What has come at the last moment has come.
-        Err(late) => attempt.now_or_never().map_or(late.map_or(Err(()), |error| Ok(Err(error))), Ok),
+        Err(()) => (&mut attempt).now_or_never(),
+    };
+    let done = match done {
+        Some(done) => Ok(done),
+        // An answer that has begun in time has the rest of it as well. One that is not streamed begins with its end.
+        None if meter.counter().has_begun() => timeout_at(permit.deadline(), attempt).await,
+        None => Ok(Err(too_late(share))),
     };
     match done {
         Ok(Ok(output)) => {
@@ -139,7 +136,7 @@ async fn once<W: Work>(
             }
             Err(Stop::Provider(error))
         }
-        Err(()) => {
+        Err(_) => {
             meter.expired();
             Err(Stop::Deadline)
         }
