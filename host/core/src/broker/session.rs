@@ -625,3 +625,35 @@ impl<T> Drop for AbortOnDrop<T> {
         self.0.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_called_off_does_not_begin_and_what_is_there_at_the_deadline_counts() {
+        let cancel = CancellationToken::new();
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let polls = Cell::new(0);
+        // Ready with the deadline, which wakes it as well.
+        let at_last = async {
+            tokio::time::sleep_until(deadline).await;
+            Ok(1)
+        };
+        assert_eq!(until(&cancel, deadline, pin!(at_last)).await, Ok(1));
+        let never = std::future::pending::<Result<(), Refusal>>();
+        assert!(matches!(until(&cancel, deadline, pin!(never)).await, Err(Refusal::TimedOut(_))));
+        cancel.cancel();
+        let act = poll_fn(|_| {
+            polls.set(polls.get() + 1);
+            Poll::Ready(Ok(()))
+        });
+        assert_eq!(until(&cancel, deadline, pin!(act)).await, Err(Refusal::Cancelled));
+        assert_eq!(polls.get(), 0);
+    }
+}
